@@ -1,0 +1,69 @@
+# CytoJEPA: `make demo` to see it, `make test` to check it. `make help` lists the rest.
+.DEFAULT_GOAL := help
+.PHONY: help install demo test lint unit integration browser nightly chromium lock clean
+
+PYTHON ?= python3
+PORT ?= 8501
+BIN := .venv/bin
+UV := $(BIN)/uv
+RUN := $(BIN)/python -m
+TEST_INSTALL := .venv/.tests-installed
+
+help:  ## Show this list
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+demo: .venv/.installed  ## Drawn slides, a minute of pretraining, the labelling page
+	$(BIN)/cytojepa demo --home demo-home --headless --port $(PORT)
+
+install: .venv/.installed  ## The pinned dependencies and the command cytojepa, in .venv
+
+# uv itself is pinned in requirements.lock; pip of the new environment fetches just that part of it.
+.venv/.installed: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "CytoJEPA needs Python 3.11 or newer; name one with: make $(MAKECMDGOALS) PYTHON=python3.11" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+	  if command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
+	    apt-get update -qq && apt-get install -y -qq python3-venv; \
+	  else echo "Python has no venv module: ask for the package python3-venv." >&2; exit 1; fi; }
+	$(PYTHON) -m venv --clear .venv
+	awk '/^[a-z]/ {keep = /^uv==/} keep' requirements.lock > .venv/uv.lock
+	$(RUN) pip install --quiet --disable-pip-version-check --require-hashes -r .venv/uv.lock
+	$(UV) pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock
+	$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(TEST_INSTALL): .venv/.installed tests/requirements.lock
+	$(UV) pip install --quiet --python $(BIN)/python --require-hashes -r tests/requirements.lock
+	@touch $@
+
+chromium:
+	@command -v chromium >/dev/null || { \
+	  if command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
+	    apt-get update -qq && apt-get install -y -qq chromium fonts-dejavu-core; \
+	  else echo "The browser tests need chromium: ask for Debian's package of that name." >&2; exit 1; fi; }
+
+test: lint unit integration browser  ## Everything that a change must pass
+
+lint: $(TEST_INSTALL)  ## Format, lint, import contracts, file sizes, types
+	$(RUN) ruff format --check .
+	$(RUN) ruff check .
+	$(BIN)/lint-imports
+	$(RUN) mypy
+
+unit: $(TEST_INSTALL)  ## Fast tests
+	$(RUN) pytest -q tests/unit
+
+integration: $(TEST_INSTALL)  ## Tests with processes, files and real pictures where they are at hand
+	$(RUN) pytest -q tests/integration
+
+browser: $(TEST_INSTALL) chromium  ## Tests in a real browser; they also take the screenshots of the docs
+	$(RUN) pytest -q tests/browser
+
+lock: .venv/.installed  ## Pin all dependencies anew
+	$(UV) pip compile pyproject.toml --group install --universal --generate-hashes --no-emit-index-url --no-header \
+	  --quiet --output-file requirements.lock
+	$(UV) pip compile --group test --constraints requirements.lock --universal --generate-hashes \
+	  --no-emit-index-url --no-header --quiet --output-file tests/requirements.lock
+
+clean:  ## Remove the environment and the demonstration
+	rm -rf .venv demo-home .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -1,0 +1,56 @@
+"""`ingest` and `detect`: files and nuclei into the catalogue."""
+
+from pathlib import Path
+
+import click
+
+from app.commands.output import ProgressBar, emit, home_option, json_option, verb
+from app.intake import adopt_label_set, take_in
+from app.services import Services
+from datasets.public import plan
+
+_SHOWN_REFUSALS = 20
+
+
+@click.command()
+@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "--layout",
+    type=click.Choice(["auto", "cells", "cric", "slides"]),
+    default="auto",
+    help="cells: class-named folders; cric: pictures and a table of points; slides: fields.",
+)
+@click.option(
+    "--mpp", type=float, help="Micrometres per pixel of these files, where they do not tell."
+)
+@home_option
+@json_option
+@verb
+def ingest(
+    paths: tuple[Path, ...], layout: str, mpp: float | None, home: Path, as_json: bool
+) -> None:
+    """Take files into the catalogue. Running it again changes nothing."""
+    services = Services.open(home)
+    totals = {"slides": 0, "cells": 0, "labels": 0}
+    refused: list[dict[str, str]] = []
+    for path in paths:
+        found = plan(path, layout)  # type: ignore[arg-type]  # click.Choice has checked it
+        services, sentence = adopt_label_set(services, found)
+        bar = ProgressBar(f"ingest {path.name}", "file")
+        try:
+            intake = take_in(services, found, mpp=mpp, on_progress=bar)
+        finally:
+            bar.close()
+        totals["slides"] += intake.report.slides
+        totals["cells"] += intake.report.cells
+        totals["labels"] += intake.labels
+        refused += [{"path": str(file), "reason": reason} for file, reason in intake.report.refused]
+        for note in filter(None, (sentence, *intake.notes)):
+            click.echo(note, err=True)
+    lines = [
+        f"{totals['slides']} slides, {totals['cells']} cells, {totals['labels']} labels are new."
+    ]
+    lines += [f"refused {item['path']}: {item['reason']}" for item in refused[:_SHOWN_REFUSALS]]
+    if len(refused) > _SHOWN_REFUSALS:
+        lines.append(f"... and {len(refused) - _SHOWN_REFUSALS} more (--json lists all).")
+    emit(as_json, {**totals, "refused": refused}, lines)

@@ -1,0 +1,87 @@
+"""What every verb shares: its options, its one JSON object, its errors in one sentence."""
+
+import functools
+import json
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, TypeVar
+
+import click
+from tqdm import tqdm
+
+from app.settings import resolve_home
+from datasets.errors import DatasetError
+from jepa.errors import JepaError
+from labeling.errors import LabelingError
+
+Verb = TypeVar("Verb", bound=Callable[..., None])
+
+home_option = click.option(
+    "--home", metavar="DIR", callback=lambda _ctx, _param, value: resolve_home(value),
+    help="The study's folder [default: CYTOJEPA_HOME, else ./cytojepa-home].",
+)  # fmt: skip
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+
+
+def verb(function: Verb) -> Verb:
+    """Turn the errors that users can cause into one sentence on stderr and exit code 1."""
+
+    @functools.wraps(function)
+    def guarded(*args: Any, **kwargs: Any) -> None:
+        try:
+            function(*args, **kwargs)
+        except (DatasetError, JepaError, LabelingError) as error:
+            raise click.ClickException(str(error)) from error
+        except OSError as error:
+            where = f"{error.filename}: " if error.filename else ""
+            raise click.ClickException(f"{where}{error.strerror or error}.") from error
+
+    return guarded  # type: ignore[return-value]  # wraps keeps the signature
+
+
+def emit(as_json: bool, result: dict[str, Any], lines: Iterable[str]) -> None:
+    """Print the result: one JSON object, or lines for people."""
+    click.echo(json.dumps(result) if as_json else "\n".join(lines))
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> list[str]:
+    """Lay out rows in columns as wide as their widest value; numbers stand to the right."""
+    cells = [[_text(value) for value in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(header, *cells, strict=True)]
+    lines = [[*header], *cells]
+    numeric = [all(_is_number(row[i]) for row in cells) for i in range(len(header))]
+    return [
+        "  ".join(
+            text.rjust(width) if right else text.ljust(width)
+            for text, width, right in zip(line, widths, numeric, strict=True)
+        ).rstrip()
+        for line in lines
+    ]
+
+
+def _text(value: object) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.3f}" if isinstance(value, float) else str(value)
+
+
+def _is_number(text: str) -> bool:
+    return text.replace(".", "", 1).replace("-", "", 1).isdigit() or text == "-"
+
+
+class ProgressBar:
+    """A bar on stderr that a callback (done, total) moves."""
+
+    def __init__(self, description: str, unit: str) -> None:
+        self._bar = tqdm(desc=description, unit=unit, leave=False, dynamic_ncols=True)
+
+    def __call__(self, done: int, total: int) -> None:
+        self._bar.total = total
+        self._bar.update(done - self._bar.n)
+
+    def note(self, text: str) -> None:
+        """Show a few words behind the bar."""
+        self._bar.set_postfix_str(text, refresh=False)
+
+    def close(self) -> None:
+        """Take the bar away."""
+        self._bar.close()

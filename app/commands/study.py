@@ -1,0 +1,77 @@
+"""`fit`, `worklist` and `export`: what a study makes of its labels."""
+
+import time
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from app.commands.output import emit, home_option, json_option, table, verb
+from app.refit import refit_study, watch
+from app.services import Services
+from labeling import worklist as worklists
+from labeling.export import FORMATS, export_labels
+
+
+@click.command()
+@click.option(
+    "--watch", "is_watching", is_flag=True, help="Stay, and refit whenever labels arrive."
+)
+@home_option
+@json_option
+@verb
+def fit(is_watching: bool, home: Path, as_json: bool) -> None:
+    """Refit the probe on all labels, and rank the worklist anew."""
+    services = Services.open(home)
+    if is_watching:
+        watch(services)
+        return
+    started = time.monotonic()
+    report = refit_study(services)
+    score = "-" if report.balanced_accuracy is None else f"{report.balanced_accuracy:.3f}"
+    result = {
+        "labels": report.labels, "classes": report.classes, "probe": report.probe_id,
+        "seconds": round(time.monotonic() - started, 3), "balanced_accuracy": report.balanced_accuracy,
+    }  # fmt: skip
+    emit(as_json, result, [
+        f"{report.labels} labels, {report.classes} classes, probe {report.probe_id or '- (needs two classes)'}, "
+        f"balanced accuracy on slides left out {score}",
+    ])  # fmt: skip
+
+
+@click.command()
+@click.option("--annotator", required=True, metavar="NAME")
+@click.option("--limit", type=click.IntRange(1, 1000), default=10)
+@home_option
+@json_option
+@verb
+def worklist(annotator: str, limit: int, home: Path, as_json: bool) -> None:
+    """Show what a doctor would see next, and why; takes no lease."""
+    services = Services.open(home)
+    items = worklists.peek(services.database, annotator, limit, reads=services.settings.reads)
+    rows = [
+        {"cell": item.cell_id, "reason": item.reason, "score": item.score,
+         "suggestion": item.suggestion, "probability": item.probability}
+        for item in items
+    ]  # fmt: skip
+    header = ("cell", "reason", "suggestion", "probability")
+    shown = [(r["cell"], r["reason"], r["suggestion"], r["probability"]) for r in rows]
+    emit(as_json, {"items": rows}, table(header, shown) if rows else ["nothing left to label"])
+
+
+@click.command()
+@click.argument("format_name", metavar="FORMAT", type=click.Choice(FORMATS))
+@click.argument("out", type=click.Path(path_type=Path, dir_okay=False))
+@home_option
+@json_option
+@verb
+def export(format_name: str, out: Path, home: Path, as_json: bool) -> None:
+    """Write all labels with where they come from. The same database gives the same bytes."""
+    services = Services.open(home)
+    report = export_labels(services.database, format_name, out, label_set=services.label_set)
+    result = {
+        key: str(value) if isinstance(value, Path) else value
+        for key, value in asdict(report).items()
+    }
+    result["files"] = [str(file) for file in report.files]
+    emit(as_json, result, [f"{report.rows} labels to {out}", f"sha256 {report.sha256}"])

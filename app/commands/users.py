@@ -1,0 +1,93 @@
+"""`users`: accounts are made here and nowhere else; there is no default password."""
+
+import secrets
+from pathlib import Path
+
+import click
+
+from app.commands.output import emit, home_option, json_option, table, verb
+from app.services import Services
+from labeling import accounts
+
+
+@click.group()
+def users() -> None:
+    """Add and list accounts, change roles, disable."""
+
+
+@users.command()
+@click.argument("name")
+@click.option("--role", type=click.Choice(accounts.ROLES), default="annotator")
+@click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
+@click.option("--generate", is_flag=True, help="Make a password and print it once.")
+@home_option
+@json_option
+@verb
+def add(
+    name: str, role: str, password_stdin: bool, generate: bool, home: Path, as_json: bool
+) -> None:
+    """Make an account; asks for the password."""
+    password, is_made = _password(password_stdin, generate)
+    services = Services.open(home)
+    accounts.add_account(services.database, name, role, password)
+    lines = [f"{name} ({role}) can sign in now."]
+    if is_made:
+        lines.append(f"Password, shown only here: {password}")
+    emit(as_json, {"users": _rows(services), **({"password": password} if is_made else {})}, lines)
+
+
+def _password(from_stdin: bool, generate: bool) -> tuple[str, bool]:
+    if generate:
+        return secrets.token_urlsafe(12), True
+    if from_stdin:
+        return click.get_text_stream("stdin").readline().rstrip("\n"), False
+    return click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True), False
+
+
+@users.command(name="list")
+@home_option
+@json_option
+@verb
+def list_users(home: Path, as_json: bool) -> None:
+    """List all accounts."""
+    rows = _rows(Services.open(home))
+    shown = [
+        (row["name"], row["role"], "disabled" if row["disabled"] else "active") for row in rows
+    ]
+    emit(
+        as_json,
+        {"users": rows},
+        table(("name", "role", "state"), shown) if rows else ["no accounts"],
+    )
+
+
+@users.command()
+@click.argument("name")
+@home_option
+@json_option
+@verb
+def disable(name: str, home: Path, as_json: bool) -> None:
+    """Lock an account; its labels stay, it is never deleted."""
+    services = Services.open(home)
+    accounts.disable(services.database, name)
+    emit(as_json, {"users": _rows(services)}, [f"{name} can no longer sign in."])
+
+
+@users.command()
+@click.argument("name")
+@click.argument("role", type=click.Choice(accounts.ROLES))
+@home_option
+@json_option
+@verb
+def role(name: str, role: str, home: Path, as_json: bool) -> None:
+    """Change what an account may do."""
+    services = Services.open(home)
+    accounts.set_role(services.database, name, role)
+    emit(as_json, {"users": _rows(services)}, [f"{name} is {role} now."])
+
+
+def _rows(services: Services) -> list[dict[str, object]]:
+    return [
+        {"name": account.name, "role": account.role, "disabled": account.disabled_at is not None}
+        for account in accounts.list_accounts(services.database)
+    ]

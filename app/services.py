@@ -1,0 +1,57 @@
+"""Where the parts meet: a workspace opened for work. The composition root of pages, routes and verbs."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import labeling.records  # noqa: F401  (its tables must be known before the database is made)
+from app.settings import Settings
+from datasets.bethesda import LabelSet
+from datasets.db import Database
+from datasets.embeddings import EmbeddingStore, current_store
+from datasets.identity import load_or_make_key
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Services:
+    """An open workspace."""
+
+    home: Path
+    settings: Settings
+    database: Database
+    secret_key: bytes
+
+    @classmethod
+    def open(cls, home: Path) -> "Services":
+        """Open a workspace, making its folder, key and database on the first call.
+
+        Raises:
+            SettingsError: The settings file makes no sense.
+            DatabaseError: The database is of another version.
+        """
+        settings = Settings.load(home)
+        home.mkdir(parents=True, exist_ok=True)
+        return cls(
+            home=home,
+            settings=settings,
+            database=Database(home / "catalog.sqlite"),
+            secret_key=load_or_make_key(home / "secret.key"),
+        )
+
+    @property
+    def label_set(self) -> LabelSet:
+        """The answers of this study."""
+        return self.settings.label_set
+
+    @property
+    def embeddings_folder(self) -> Path:
+        """Where the embedding stores lie."""
+        return self.home / "embeddings"
+
+    @property
+    def probes_folder(self) -> Path:
+        """Where the fitted probes and their suggestions lie."""
+        return self.home / "probes"
+
+    def store(self) -> EmbeddingStore | None:
+        """Open the current embedding store, None before the first `embed`."""
+        return current_store(self.embeddings_folder)

@@ -1,0 +1,143 @@
+"""The study's settings: one frozen object, read once, passed down. The only reader of the environment."""
+
+import os
+import tomllib
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import tomlkit
+
+from datasets.bethesda import BETHESDA, LABEL_SETS, Category, LabelSet
+from datasets.errors import SettingsError
+from datasets.files import write_atomically
+
+SETTINGS_FILE = "cytojepa.toml"
+DEFAULT_HOME = "cytojepa-home"
+
+SuggestionMode = Literal["after", "shown", "hidden"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Settings:
+    """Everything a study can choose; the defaults are the file's defaults.
+
+    Raises:
+        SettingsError: A value outside its range, with the range.
+    """
+
+    label_set: LabelSet = BETHESDA
+    """The answers that doctors can give."""
+    reads: int = 1
+    """How many doctors decide each cell, 1 to 5."""
+    suggestions: SuggestionMode = "after"
+    """When a doctor sees the suggestion: after the own answer, shown before, or hidden."""
+    lease_seconds: int = 600
+    """How long a cell stays with the doctor who got it."""
+    crop_um: float = 64.0
+    """Side of a cell's crop in micrometres."""
+    crop_px: int = 256
+    """Side of a cell's crop in pixels; with `crop_um` it fixes the scale for all cells."""
+
+    def __post_init__(self) -> None:
+        if self.suggestions not in get_args(SuggestionMode):
+            raise SettingsError(
+                f"suggestions = {self.suggestions!r}: use one of {', '.join(get_args(SuggestionMode))}."
+            )
+        for name, low, high in (
+            ("reads", 1, 5), ("lease_seconds", 30, 86_400), ("crop_um", 16, 512), ("crop_px", 64, 1024),
+        ):  # fmt: skip
+            value = getattr(self, name)
+            if not low <= value <= high:
+                raise SettingsError(f"{name} = {value}: use a value from {low} to {high}.")
+
+    @property
+    def crop_mpp(self) -> float:
+        """Scale of every crop in micrometres per pixel."""
+        return self.crop_um / self.crop_px
+
+    @classmethod
+    def load(cls, home: Path) -> "Settings":
+        """Read `cytojepa.toml` of a workspace; a missing file means the defaults.
+
+        Raises:
+            SettingsError: The file is not TOML, has an unknown key or a value that makes no sense.
+        """
+        path = home / SETTINGS_FILE
+        if not path.exists():
+            return cls()
+        try:
+            study = tomllib.loads(path.read_text()).get("study", {})
+        except tomllib.TOMLDecodeError as error:
+            raise SettingsError(f"{SETTINGS_FILE}: not valid TOML ({error}).") from error
+        known = {field.name for field in fields(cls)} | {"categories"}
+        unknown = sorted(set(study) - known)
+        if unknown:
+            raise SettingsError(
+                f"{SETTINGS_FILE}: unknown setting {unknown[0]}; known are {', '.join(sorted(known))}."
+            )
+        label_set = _label_set(study.pop("label_set", BETHESDA.id), study.pop("categories", None))
+        try:
+            return cls(label_set=label_set, **study)
+        except TypeError as error:
+            raise SettingsError(
+                f"{SETTINGS_FILE}: a value has the wrong type ({error})."
+            ) from error
+
+    def save(self, home: Path) -> None:
+        """Write `cytojepa.toml` with every setting and what it means."""
+        study = tomlkit.table()
+        for name, comment in _COMMENTS.items():
+            value = self.label_set.id if name == "label_set" else getattr(self, name)
+            study.add(name, value)
+            study[name].comment(comment)
+        document = tomlkit.document()
+        document.add(tomlkit.comment("Settings of this CytoJEPA study."))
+        document.add("study", study)
+        if self.label_set != LABEL_SETS.get(self.label_set.id):
+            categories = tomlkit.aot()
+            for category in self.label_set.categories:
+                categories.append(
+                    tomlkit.item({f.name: getattr(category, f.name) for f in fields(Category)})
+                )
+            study.add("categories", categories)
+        write_atomically(home / SETTINGS_FILE, tomlkit.dumps(document).encode())
+
+
+_COMMENTS = {
+    "label_set": "bethesda, herlev, or a name of your own with [[study.categories]]",
+    "reads": "how many doctors decide each cell",
+    "suggestions": "after = the doctor answers first; shown = before the answer; hidden = never",
+    "lease_seconds": "how long a cell stays with the doctor who got it",
+    "crop_um": "side of a cell's picture in micrometres",
+    "crop_px": "side of a cell's picture in pixels",
+}
+
+
+def _label_set(name: str, rows: list[dict[str, Any]] | None) -> LabelSet:
+    if rows is None:
+        if name not in LABEL_SETS:
+            raise SettingsError(
+                f"label_set = {name!r}: known are {', '.join(LABEL_SETS)}; or list [[study.categories]]."
+            )
+        return LABEL_SETS[name]
+    try:
+        categories = tuple(Category(**row) for row in rows)
+    except TypeError as error:
+        raise SettingsError(f"{SETTINGS_FILE}: a category is incomplete ({error}).") from error
+    return LabelSet(id=name, name=name, categories=categories)
+
+
+def resolve_home(given: str | None) -> Path:
+    """Return the workspace folder: the option, else CYTOJEPA_HOME, else `./cytojepa-home`."""
+    return Path(given or os.environ.get("CYTOJEPA_HOME") or DEFAULT_HOME).resolve()
+
+
+def home_of_process() -> Path:
+    """Return the workspace of a child process, which its parent put into the environment."""
+    return resolve_home(None)
+
+
+def environment_with_home(home: Path, **extra: str) -> dict[str, str]:
+    """Return the environment for a child process that works on this workspace."""
+    return {**os.environ, "CYTOJEPA_HOME": str(home), **extra}

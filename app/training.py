@@ -1,0 +1,85 @@
+"""Pretraining and embedding of one workspace: which tiles, which run folder, which cells."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from app.services import Services
+from datasets import catalog
+from datasets.crops import Picture, read_own_png
+from datasets.embeddings import EmbeddingStore, set_current
+from datasets.manifest import TileOptions, build_tile_pack
+from jepa.config import PRESETS, RunConfig
+from jepa.embed import embed_cells
+from jepa.encoder import FrozenEncoder
+from jepa.errors import CheckpointError
+
+_MARGIN = 8 / 7
+"""Tiles are this much larger than what the encoder sees, so that crops can shift."""
+
+OnProgress = Callable[[int, int], None]
+
+
+def preset_for_machine() -> RunConfig:
+    """Return `small` where there is a CUDA device, else `demo`."""
+    return PRESETS["small" if torch.cuda.is_available() else "demo"]
+
+
+def run_folders(services: Services) -> list[Path]:
+    """Return the workspace's runs, oldest first."""
+    return sorted(path for path in (services.home / "runs").glob("run-*") if path.is_dir())
+
+
+def new_run_folder(services: Services) -> Path:
+    """Return the folder of the next run, `runs/run-NNNN`."""
+    folders = run_folders(services)
+    number = int(folders[-1].name.removeprefix("run-")) + 1 if folders else 1
+    return services.home / "runs" / f"run-{number:04d}"
+
+
+def latest_run(services: Services) -> tuple[Path, RunConfig]:
+    """Return the newest run and its options, for `--resume`.
+
+    Raises:
+        CheckpointError: There is no run.
+    """
+    folders = run_folders(services)
+    if not folders:
+        raise CheckpointError(
+            "no run to resume in this workspace. Run `cytojepa pretrain` without --resume."
+        )
+    return folders[-1], RunConfig.from_dict(json.loads((folders[-1] / "config.json").read_text()))
+
+
+def tiles_for(services: Services, config: RunConfig, on_progress: OnProgress) -> Path:
+    """Build, or find, the tile pack that a run needs."""
+    side_px = round(config.image_px * _MARGIN)
+    return build_tile_pack(
+        services.database, services.home, TileOptions(mpp=config.mpp, side_px=side_px), on_progress
+    )
+
+
+def embed_all(
+    services: Services, encoder: FrozenEncoder, *, batch_size: int, on_progress: OnProgress
+) -> int:
+    """Compute the vectors that are missing, and make this encoder the one that suggestions use.
+
+    Returns:
+        How many cells got a vector.
+    """
+    store = EmbeddingStore(services.embeddings_folder, encoder.fingerprint)
+    cells = catalog.cells(services.database)
+    scales = {cell.id: cell.crop_mpp for cell in cells}
+    count = embed_cells(
+        encoder, store, [cell.id for cell in cells], lambda cell_id: read_crop(services, cell_id),
+        scales.__getitem__, batch_size=batch_size, on_progress=on_progress,
+    )  # fmt: skip
+    set_current(services.embeddings_folder, encoder.fingerprint)
+    return count
+
+
+def read_crop(services: Services, cell_id: str) -> Picture:
+    """Read a cell's stored crop: RGB, shape (side, side, 3), uint8."""
+    return read_own_png(catalog.crop_path(services.home, cell_id))

@@ -1,0 +1,37 @@
+"""Errors of this package.
+
+DatasetError
+|-- UnreadableFile       a file that cannot be decoded; carries the reason
+|-- LayoutError          a folder whose layout is not understood
+|-- SettingsError        a study setting that makes no sense
+|-- StoreError           an embedding store or manifest that does not fit
+`-- DatabaseError        the catalogue cannot be opened
+"""
+
+
+class DatasetError(Exception):
+    """Base of everything this package raises on purpose; catch it to say the sentence to the user."""
+
+
+class UnreadableFile(DatasetError):
+    """A file that cannot be decoded, with the reason in plain words."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class LayoutError(DatasetError):
+    """A folder or table whose layout is not one of the known ones."""
+
+
+class SettingsError(DatasetError):
+    """A setting of the study that contradicts itself."""
+
+
+class StoreError(DatasetError):
+    """An embedding store or manifest that is damaged or made for something else."""
+
+
+class DatabaseError(DatasetError):
+    """The catalogue cannot be opened or is of another version."""

@@ -1,0 +1,174 @@
+"""The catalogue's pictures as one hashed pack of tiles: all that pretraining gets to see.
+
+    <home>/tiles/<plan>/tiles.npy      (N, side_px, side_px, 3) uint8, RGB
+    <home>/tiles/<plan>/manifest.json  hash, scale, and where each tile comes from
+
+A field gives a grid of tiles that are not empty glass, and a tile around each of its cells; a
+single-cell picture gives one. The folder is named by the plan (which slides, which scale), so that
+an unchanged catalogue finds its pack ready. Knows no encoder.
+"""
+
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from datasets import catalog
+from datasets.catalog import Cell, Slide
+from datasets.crops import Picture, cut_crop, read_own_png, resize_square
+from datasets.db import Database
+from datasets.detection import has_foreground
+from datasets.errors import StoreError
+from datasets.files import sha256_of_file, sha256_of_json, sync_folder, write_json
+from datasets.geometry import um_to_px
+
+FALLBACK_MPP = 0.25
+"""Taken for a field without a known scale: a 40x objective. The command says so aloud."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TileOptions:
+    """Size and scale of the tiles."""
+
+    mpp: float = 0.5
+    """Micrometres per pixel."""
+    side_px: int = 128
+    """Side in pixels; larger than what the encoder sees, so that crops can shift."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Tile:
+    """Where one tile comes from; x, y is its centre in level-0 pixels, None for a cell's crop."""
+
+    slide: str
+    cell: str | None = None
+    x: float | None = None
+    y: float | None = None
+
+
+def build_tile_pack(
+    database: Database, home: Path, options: TileOptions,
+    on_progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Path:  # fmt: skip
+    """Write the pack of all tiles of the catalogue, or find it ready.
+
+    Args:
+        database: The study's database.
+        home: The workspace.
+        options: Size and scale.
+        on_progress: Called with (slides done, slides in all).
+
+    Returns:
+        The pack's folder.
+
+    Raises:
+        StoreError: The catalogue has no picture.
+    """
+    fields, cells = catalog.fields(database), catalog.cells(database)
+    field_ids = {field.id for field in fields}
+    plan = {
+        "options": asdict(options),
+        "fields": sorted(field_ids),
+        "cells": [cell.id for cell in cells],
+    }
+    folder = home / "tiles" / sha256_of_json(plan)[:16]
+    if (folder / "manifest.json").exists():
+        return folder
+    by_slide: dict[str, list[Cell]] = {}
+    for cell in cells:
+        by_slide.setdefault(cell.slide_id, []).append(cell)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    draft = Path(tempfile.mkdtemp(prefix=".draft-", dir=folder.parent))
+    try:
+        _write_pack(draft, _all_tiles(home, fields, by_slide, options, on_progress), options)
+        draft.rename(folder)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+    sync_folder(folder.parent)
+    return folder
+
+
+def _all_tiles(
+    home: Path, fields: list[Slide], by_slide: dict[str, list[Cell]], options: TileOptions,
+    on_progress: Callable[[int, int], None],
+) -> Iterator[tuple[Tile, Picture]]:  # fmt: skip
+    field_ids = {field.id for field in fields}
+    groups = sorted(set(by_slide) - field_ids)
+    total = len(fields) + len(groups)
+    for done, slide in enumerate(fields, start=1):
+        yield from _tiles_of_field(home, slide, by_slide.get(slide.id, []), options)
+        on_progress(done, total)
+    for done, slide_id in enumerate(groups, start=len(fields) + 1):
+        for cell in by_slide[slide_id]:
+            crop = read_own_png(catalog.crop_path(home, cell.id))
+            yield Tile(slide=slide_id, cell=cell.id), _scale_crop(crop, cell.crop_mpp, options)
+        on_progress(done, total)
+
+
+def _scale_crop(crop: Picture, crop_mpp: float | None, options: TileOptions) -> Picture:
+    mpp = crop_mpp or FALLBACK_MPP
+    side_um = options.side_px * options.mpp
+    middle = crop.shape[0] / 2
+    if abs(crop.shape[0] * mpp - side_um) < mpp:
+        return resize_square(crop, options.side_px)
+    return cut_crop(crop, middle, middle, mpp=mpp, side_um=side_um, side_px=options.side_px)
+
+
+def _tiles_of_field(
+    home: Path, slide: Slide, cells: list[Cell], options: TileOptions
+) -> Iterator[tuple[Tile, Picture]]:
+    picture = read_own_png(catalog.field_path(home, slide.id))
+    mpp = slide.mpp or FALLBACK_MPP
+    side_um = options.side_px * options.mpp
+    for x, y in _grid(picture.shape[1], picture.shape[0], um_to_px(side_um, mpp)):
+        tile = cut_crop(picture, x, y, mpp=mpp, side_um=side_um, side_px=options.side_px)
+        if has_foreground(tile, options.mpp):
+            yield Tile(slide=slide.id, x=x, y=y), tile
+    for cell in cells:
+        if cell.x is not None and cell.y is not None:
+            tile = cut_crop(
+                picture, cell.x, cell.y, mpp=mpp, side_um=side_um, side_px=options.side_px
+            )
+            yield Tile(slide=slide.id, cell=cell.id, x=cell.x, y=cell.y), tile
+
+
+def _grid(width: int, height: int, side: float) -> Iterator[tuple[float, float]]:
+    """Yield centres of squares that cover a picture without crossing its edge where it is large enough."""
+    columns, rows = max(1, int(width // side)), max(1, int(height // side))
+    left, top = (width - columns * side) / 2, (height - rows * side) / 2
+    for row in range(rows):
+        for column in range(columns):
+            yield left + (column + 0.5) * side, top + (row + 0.5) * side
+
+
+def _write_pack(folder: Path, tiles: Iterator[tuple[Tile, Picture]], options: TileOptions) -> None:
+    rows: list[dict[str, Any]] = []
+    raw_path = folder / "tiles.raw"
+    with raw_path.open("wb") as stream:
+        for tile, picture in tiles:
+            stream.write(np.ascontiguousarray(picture).tobytes())
+            rows.append({key: value for key, value in asdict(tile).items() if value is not None})
+    if not rows:
+        raise StoreError(
+            "no tile: the catalogue has no picture that is not empty. Ingest something first."
+        )
+    shape = (len(rows), options.side_px, options.side_px, 3)
+    packed = np.lib.format.open_memmap(folder / "tiles.npy", mode="w+", dtype=np.uint8, shape=shape)
+    packed[:] = np.memmap(raw_path, np.uint8, mode="r", shape=shape)
+    packed.flush()
+    raw_path.unlink()
+    digest = sha256_of_file(folder / "tiles.npy")
+    description = {
+        "mpp": options.mpp,
+        "side_px": options.side_px,
+        "tiles": len(rows),
+        "sha256": digest,
+    }
+    write_json(
+        folder / "manifest.json",
+        {**description, "hash": sha256_of_json({**description, "sources": rows}), "sources": rows},
+    )

@@ -1,0 +1,188 @@
+"""How public sets and hospital folders are laid out: which files, which groups, which labels.
+
+Only names and tables are looked at here; no picture is opened.
+"""
+
+import csv
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from datasets.bethesda import HERLEV
+from datasets.errors import LayoutError
+
+Layout = Literal["auto", "cells", "cric", "slides"]
+
+HERLEV_MPP = 0.201
+"""Nominal scale of the Herlev pictures (Jantzen et al. 2005)."""
+CRIC_MPP = 0.247
+"""Nominal scale of the CRIC fields as distributed at 1376 pixels (Rezende et al. 2021)."""
+
+_CRIC_COLUMNS = {"image", "bethesda_system", "x", "y"}
+_CRIC_CATEGORIES = {
+    "negative for intraepithelial lesion": "NILM",
+    "nilm": "NILM",
+    "asc-us": "ASC-US",
+    "lsil": "LSIL",
+    "asc-h": "ASC-H",
+    "hsil": "HSIL",
+    "scc": "SCC",
+}
+_HERLEV_NAME = re.compile(r"^(\d+-\d+)-\d+$")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Point:
+    """A labelled point of a field: centre in pixels, and the category's id or the set's own word."""
+
+    x: float
+    y: float
+    category: str | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CellFile:
+    """A picture of one cell, in a folder that is called like its class."""
+
+    path: Path
+    category: str
+    group: str | None
+    """What the file name tells about its slide, None when nothing."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FieldFile:
+    """A picture of a whole field with the points that a table names in it."""
+
+    path: Path
+    points: tuple[Point, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Plan:
+    """What a path holds, before any picture is opened."""
+
+    layout: Layout
+    cells: tuple[CellFile, ...] = ()
+    fields: tuple[FieldFile, ...] = ()
+    mpp: float | None = None
+    """The set's published scale, None when the set is not a known one."""
+    mpp_source: str = "unknown"
+    refused: tuple[tuple[Path, str], ...] = ()
+    """Files that the layout names but that are not there or make no sense."""
+
+
+def plan(path: Path, layout: Layout = "auto") -> Plan:
+    """Find out what a path holds.
+
+    Args:
+        path: A picture, a folder of pictures, a folder of class-named folders, or a folder with
+            `images/` and a table of points.
+        layout: Force one of the layouts; `auto` looks.
+
+    Raises:
+        LayoutError: The path is missing or does not have the forced layout.
+    """
+    if not path.exists():
+        raise LayoutError(f"{path}: there is no such file or folder.")
+    table = _points_table(path)
+    class_folders = _class_folders(path)
+    if layout == "cric" and table is None:
+        raise LayoutError(
+            f"{path}: no table with the columns {', '.join(sorted(_CRIC_COLUMNS))} in it."
+        )
+    if layout == "cells" and not class_folders:
+        raise LayoutError(f"{path}: no class-named folders with files in it.")
+    if layout == "cric" or (layout == "auto" and table is not None):
+        assert table is not None
+        return _plan_points(path, table)
+    if layout == "cells" or (layout == "auto" and class_folders):
+        return _plan_cells(class_folders)
+    return Plan(layout="slides", fields=tuple(FieldFile(path=file) for file in _files(path)))
+
+
+def _files(path: Path) -> Iterator[Path]:
+    if path.is_file():
+        yield path
+        return
+    for child in sorted(path.rglob("*")):
+        is_hidden = any(part.startswith(".") for part in child.relative_to(path).parts)
+        if child.is_file() and not is_hidden:
+            yield child
+
+
+def _class_folders(path: Path) -> list[Path]:
+    if not path.is_dir() or any(child.is_file() and not child.name.startswith(".") and
+                                child.suffix.lower() in _PICTURE_SUFFIXES for child in path.iterdir()):  # fmt: skip
+        return []
+    folders = [
+        child
+        for child in sorted(path.iterdir())
+        if child.is_dir() and not child.name.startswith(".")
+    ]
+    filled = [folder for folder in folders if any(child.is_file() for child in folder.iterdir())]
+    # One folder is a folder of fields ("images"), not a set with one class.
+    return filled if len(filled) > 1 else []
+
+
+_PICTURE_SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"}
+
+
+def _plan_cells(folders: list[Path]) -> Plan:
+    is_herlev = {folder.name for folder in folders} == set(HERLEV.class_ids) - {"not-a-cell"}
+    cells = []
+    for folder in folders:
+        for file in _files(folder):
+            match = _HERLEV_NAME.match(file.stem) if is_herlev else None
+            group = match.group(1) if match else None
+            cells.append(CellFile(path=file, category=folder.name, group=group))
+    mpp, source = (HERLEV_MPP, "published: Herlev") if is_herlev else (None, "unknown")
+    return Plan(layout="cells", cells=tuple(cells), mpp=mpp, mpp_source=source)
+
+
+def _points_table(path: Path) -> Path | None:
+    if not path.is_dir():
+        return None
+    for table in sorted(path.glob("*.csv")):
+        with table.open(newline="", encoding="utf-8-sig", errors="replace") as stream:
+            if _CRIC_COLUMNS <= set(next(csv.reader(stream), [])):
+                return table
+    return None
+
+
+def _plan_points(path: Path, table: Path) -> Plan:
+    pictures = {
+        file.name: file for file in _files(path) if file.suffix.lower() in _PICTURE_SUFFIXES
+    }
+    points: dict[str, list[Point]] = {name: [] for name in pictures}
+    refused: list[tuple[Path, str]] = []
+    with table.open(newline="", encoding="utf-8-sig", errors="replace") as stream:
+        rows = csv.DictReader(stream)
+        # Only CRIC's own table has this column: a hospital's table says nothing about the scale.
+        is_cric = "image_doi" in (rows.fieldnames or ())
+        for number, row in enumerate(rows, start=2):
+            if row["image"] not in points:
+                refused.append((table, f"line {number}: there is no picture of that name"))
+                continue
+            try:
+                point = Point(
+                    x=float(row["x"]),
+                    y=float(row["y"]),
+                    category=_cric_category(row["bethesda_system"]),
+                )
+            except ValueError:
+                refused.append((table, f"line {number}: x and y must be numbers"))
+                continue
+            points[row["image"]].append(point)
+    fields = tuple(
+        FieldFile(path=pictures[name], points=tuple(points[name])) for name in sorted(pictures)
+    )
+    mpp, source = (CRIC_MPP, "published: CRIC") if is_cric else (None, "unknown")
+    return Plan(layout="cric", fields=fields, mpp=mpp, mpp_source=source, refused=tuple(refused))
+
+
+def _cric_category(text: str | None) -> str | None:
+    text = (text or "").strip()
+    return _CRIC_CATEGORIES.get(text.lower(), text or None)

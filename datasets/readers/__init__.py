@@ -1,0 +1,1 @@
+"""Opening pictures. Runs only inside the killable child that `sandbox` starts."""

@@ -1,0 +1,1 @@
+"""Vectors and labels to suggestions, worklist and agreement. Knows no torch, no web page."""

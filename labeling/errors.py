@@ -1,0 +1,23 @@
+"""Errors of this package.
+
+LabelingError
+|-- AccountError     a name that is taken, a wrong password, a role that may not
+|-- LabelRefused     a label that cannot be stored; carries the reason
+`-- TooFewLabels     a probe needs two classes
+"""
+
+
+class LabelingError(Exception):
+    """Base of everything this package raises on purpose; catch it to say the sentence to the user."""
+
+
+class AccountError(LabelingError):
+    """An account cannot be made, changed or used."""
+
+
+class LabelRefused(LabelingError):
+    """A label that cannot be stored, with the reason in plain words."""
+
+
+class TooFewLabels(LabelingError):
+    """A probe needs labels of at least two classes."""

@@ -1,0 +1,377 @@
+"""Doctors' decisions: stored once, taken back by a second row, never changed or deleted.
+
+The only writer of the tables `labels` and `undos`. Knows no probe and no web page.
+"""
+
+import hashlib
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import ColumnElement, delete, exists, func, literal, select
+from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.orm import Session
+
+from datasets.bethesda import LabelSet
+from datasets.catalog import Cell
+from datasets.db import Database, utc_now
+from labeling.errors import LabelRefused
+from labeling.records import IMPORTED, Label, Lease, Undo
+
+LONGEST_KEY = 80
+"""Characters of an event's key: the width of its column."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LabelEvent:
+    """One answer, as it comes from the browser; `key` is made there and is the same on a resend."""
+
+    key: str
+    cell_id: str
+    category: str
+    decided_at: datetime | None = None
+    seconds: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class UndoEvent:
+    """An annotator takes his label `label_key` back."""
+
+    key: str
+    label_key: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Receipt:
+    """What became of one event; `accepted` means that it is on disk."""
+
+    key: str
+    accepted: bool
+    reason: str | None = None
+    """Why it was refused."""
+    suggestion: str | None = None
+    """What the probe said when the cell was handed out."""
+    probability: float | None = None
+    label_id: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CurrentLabel:
+    """The newest label of one annotator for one cell that was not taken back."""
+
+    label_id: int
+    cell_id: str
+    annotator: str
+    category: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ImportedLabel:
+    """A label that came with the data."""
+
+    cell_id: str
+    category: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RecentLabel:
+    """One of an annotator's last labels; `key` is what an undo names."""
+
+    key: str
+    cell_id: str
+    category: str
+    made_at: datetime
+    suggestion: str | None
+    probability: float | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Progress:
+    """How far the study is: cells with a doctor's current label, and all cells."""
+
+    labelled_by_me: int
+    labelled: int
+    cells: int
+
+
+def record(
+    database: Database,
+    annotator: str,
+    events: Sequence[LabelEvent | UndoEvent],
+    *,
+    label_set: LabelSet,
+    shown: bool = False,
+    reads: int = 1,
+    lease_seconds: int = 600,
+) -> list[Receipt]:
+    """Store an annotator's events in their order, in one transaction, each key once.
+
+    A refused event never costs the others. A key that is stored already with the same content is
+    accepted again, so a browser may resend until it has the receipts. A label takes reason and
+    suggestion from the annotator's lease, also an expired one, and ends it.
+
+    Args:
+        database: The study's database.
+        annotator: Who decided.
+        events: Labels and undos.
+        label_set: The categories that the study knows.
+        shown: True when the study shows the suggestion before the answer.
+        reads: How many doctors see each cell; an undone cell is not leased again where that many
+            others hold it.
+        lease_seconds: How long a cell stays with the annotator after an undo.
+
+    Returns:
+        One receipt per event, in order; when it returns, the accepted ones are on disk.
+    """
+    with database.write() as session:
+        desk = _Desk(session, annotator, label_set, shown, reads, lease_seconds)
+        return [desk.accept(event) for event in events]
+
+
+def current_labels(session: Session, *, include_imported: bool = False) -> list[CurrentLabel]:
+    """Return the newest label of each annotator for each cell that was not taken back.
+
+    Args:
+        session: An open transaction.
+        include_imported: Also the labels that came with the data, under the annotator "imported".
+
+    Returns:
+        Ordered by label id.
+    """
+    newest = select(func.max(Label.id)).where(is_not_undone()).group_by(
+        Label.cell_id, Label.annotator
+    )  # fmt: skip
+    if not include_imported:
+        newest = newest.where(Label.annotator != IMPORTED)
+    query = select(Label.id, Label.cell_id, Label.annotator, Label.category)
+    rows = session.execute(query.where(Label.id.in_(newest)).order_by(Label.id))
+    return [
+        CurrentLabel(label_id=label_id, cell_id=cell_id, annotator=annotator, category=category)
+        for label_id, cell_id, annotator, category in rows
+    ]
+
+
+def import_labels(
+    database: Database, labels: Iterable[ImportedLabel], annotator: str = IMPORTED
+) -> int:
+    """Store labels that came with the data; the same label is stored once, however often it comes.
+
+    Args:
+        database: The study's database.
+        labels: Cells of the catalogue with their categories.
+        annotator: Under whose name.
+
+    Returns:
+        How many were new.
+
+    Raises:
+        LabelRefused: A cell is not in the catalogue; nothing was stored.
+    """
+    now = utc_now()
+    rows = [
+        {
+            "key": _import_key(annotator, label),
+            "cell_id": label.cell_id,
+            "annotator": annotator,
+            "category": label.category,
+            "made_at": now,
+        }
+        for label in labels
+    ]
+    if not rows:
+        return 0
+    with database.write() as session:
+        unknown = {str(row["cell_id"]) for row in rows}.difference(session.scalars(select(Cell.id)))
+        if unknown:
+            raise LabelRefused(
+                f"{len(unknown)} of the labels name a cell that is not in the catalogue, "
+                f"{min(unknown)} for one; ingest the cells first."
+            )
+        count = select(func.count()).select_from(Label)
+        before = session.scalar(count) or 0
+        session.execute(insert(Label).on_conflict_do_nothing(index_elements=["key"]), rows)
+        return (session.scalar(count) or 0) - before
+
+
+def recent(database: Database, annotator: str, limit: int) -> list[RecentLabel]:
+    """Return an annotator's last labels that he has not taken back, newest first."""
+    with database.read() as session:
+        rows = session.scalars(
+            select(Label)
+            .where(Label.annotator == annotator, is_not_undone())
+            .order_by(Label.id.desc())
+            .limit(limit)
+        )
+        return [
+            RecentLabel(
+                key=row.key,
+                cell_id=row.cell_id,
+                category=row.category,
+                made_at=row.made_at,
+                suggestion=row.suggestion,
+                probability=row.suggestion_probability,
+            )
+            for row in rows
+        ]
+
+
+def progress(database: Database, annotator: str) -> Progress:
+    """Count the cells with a current label: this annotator's, any doctor's, and all cells."""
+    cells = select(func.count(Label.cell_id.distinct())).where(is_not_undone())
+    with database.read() as session:
+        return Progress(
+            labelled_by_me=session.scalar(cells.where(Label.annotator == annotator)) or 0,
+            labelled=session.scalar(cells.where(Label.annotator != IMPORTED)) or 0,
+            cells=session.scalar(select(func.count()).select_from(Cell)) or 0,
+        )
+
+
+def is_not_undone() -> ColumnElement[bool]:
+    """Return the SQL condition that the row of `labels` was not taken back."""
+    return ~exists().where(Undo.label_id == Label.id).correlate(Label)
+
+
+@dataclass(frozen=True, slots=True)
+class _Desk:
+    """Takes one annotator's events inside one open write transaction."""
+
+    session: Session
+    annotator: str
+    label_set: LabelSet
+    shown: bool
+    reads: int
+    lease_seconds: int
+
+    def accept(self, event: LabelEvent | UndoEvent) -> Receipt:
+        try:
+            self._check_key(event)
+            label = self._label(event) if isinstance(event, LabelEvent) else self._undo(event)
+        except LabelRefused as refusal:
+            return Receipt(key=event.key, accepted=False, reason=str(refusal))
+        return Receipt(
+            key=event.key,
+            accepted=True,
+            suggestion=label.suggestion,
+            probability=label.suggestion_probability,
+            label_id=label.id,
+        )
+
+    def _check_key(self, event: LabelEvent | UndoEvent) -> None:
+        if self.annotator == IMPORTED:
+            raise LabelRefused(
+                f'the name "{IMPORTED}" belongs to the labels that came with the data; '
+                "sign in under your own name."
+            )
+        if not 0 < len(event.key) <= LONGEST_KEY:
+            raise LabelRefused(
+                f"a key of {len(event.key)} characters; it has 1 to {LONGEST_KEY}."
+            )
+        other = Undo if isinstance(event, LabelEvent) else Label
+        if self.session.scalar(select(other.id).where(other.key == event.key)) is not None:
+            raise LabelRefused(f"key {event.key}: stored already for another event.")
+
+    def _label(self, event: LabelEvent) -> Label:
+        stored = self.session.scalar(select(Label).where(Label.key == event.key))
+        if stored is not None:
+            if (stored.annotator, stored.cell_id, stored.category) != (
+                self.annotator, event.cell_id, event.category,
+            ):  # fmt: skip
+                raise LabelRefused(f"key {event.key}: stored already with another content.")
+            return stored
+        self._check_label(event)
+        lease = self.session.get(Lease, (event.cell_id, self.annotator), populate_existing=True)
+        label = Label(
+            key=event.key,
+            cell_id=event.cell_id,
+            annotator=self.annotator,
+            category=event.category,
+            made_at=utc_now(),
+            decided_at=event.decided_at,
+            seconds=_plausible_seconds(event.seconds),
+        )
+        if lease is not None:
+            label.reason = lease.reason
+            label.suggestion = lease.suggestion
+            label.suggestion_probability = lease.suggestion_probability
+            label.suggestion_shown = self.shown and lease.suggestion is not None
+            label.probe_id = lease.probe_id
+            self.session.execute(
+                delete(Lease).where(
+                    Lease.cell_id == event.cell_id, Lease.annotator == self.annotator
+                )
+            )
+        self.session.add(label)
+        self.session.flush()
+        return label
+
+    def _check_label(self, event: LabelEvent) -> None:
+        if event.category not in self.label_set.ids:
+            raise LabelRefused(
+                f"{event.category}: not in the label set {self.label_set.id} "
+                f"({', '.join(self.label_set.ids)})."
+            )
+        if event.decided_at is not None and event.decided_at.tzinfo is None:
+            raise LabelRefused(f"time {event.decided_at.isoformat()}: no time zone.")
+        if self.session.scalar(select(Cell.id).where(Cell.id == event.cell_id)) is None:
+            raise LabelRefused(f"cell {event.cell_id}: not in the catalogue; reload the page.")
+
+    def _undo(self, event: UndoEvent) -> Label:
+        label = self.session.scalar(select(Label).where(Label.key == event.label_key))
+        if label is None:
+            raise LabelRefused(f"label {event.label_key}: nothing of that key is stored.")
+        if label.annotator != self.annotator:
+            raise LabelRefused(f"label {event.label_key}: only its annotator takes it back.")
+        same_key = self.session.scalar(select(Undo.label_id).where(Undo.key == event.key))
+        if same_key not in (None, label.id):
+            raise LabelRefused(f"key {event.key}: stored already for another label.")
+        if self.session.scalar(select(Undo.id).where(Undo.label_id == label.id)) is None:
+            now = utc_now()
+            self.session.add(
+                Undo(key=event.key, label_id=label.id, annotator=self.annotator, made_at=now)
+            )
+            self.session.flush()
+            self._lease_again(label, now)
+        return label
+
+    def _lease_again(self, label: Label, now: datetime) -> None:
+        others = (
+            select(func.count())
+            .select_from(Lease)
+            .where(
+                Lease.cell_id == label.cell_id,
+                Lease.annotator != self.annotator,
+                Lease.until > now,
+            )
+            .scalar_subquery()
+        )
+        lease = {
+            "cell_id": label.cell_id,
+            "annotator": self.annotator,
+            "until": now + timedelta(seconds=self.lease_seconds),
+            "reason": label.reason or "taken back",
+            "suggestion": label.suggestion,
+            "suggestion_probability": label.suggestion_probability,
+            "probe_id": label.probe_id,
+        }
+        columns = [
+            literal(value, getattr(Lease, name).type).label(name) for name, value in lease.items()
+        ]
+        statement = insert(Lease).from_select(
+            list(lease), select(*columns).where(others < self.reads)
+        )
+        self.session.execute(
+            statement.on_conflict_do_update(
+                index_elements=["cell_id", "annotator"], set_={"until": lease["until"]}
+            )
+        )
+
+
+def _plausible_seconds(seconds: float | None) -> float | None:
+    """Drop a time that no clock can have measured: it must not cost the doctor his answer."""
+    return seconds if seconds is not None and math.isfinite(seconds) and seconds >= 0 else None
+
+
+def _import_key(annotator: str, label: ImportedLabel) -> str:
+    content = "\x00".join((annotator, label.cell_id, label.category))
+    return f"import:{hashlib.sha256(content.encode()).hexdigest()}"

@@ -1,0 +1,137 @@
+"""The tables of labelling. Each names its one writer. Labels are only ever added."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import DDL, JSON, ForeignKey, Index, String, event
+from sqlalchemy.orm import Mapped, mapped_column
+
+from datasets.db import Base, UtcDateTime
+
+IMPORTED = "imported"
+"""The annotator to whom labels belong that came with the data."""
+
+
+class Account(Base):
+    """One person. Written by `accounts`; disabled, never deleted."""
+
+    __tablename__ = "accounts"
+
+    name: Mapped[str] = mapped_column(String(64), primary_key=True)
+    role: Mapped[str] = mapped_column(String(16))
+    """"annotator", "adjudicator" or "admin"."""
+    password_hash: Mapped[str] = mapped_column(String(200))
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    disabled_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+
+class SignIn(Base):
+    """One signed-in browser. Written by `accounts`; holds the token's hash, never the token."""
+
+    __tablename__ = "sign_ins"
+
+    token_sha256: Mapped[str] = mapped_column(String(64), primary_key=True)
+    account: Mapped[str] = mapped_column(ForeignKey("accounts.name"))
+    csrf_token: Mapped[str] = mapped_column(String(64))
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    seen_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    ended_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+
+class Label(Base):
+    """One annotator's decision about one cell at one time. Written by `labels`; never changed.
+
+    `key` is made in the browser: the same decision sent twice is stored once.
+    """
+
+    __tablename__ = "labels"
+    __table_args__ = (Index("labels_by_cell", "cell_id"), Index("labels_by_annotator", "annotator"))
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    key: Mapped[str] = mapped_column(String(80), unique=True)
+    cell_id: Mapped[str] = mapped_column(ForeignKey("cells.id"))
+    annotator: Mapped[str] = mapped_column(String(64))
+    category: Mapped[str] = mapped_column(String(64))
+    made_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    """When the server stored it."""
+    decided_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    """When the key was pressed, by the browser's clock."""
+    seconds: Mapped[float | None]
+    """How long the cell was on screen."""
+    reason: Mapped[str | None] = mapped_column(String(200))
+    """Why the cell was shown."""
+    suggestion: Mapped[str | None] = mapped_column(String(64))
+    suggestion_probability: Mapped[float | None]
+    suggestion_shown: Mapped[bool] = mapped_column(default=False)
+    """True when the suggestion was on screen before the answer."""
+    probe_id: Mapped[str | None] = mapped_column(String(64))
+
+
+class Undo(Base):
+    """An annotator took one label back. Written by `labels`; the label itself stays."""
+
+    __tablename__ = "undos"
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    key: Mapped[str] = mapped_column(String(80), unique=True)
+    label_id: Mapped[int] = mapped_column(ForeignKey("labels.id"), unique=True)
+    annotator: Mapped[str] = mapped_column(String(64))
+    made_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class Lease(Base):
+    """The right of one annotator to decide a cell until a moment. Written by `leases`."""
+
+    __tablename__ = "leases"
+    __table_args__ = (Index("leases_by_annotator", "annotator"),)
+
+    cell_id: Mapped[str] = mapped_column(ForeignKey("cells.id"), primary_key=True)
+    annotator: Mapped[str] = mapped_column(String(64), primary_key=True)
+    until: Mapped[datetime] = mapped_column(UtcDateTime)
+    reason: Mapped[str] = mapped_column(String(200))
+    suggestion: Mapped[str | None] = mapped_column(String(64))
+    suggestion_probability: Mapped[float | None]
+    probe_id: Mapped[str | None] = mapped_column(String(64))
+    """The suggestion of the moment in which the cell was handed out: it is what the label names."""
+
+
+class Probe(Base):
+    """One fit of the linear probe. Written by `suggestions`; its arrays lie in `probes/<id>/`."""
+
+    __tablename__ = "probes"
+
+    number: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    id: Mapped[str] = mapped_column(String(64), unique=True)
+    encoder_fingerprint: Mapped[str] = mapped_column(String(64))
+    last_label_id: Mapped[int]
+    num_labels: Mapped[int]
+    classes: Mapped[list[str]] = mapped_column(JSON)
+    settings: Mapped[dict[str, Any]] = mapped_column(JSON)
+    metrics: Mapped[dict[str, Any]] = mapped_column(JSON)
+    made_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class Candidate(Base):
+    """A cell that is worth a doctor's next look, best rank first. Written by `worklist` at each refit."""
+
+    __tablename__ = "candidates"
+
+    rank: Mapped[int] = mapped_column(primary_key=True)
+    cell_id: Mapped[str] = mapped_column(ForeignKey("cells.id"), unique=True)
+    reason: Mapped[str] = mapped_column(String(200))
+    score: Mapped[float]
+    suggestion: Mapped[str | None] = mapped_column(String(64))
+    suggestion_probability: Mapped[float | None]
+    probe_id: Mapped[str | None] = mapped_column(String(64))
+
+
+for _table in ("labels", "undos"):
+    for _action in ("UPDATE", "DELETE"):
+        event.listen(
+            Base.metadata.tables[_table],
+            "after_create",
+            DDL(
+                f"CREATE TRIGGER {_table}_no_{_action.lower()} BEFORE {_action} ON {_table} "
+                f"BEGIN SELECT RAISE(ABORT, '{_table} are only ever added'); END"
+            ),
+        )

@@ -1,0 +1,78 @@
+"""The database profile: what was measured to be safe is what is set."""
+
+import threading
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+from sqlalchemy import func, select, text
+
+from datasets import catalog
+from datasets.catalog import Slide
+from datasets.db import Database
+from datasets.errors import DatabaseError
+
+
+def _slide(slide_id: str, added_at: datetime | None = None) -> Slide:
+    return Slide(id=slide_id, kind="field", sha256=None, width_px=1, height_px=1, mpp=None,
+                 mpp_source="unknown", added_at=added_at or datetime.now(UTC))  # fmt: skip
+
+
+def test_profile__wal_full_foreign_keys(services) -> None:
+    with services.database.read() as session:
+        found = {
+            p: session.execute(text(f"PRAGMA {p}")).scalar()
+            for p in ("journal_mode", "synchronous", "foreign_keys")
+        }
+
+    assert found == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1}
+
+
+def test_write__exception_leaves_nothing(services) -> None:
+    with pytest.raises(RuntimeError), services.database.write() as session:
+        session.add(_slide("SL-1"))
+        session.flush()
+        raise RuntimeError
+    assert catalog.counts(services.database).slides == 0
+
+
+def test_write__threads_take_turns(services) -> None:
+    def add_ten(start: int) -> None:
+        for number in range(start, start + 10):
+            with services.database.write() as session:
+                count = session.scalar(select(func.count()).select_from(Slide))
+                session.add(_slide(f"SL-{number}-{count}"))
+
+    threads = [threading.Thread(target=add_ten, args=(100 * i,)) for i in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    counts = sorted(int(i.rsplit("-", 1)[1]) for i in catalog.slide_ids(services.database))
+
+    assert counts == list(range(80))
+
+
+def test_time__comes_back_in_utc_and_naive_is_refused(services) -> None:
+    moment = datetime(2026, 3, 29, 2, 30, tzinfo=timezone(timedelta(hours=2)))
+    catalog.add(services.database, [_slide("SL-1", moment)], [])
+
+    assert catalog.fields(services.database)[0].added_at == datetime(2026, 3, 29, 0, 30, tzinfo=UTC)
+    with pytest.raises(Exception, match="no time zone"):
+        catalog.add(services.database, [_slide("SL-2", datetime(2026, 1, 1))], [])  # noqa: DTZ001
+
+
+def test_open__another_version_is_refused(tmp_path) -> None:
+    database = Database(tmp_path / "c.sqlite")
+    with database.write() as session:
+        session.execute(text("PRAGMA user_version = 99"))
+    database.close()
+
+    with pytest.raises(DatabaseError, match="version 99"):
+        Database(tmp_path / "c.sqlite")
+
+
+def test_open__not_a_database_is_refused(tmp_path) -> None:
+    (tmp_path / "c.sqlite").write_bytes(b"no database at all" * 100)
+
+    with pytest.raises(DatabaseError, match="not a usable database"):
+        Database(tmp_path / "c.sqlite")
