@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import sqlalchemy.exc
 from sqlalchemy import Dialect, Engine, String, TypeDecorator, create_engine, event, inspect, text
 from sqlalchemy.orm import DeclarativeBase, Session
 
@@ -119,8 +120,8 @@ class Database:
                     )
                 Base.metadata.create_all(connection)
                 session.execute(text(f"PRAGMA user_version = {SCHEMA_VERSION}"))
-        except driver.DatabaseError as error:
-            raise DatabaseError(f"{self.path.name}: not a usable database ({error}).") from error
+        except sqlalchemy.exc.DatabaseError as error:
+            raise DatabaseError(f"{self.path.name}: not a usable database ({error.orig}).") from error
 
 
 def _make_engine(path: Path) -> Engine:
