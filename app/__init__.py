@@ -1,1 +1,1 @@
-"""What people meet: the browser pages, the command line, long jobs. The only room that reaches all others."""
+"""What people meet: the pages, the command line, long jobs. The only room that reaches all."""

@@ -5,6 +5,8 @@ import secrets
 import tempfile
 from pathlib import Path
 
+from jepa.train import pretrain
+
 from app.commands.output import ProgressBar
 from app.encoders import open_encoder
 from app.intake import take_in
@@ -16,7 +18,6 @@ from datasets.demo_slides import DRAWN_MPP, write_drawn_slides
 from datasets.files import write_json
 from datasets.public import plan
 from jepa.config import PRESETS
-from jepa.train import pretrain
 from labeling import accounts
 
 PASSWORDS_FILE = "demo-passwords.json"

@@ -49,7 +49,7 @@ def _check_python() -> Check:
 def _check_torch_pair() -> Check:
     import torch  # takes seconds; only this check needs it
 
-    name = f"torch {version('torch')} with torchvision {version('torchvision')}, {torch.get_num_threads()} threads"
+    name = f"torch {version('torch')} with torchvision {version('torchvision')}"
     try:
         import torchvision
     except RuntimeError as error:
@@ -68,7 +68,7 @@ def _check_sqlite() -> Check:
     is_safe = tuple(map(int, found.split("."))) >= SAFE_SQLITE
     wanted = ".".join(map(str, SAFE_SQLITE))
     return Check(name=f"SQLite {found}", ok=is_safe, remedy="" if is_safe else
-                 f"Older than {wanted}, which mended a corruption bug. Install the package pysqlite3.")  # fmt: skip
+                 f"Older than {wanted}, which mended a corruption bug. Install pysqlite3.")  # fmt: skip
 
 
 def _check_disk(home: Path) -> Check:
@@ -85,8 +85,9 @@ def _workspace_checks(services: Services) -> Iterator[Check]:
     counts = catalog.counts(services.database)
     yield Check(name=f"{counts.slides} slides, {counts.cells} cells", ok=counts.cells > 0,
                 remedy="Run `cytojepa ingest PATH`.")  # fmt: skip
-    yield Check(name=f"{counts.cells_without_scale} cells without um/px", ok=counts.cells_without_scale == 0,
-                remedy="Their sizes cannot be compared. Ingest them into a new workspace with --mpp.")  # fmt: skip
+    unscaled = counts.cells_without_scale
+    yield Check(name=f"{unscaled} cells without um/px", ok=unscaled == 0,
+                remedy="Their sizes cannot be compared. Use a new workspace with --mpp.")  # fmt: skip
     people = accounts.list_accounts(services.database)
     active = sum(account.disabled_at is None for account in people)
     yield Check(name=f"{active} accounts", ok=active > 0,

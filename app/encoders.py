@@ -2,10 +2,11 @@
 
 from pathlib import Path
 
-from app.services import Services
-from app.training import run_folders
 from jepa.checkpoint import newest_checkpoint
 from jepa.encoder import FrozenEncoder, load_encoder
+
+from app.services import Services
+from app.training import run_folders
 from jepa.errors import CheckpointError
 
 

@@ -1,4 +1,4 @@
-"""How good are suggestions from few labels? Frozen encoders beside chance, size alone and no training.
+"""How good are suggestions from few labels? Encoders beside chance, size alone and no training.
 
 Truth is what came with the data (annotator `imported`). Train and test never share a slide: cells
 of one slide share stain and focus, and a split by cell flatters by several points.
@@ -8,6 +8,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from jepa.encoder import FrozenEncoder
+from labeling.probes import LinearProbe
 from numpy.typing import NDArray
 from sklearn.metrics import balanced_accuracy_score
 
@@ -15,9 +17,7 @@ from app.services import Services
 from app.training import read_crop
 from datasets import catalog
 from datasets.errors import DatasetError
-from jepa.encoder import FrozenEncoder
 from labeling.labels import current_labels
-from labeling.probes import LinearProbe
 from labeling.records import IMPORTED
 
 TEST_SHARE = 0.4
@@ -111,7 +111,7 @@ def chance(pool: Pool) -> float:
 
 
 def score_doctors(services: Services, pool: Pool, name: str, features: Floats) -> Score | None:
-    """Train on the doctors' labels of this study, test on cells of slides that no doctor has touched.
+    """Train on the doctors' labels of this study, test on slides that no doctor has touched.
 
     Returns:
         The score, or None while the doctors have not used two classes or nothing is left to test.

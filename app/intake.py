@@ -1,4 +1,4 @@
-"""Files into a study: catalogue, label set and imported labels in one go. Used by `ingest` and `demo`."""
+"""Files into a study: catalogue, label set and imported labels in one go."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -73,8 +73,8 @@ def take_in(
     notes = ()
     if report.mpp is None and (plan.cells or plan.fields):
         notes = (
-            f"Scale unknown: crops are {settings.crop_px} source pixels, not {settings.crop_um:.0f} um, "
-            "and sizes cannot be compared. Give --mpp with a new workspace to mend it.",
+            f"Scale unknown: crops are {settings.crop_px} source pixels, "
+            f"not {settings.crop_um:.0f} um, and sizes cannot be compared. Give --mpp with a new workspace to mend it.",
         )
     return Intake(report=report, labels=count, notes=notes)
 
@@ -131,7 +131,8 @@ def _fitting_set(words: list[str]) -> LabelSet:
         )
     categories = tuple(
         Category(
-            id=word, key=_KEYS[i], name=word.replace("_", " "), description="From the folder of this name",
+            id=word, key=_KEYS[i], name=word.replace("_", " "),
+            description="From the folder of this name",
             group="Classes", color=_COLORS[i % len(_COLORS)], shape=_SHAPES[i % len(_SHAPES)],
         )
         for i, word in enumerate(words)

@@ -1,4 +1,4 @@
-"""Where the parts meet: a workspace opened for work. The composition root of pages, routes and verbs."""
+"""Where the parts meet: a workspace opened for work, by pages, routes and verbs."""
 
 from dataclasses import dataclass
 from pathlib import Path

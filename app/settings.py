@@ -1,4 +1,4 @@
-"""The study's settings: one frozen object, read once, passed down. The only reader of the environment."""
+"""The study's settings: frozen, read once, passed down. The only reader of the environment."""
 
 import os
 import tomllib
@@ -42,10 +42,12 @@ class Settings:
     def __post_init__(self) -> None:
         if self.suggestions not in get_args(SuggestionMode):
             raise SettingsError(
-                f"suggestions = {self.suggestions!r}: use one of {', '.join(get_args(SuggestionMode))}."
+                f"suggestions = {self.suggestions!r}: "
+                f"use one of {', '.join(get_args(SuggestionMode))}."
             )
         for name, low, high in (
-            ("reads", 1, 5), ("lease_seconds", 30, 86_400), ("crop_um", 16, 512), ("crop_px", 64, 1024),
+            ("reads", 1, 5), ("lease_seconds", 30, 86_400), ("crop_um", 16, 512),
+            ("crop_px", 64, 1024),
         ):  # fmt: skip
             value = getattr(self, name)
             if not low <= value <= high:
@@ -74,7 +76,8 @@ class Settings:
         unknown = sorted(set(study) - known)
         if unknown:
             raise SettingsError(
-                f"{SETTINGS_FILE}: unknown setting {unknown[0]}; known are {', '.join(sorted(known))}."
+                f"{SETTINGS_FILE}: unknown setting {unknown[0]}; "
+                f"known are {', '.join(sorted(known))}."
             )
         label_set = _label_set(study.pop("label_set", BETHESDA.id), study.pop("categories", None))
         try:
@@ -118,7 +121,8 @@ def _label_set(name: str, rows: list[dict[str, Any]] | None) -> LabelSet:
     if rows is None:
         if name not in LABEL_SETS:
             raise SettingsError(
-                f"label_set = {name!r}: known are {', '.join(LABEL_SETS)}; or list [[study.categories]]."
+                f"label_set = {name!r}: known are {', '.join(LABEL_SETS)}; "
+                "or list [[study.categories]]."
             )
         return LABEL_SETS[name]
     try:

@@ -5,6 +5,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
+from jepa.embed import embed_cells
+from jepa.encoder import FrozenEncoder
 
 from app.services import Services
 from datasets import catalog
@@ -12,8 +14,6 @@ from datasets.crops import Picture, read_own_png
 from datasets.embeddings import EmbeddingStore, set_current
 from datasets.manifest import TileOptions, build_tile_pack
 from jepa.config import PRESETS, RunConfig
-from jepa.embed import embed_cells
-from jepa.encoder import FrozenEncoder
 from jepa.errors import CheckpointError
 
 _MARGIN = 8 / 7

@@ -47,7 +47,7 @@ class Cell(Base):
     x: Mapped[float | None]
     y: Mapped[float | None]
     crop_mpp: Mapped[float | None]
-    """Scale of the stored crop; None: the scan's scale is unknown, the crop has a fixed pixel size."""
+    """Scale of the stored crop; None: the scan's scale is unknown, the pixel size is fixed."""
     source_width_px: Mapped[int | None]
     source_height_px: Mapped[int | None]
     """Size of a single-cell picture before it was brought to scale (for the size-only baseline)."""
@@ -106,10 +106,7 @@ def cell_ids(database: Database) -> list[str]:
 def slide_of_cells(database: Database) -> dict[str, str]:
     """Return the slide of each cell: the group by which data is split."""
     with database.read() as session:
-        return {
-            cell_id: slide_id
-            for cell_id, slide_id in session.execute(select(Cell.id, Cell.slide_id))
-        }
+        return dict(session.execute(select(Cell.id, Cell.slide_id)).tuples().all())
 
 
 def crop_path(home: Path, cell_id: str) -> Path:

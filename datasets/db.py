@@ -1,8 +1,9 @@
-"""One database per study: SQLite as measured to be safe. The engine, the clock and the transactions.
+"""One database per study, SQLite as measured to be safe: engine, clock, transactions.
 
-WAL with synchronous=FULL (NORMAL lost acknowledged labels in simulated power cuts), BEGIN IMMEDIATE
-for writers, one writer at a time by a lock in the process and a lock file between processes (SQLite's
-own busy handler starves writers), and a SQLite library without the WAL-reset bug where one is there.
+WAL with synchronous=FULL (NORMAL lost acknowledged labels in simulated power cuts), BEGIN
+IMMEDIATE for writers, one writer at a time by a lock in the process and a lock file between
+processes (SQLite's own busy handler starves writers), and a SQLite library without the WAL-reset
+bug where one is there.
 """
 
 import fcntl
@@ -115,13 +116,16 @@ class Database:
                 is_empty = not inspect(connection).get_table_names()
                 if not is_empty and version != SCHEMA_VERSION:
                     raise DatabaseError(
-                        f"{self.path.name}: schema version {version}, this program reads {SCHEMA_VERSION}. "
+                        f"{self.path.name}: schema version {version}, "
+                        f"this program reads {SCHEMA_VERSION}. "
                         "Use the program version that made it, or another --home."
                     )
                 Base.metadata.create_all(connection)
                 session.execute(text(f"PRAGMA user_version = {SCHEMA_VERSION}"))
         except sqlalchemy.exc.DatabaseError as error:
-            raise DatabaseError(f"{self.path.name}: not a usable database ({error.orig}).") from error
+            raise DatabaseError(
+                f"{self.path.name}: not a usable database ({error.orig})."
+            ) from error
 
 
 def _make_engine(path: Path) -> Engine:

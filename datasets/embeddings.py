@@ -3,8 +3,8 @@
     <root>/<fingerprint>/shard-00000.npy    (rows, dim) float16
     <root>/<fingerprint>/shard-00000.json   {"cells": [...], "dim": D, "sha256": "..."}
 
-The JSON file is written after the array and commits the shard: a killed run leaves at most one array
-without its JSON, which the next run overwrites. Append-only. Knows no encoder and no database.
+The JSON file is written after the array and commits the shard: a killed run leaves at most one
+array without its JSON, which the next run overwrites. Append-only. Knows no encoder and no database.
 """
 
 import hashlib
@@ -77,7 +77,7 @@ class EmbeddingStore:
             half = np.ascontiguousarray(vectors, dtype=np.float16)
         if half.ndim != 2 or len(half) != len(cell_ids) or self.dim not in (None, half.shape[1]):
             raise StoreError(
-                f"{len(cell_ids)} cells, vectors {half.shape}, store dim {self.dim}: they do not fit."
+                f"{len(cell_ids)} cells, vectors {half.shape}, dim {self.dim}: they do not fit."
             )
         if not np.isfinite(half).all():
             raise StoreError(
@@ -98,7 +98,8 @@ class EmbeddingStore:
         shard: Vectors = np.load(index_path.with_suffix(".npy"), mmap_mode="r", allow_pickle=False)
         if shard.shape != (len(index["cells"]), index["dim"]) or shard.dtype != np.float16:
             raise StoreError(
-                f"{index_path.name}: {shard.shape} does not match its index; delete the shard and embed again."
+                f"{index_path.name}: {shard.shape} does not match its index; "
+                "delete the shard and embed again."
             )
         self._shards.append(shard)
         self.cell_ids.extend(index["cells"])

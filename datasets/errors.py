@@ -10,7 +10,7 @@ DatasetError
 
 
 class DatasetError(Exception):
-    """Base of everything this package raises on purpose; catch it to say the sentence to the user."""
+    """Base of what this package raises on purpose; its text is a sentence for the user."""
 
 
 class UnreadableFile(DatasetError):

@@ -1,4 +1,4 @@
-"""Files into the catalogue: decode at arm's length, cut crops, give study codes. Twice changes nothing.
+"""Files into the catalogue: decode at arm's length, cut crops, give codes. Twice changes nothing.
 
 Ids are keyed hashes of the files' bytes (and of a point's place), so a second run finds everything
 known, and a killed run goes on where it stopped. File names stay on the operator's terminal.
@@ -71,7 +71,8 @@ def ingest(
     """
     if options.mpp is not None and plausible_mpp(options.mpp) is None:
         raise DatasetError(
-            f"scale {options.mpp} um/px: give a value from {SMALLEST_MPP} to {LARGEST_MPP}, or leave it out."
+            f"scale {options.mpp} um/px: "
+            f"give a value from {SMALLEST_MPP} to {LARGEST_MPP}, or leave it out."
         )
     with Decoder() as decoder:
         return _Ingest(database, home, secret_key, plan, options, decoder).run(on_progress)

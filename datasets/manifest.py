@@ -137,7 +137,7 @@ def _tiles_of_field(
 
 
 def _grid(width: int, height: int, side: float) -> Iterator[tuple[float, float]]:
-    """Yield centres of squares that cover a picture without crossing its edge where it is large enough."""
+    """Yield centres of squares that cover a picture, inside it where it is large enough."""
     columns, rows = max(1, int(width // side)), max(1, int(height // side))
     left, top = (width - columns * side) / 2, (height - rows * side) / 2
     for row in range(rows):

@@ -35,7 +35,7 @@ _HERLEV_NAME = re.compile(r"^(\d+-\d+)-\d+$")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Point:
-    """A labelled point of a field: centre in pixels, and the category's id or the set's own word."""
+    """A labelled point of a field: centre in pixels, and a category's id or the set's word."""
 
     x: float
     y: float
@@ -114,8 +114,7 @@ def _files(path: Path) -> Iterator[Path]:
 
 
 def _class_folders(path: Path) -> list[Path]:
-    if not path.is_dir() or any(child.is_file() and not child.name.startswith(".") and
-                                child.suffix.lower() in _PICTURE_SUFFIXES for child in path.iterdir()):  # fmt: skip
+    if not path.is_dir() or any(_is_picture_name(child) for child in path.iterdir()):
         return []
     folders = [
         child
@@ -128,6 +127,11 @@ def _class_folders(path: Path) -> list[Path]:
 
 
 _PICTURE_SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"}
+
+
+def _is_picture_name(path: Path) -> bool:
+    is_hidden = path.name.startswith(".")
+    return path.is_file() and not is_hidden and path.suffix.lower() in _PICTURE_SUFFIXES
 
 
 def _plan_cells(folders: list[Path]) -> Plan:
@@ -147,7 +151,7 @@ def _points_table(path: Path) -> Path | None:
         return None
     for table in sorted(path.glob("*.csv")):
         with table.open(newline="", encoding="utf-8-sig", errors="replace") as stream:
-            if _CRIC_COLUMNS <= set(next(csv.reader(stream), [])):
+            if set(next(csv.reader(stream), [])) >= _CRIC_COLUMNS:
                 return table
     return None
 

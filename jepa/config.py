@@ -25,7 +25,7 @@ class RunConfig:
     """Side of the square picture that the encoder sees."""
     patch_px: int = 8
     """Side of one patch (one token)."""
-    mean: tuple[float, float, float] = (0.75, 0.7, 0.75)
+    mean: tuple[float, float, float] = (0.82, 0.8, 0.82)
     """Subtracted from the channels (red, green, blue) after division by 255."""
     std: tuple[float, float, float] = (0.2, 0.2, 0.2)
     """Divides the channels afterwards."""

@@ -124,7 +124,9 @@ def _context_blocks(
     grid: tuple[int, int], config: MaskConfig, count: int, generator: np.random.Generator
 ) -> Flags:
     sides = np.sqrt(generator.uniform(*config.context_scale, (count,)))
-    return _place(grid, _whole(sides * grid[0], grid[0]), _whole(sides * grid[1], grid[1]), generator)
+    return _place(
+        grid, _whole(sides * grid[0], grid[0]), _whole(sides * grid[1], grid[1]), generator
+    )
 
 
 def _whole(lengths: NDArray[np.float64], largest: int) -> Indices:

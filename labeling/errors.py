@@ -8,7 +8,7 @@ LabelingError
 
 
 class LabelingError(Exception):
-    """Base of everything this package raises on purpose; catch it to say the sentence to the user."""
+    """Base of what this package raises on purpose; its text is a sentence for the user."""
 
 
 class AccountError(LabelingError):

@@ -112,7 +112,7 @@ class Probe(Base):
 
 
 class Candidate(Base):
-    """A cell that is worth a doctor's next look, best rank first. Written by `worklist` at each refit."""
+    """A cell that is worth a doctor's next look, best rank first. Written by `worklist`."""
 
     __tablename__ = "candidates"
 

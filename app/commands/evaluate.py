@@ -5,6 +5,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import click
+from jepa.encoder import random_encoder
 
 from app import evaluation
 from app.commands.output import ProgressBar, emit, home_option, json_option, table, verb
@@ -13,7 +14,6 @@ from app.evaluation import Floats, Pool
 from app.intake import adopt_label_set, take_in
 from app.services import Services
 from datasets.public import plan
-from jepa.encoder import random_encoder
 
 
 @click.command()
@@ -65,8 +65,10 @@ def evaluate(workspace: bool, folder: Path | None, encoders: str, shots: str, se
         "chance": chance,
         "results": [r for r in results if r["encoder"] in ("random", "size")],
     }
-    lines = [f"{len(pool.cell_ids)} cells, {len(set(pool.slides))} slides, {len(set(pool.truth))} classes; "
-             f"guessing gives {chance:.3f}. Balanced accuracy on other slides:"]  # fmt: skip
+    size = f"{len(pool.cell_ids)} cells, {len(set(pool.slides))} slides"
+    lines = [
+        f"{size}, {len(set(pool.truth))} classes; guessing gives {chance:.3f}. Balanced accuracy on other slides:"
+    ]
     rows = [(s.encoder, s.shots, s.balanced_accuracy, s.low, s.high) for s in scores]
     lines += table(("encoder", "labels per class", "balanced accuracy", "low", "high"), rows)
     emit(as_json, {"results": results, "baselines": baselines, "active": None}, lines)

@@ -8,6 +8,8 @@ from dataclasses import asdict
 from pathlib import Path
 
 import click
+from jepa.train import Progress
+from jepa.train import pretrain as run_pretraining
 
 from app.commands.output import ProgressBar, emit, home_option, json_option, verb
 from app.encoders import open_encoder
@@ -15,8 +17,6 @@ from app.services import Services
 from app.training import embed_all, latest_run, new_run_folder, preset_for_machine, tiles_for
 from jepa.config import RunConfig
 from jepa.errors import ConfigError
-from jepa.train import Progress
-from jepa.train import pretrain as run_pretraining
 
 
 @contextmanager

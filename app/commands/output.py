@@ -75,6 +75,7 @@ class ProgressBar:
         self._bar = tqdm(desc=description, unit=unit, leave=False, dynamic_ncols=True)
 
     def __call__(self, done: int, total: int) -> None:
+        """Move the bar to `done` of `total`."""
         self._bar.total = total
         self._bar.update(done - self._bar.n)
 

@@ -5,12 +5,12 @@ from dataclasses import asdict
 from pathlib import Path
 
 import click
+from labeling.export import FORMATS, export_labels
 
 from app.commands.output import emit, home_option, json_option, table, verb
 from app.refit import refit_study, watch
 from app.services import Services
 from labeling import worklist as worklists
-from labeling.export import FORMATS, export_labels
 
 
 @click.command()
@@ -31,10 +31,12 @@ def fit(is_watching: bool, home: Path, as_json: bool) -> None:
     score = "-" if report.balanced_accuracy is None else f"{report.balanced_accuracy:.3f}"
     result = {
         "labels": report.labels, "classes": report.classes, "probe": report.probe_id,
-        "seconds": round(time.monotonic() - started, 3), "balanced_accuracy": report.balanced_accuracy,
+        "seconds": round(time.monotonic() - started, 3),
+        "balanced_accuracy": report.balanced_accuracy,
     }  # fmt: skip
     emit(as_json, result, [
-        f"{report.labels} labels, {report.classes} classes, probe {report.probe_id or '- (needs two classes)'}, "
+        f"{report.labels} labels, {report.classes} classes, "
+        f"probe {report.probe_id or '- (needs two classes)'}, "
         f"balanced accuracy on slides left out {score}",
     ])  # fmt: skip
 

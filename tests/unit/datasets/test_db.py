@@ -28,10 +28,14 @@ def test_profile__wal_full_foreign_keys(services) -> None:
 
 
 def test_write__exception_leaves_nothing(services) -> None:
-    with pytest.raises(RuntimeError), services.database.write() as session:
-        session.add(_slide("SL-1"))
-        session.flush()
-        raise RuntimeError
+    def fail() -> None:
+        with services.database.write() as session:
+            session.add(_slide("SL-1"))
+            session.flush()
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
     assert catalog.counts(services.database).slides == 0
 
 
