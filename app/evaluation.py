@@ -17,7 +17,7 @@ from app.services import Services
 from app.training import read_crop
 from datasets import catalog
 from datasets.errors import DatasetError
-from labeling.labels import current_labels
+from labeling.answers import current_labels
 from labeling.records import IMPORTED
 
 TEST_SHARE = 0.4

@@ -130,7 +130,7 @@ for _table in ("labels", "undos"):
         event.listen(
             Base.metadata.tables[_table],
             "after_create",
-            DDL(
+            DDL(  # type: ignore[no-untyped-call]  # its own signature has no types
                 f"CREATE TRIGGER {_table}_no_{_action.lower()} BEFORE {_action} ON {_table} "
                 f"BEGIN SELECT RAISE(ABORT, '{_table} are only ever added'); END"
             ),

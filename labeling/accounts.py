@@ -1,0 +1,183 @@
+"""People and their signed-in browsers. The only writer of `accounts` and `sign_ins`.
+
+One person, one account; disabled, never deleted; made on the command line or by an admin, never by
+registration. Passwords are argon2id hashes; of a browser's token only the SHA-256 is stored.
+"""
+
+import hashlib
+import secrets
+import threading
+import time
+from dataclasses import dataclass
+from datetime import timedelta
+
+from pwdlib import PasswordHash
+from pwdlib.hashers.argon2 import Argon2Hasher
+from sqlalchemy import select, update
+
+from datasets.db import Database, utc_now
+from labeling.errors import AccountError
+from labeling.records import IMPORTED, Account, SignIn
+
+ROLES = ("annotator", "adjudicator", "admin")
+SHORTEST_PASSWORD = 8
+IDLE_SECONDS = 8 * 3600
+ABSOLUTE_SECONDS = 12 * 3600
+_FREE_FAILURES = 5
+_LONGEST_PAUSE_SECONDS = 300.0
+
+_HASHER = PasswordHash((Argon2Hasher(),))
+# One hash takes 64 MB and a core for a while: more than two at once would be a way to stop the server.
+_HASHING = threading.BoundedSemaphore(2)
+_UNKNOWN_HASH = _HASHER.hash(secrets.token_hex())
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SignedIn:
+    """Who a browser belongs to."""
+
+    name: str
+    role: str
+    csrf_token: str
+
+
+class FailureBrake:
+    """Slows down guessing: after five failures of a name each try has to wait twice as long."""
+
+    def __init__(self) -> None:
+        self._failures: dict[str, tuple[int, float]] = {}
+        self._lock = threading.Lock()
+
+    def wait_seconds(self, name: str) -> float:
+        """Return how long this name has to wait before the next try."""
+        with self._lock:
+            count, last = self._failures.get(name, (0, 0.0))
+        pause = min(2.0 ** (count - _FREE_FAILURES + 1), _LONGEST_PAUSE_SECONDS)
+        return max(0.0, last + pause - time.monotonic()) if count >= _FREE_FAILURES else 0.0
+
+    def note(self, name: str, *, succeeded: bool) -> None:
+        """Count a failure, or forget them after a success."""
+        with self._lock:
+            if succeeded:
+                self._failures.pop(name, None)
+            else:
+                self._failures[name] = (self._failures.get(name, (0, 0.0))[0] + 1, time.monotonic())
+
+
+def add_account(database: Database, name: str, role: str, password: str) -> None:
+    """Make an account.
+
+    Raises:
+        AccountError: The name is taken or not usable, the role unknown, the password too short.
+    """
+    if role not in ROLES:
+        raise AccountError(f"role {role}: there are {', '.join(ROLES)}.")
+    if (
+        not (0 < len(name) <= 64 and name.isprintable() and name == name.strip())
+        or name == IMPORTED
+    ):
+        raise AccountError(f"name {name!r}: use 1 to 64 visible characters, and not {IMPORTED!r}.")
+    if len(password) < SHORTEST_PASSWORD:
+        raise AccountError(
+            f"the password has {len(password)} characters; use at least {SHORTEST_PASSWORD}."
+        )
+    with _HASHING:
+        password_hash = _HASHER.hash(password)
+    with database.write() as session:
+        if session.get(Account, name) is not None:
+            raise AccountError(f"account {name}: exists already. Choose another name.")
+        session.add(Account(name=name, role=role, password_hash=password_hash, created_at=utc_now(),
+                            disabled_at=None))  # fmt: skip
+
+
+def list_accounts(database: Database) -> list[Account]:
+    """Return all accounts by name."""
+    with database.read() as session:
+        return list(session.scalars(select(Account).order_by(Account.name)))
+
+
+def disable(database: Database, name: str) -> None:
+    """Lock an account and end its sign-ins; its labels stay.
+
+    Raises:
+        AccountError: There is no such account.
+    """
+    with database.write() as session:
+        changed = session.execute(
+            update(Account)
+            .where(Account.name == name)
+            .values(disabled_at=utc_now())
+            .returning(Account.name)
+        ).all()
+        if not changed:
+            raise AccountError(f"account {name}: there is none of that name.")
+        session.execute(
+            update(SignIn)
+            .where(SignIn.account == name, SignIn.ended_at.is_(None))
+            .values(ended_at=utc_now())
+        )
+
+
+def set_role(database: Database, name: str, role: str) -> None:
+    """Change what an account may do; felt at the next action.
+
+    Raises:
+        AccountError: There is no such account or role.
+    """
+    if role not in ROLES:
+        raise AccountError(f"role {role}: there are {', '.join(ROLES)}.")
+    with database.write() as session:
+        statement = update(Account).where(Account.name == name).values(role=role)
+        if not session.execute(statement.returning(Account.name)).all():
+            raise AccountError(f"account {name}: there is none of that name.")
+
+
+def verify(database: Database, name: str, password: str) -> bool:
+    """Return whether the password opens the account; takes as long for unknown names."""
+    with database.read() as session:
+        account = session.get(Account, name)
+    stored = account.password_hash if account else _UNKNOWN_HASH
+    with _HASHING:
+        matches = _HASHER.verify(password, stored)
+    return matches and account is not None and account.disabled_at is None
+
+
+def open_sign_in(database: Database, name: str) -> str:
+    """Remember a browser and return its token, which is stored nowhere."""
+    token, now = secrets.token_urlsafe(32), utc_now()
+    with database.write() as session:
+        session.add(SignIn(token_sha256=_digest(token), account=name, csrf_token=secrets.token_urlsafe(24),
+                           created_at=now, seen_at=now, ended_at=None))  # fmt: skip
+    return token
+
+
+def check_sign_in(database: Database, token: str) -> SignedIn | None:
+    """Return whose token this is; None when it ended, aged, or the account was disabled."""
+    now = utc_now()
+    with database.read() as session:
+        found = session.execute(
+            select(SignIn, Account).join(Account).where(SignIn.token_sha256 == _digest(token))
+        ).one_or_none()
+    if found is None:
+        return None
+    sign_in, account = found
+    is_idle = now - sign_in.seen_at > timedelta(seconds=IDLE_SECONDS)
+    is_old = now - sign_in.created_at > timedelta(seconds=ABSOLUTE_SECONDS)
+    if sign_in.ended_at is not None or account.disabled_at is not None or is_idle or is_old:
+        return None
+    if now - sign_in.seen_at > timedelta(minutes=1):
+        with database.write() as session:
+            statement = update(SignIn).where(SignIn.token_sha256 == _digest(token))
+            session.execute(statement.values(seen_at=now))
+    return SignedIn(name=account.name, role=account.role, csrf_token=sign_in.csrf_token)
+
+
+def end_sign_in(database: Database, token: str) -> None:
+    """Forget a browser."""
+    with database.write() as session:
+        statement = update(SignIn).where(SignIn.token_sha256 == _digest(token))
+        session.execute(statement.values(ended_at=utc_now()))
+
+
+def _digest(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()
