@@ -8,8 +8,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jepa.encoder import FrozenEncoder
-from labeling.probes import LinearProbe
 from numpy.typing import NDArray
 from sklearn.metrics import balanced_accuracy_score
 
@@ -17,7 +15,9 @@ from app.services import Services
 from app.training import read_crop
 from datasets import catalog
 from datasets.errors import DatasetError
+from jepa.encoder import FrozenEncoder
 from labeling.answers import current_labels
+from labeling.probes import LinearProbe
 from labeling.records import IMPORTED
 
 TEST_SHARE = 0.4

@@ -145,3 +145,8 @@ def home_of_process() -> Path:
 def environment_with_home(home: Path, **extra: str) -> dict[str, str]:
     """Return the environment for a child process that works on this workspace."""
     return {**os.environ, "CYTOJEPA_HOME": str(home), **extra}
+
+
+def announce_home(home: Path) -> None:
+    """Put the workspace into this process's environment, for the pages that Streamlit runs in it."""
+    os.environ["CYTOJEPA_HOME"] = str(home)

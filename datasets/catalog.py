@@ -135,3 +135,10 @@ def cells(database: Database) -> list[Cell]:
     """Return all cells, ordered by id (a keyed hash: no order of slide or class)."""
     with database.read() as session:
         return list(session.scalars(select(Cell).order_by(Cell.id)))
+
+
+def crop_scales(database: Database, wanted: Sequence[str]) -> dict[str, float | None]:
+    """Return the crop's um/px of those of the wanted cells that exist; None where unknown."""
+    with database.read() as session:
+        rows = session.execute(select(Cell.id, Cell.crop_mpp).where(Cell.id.in_(wanted)))
+        return dict(rows.tuples().all())

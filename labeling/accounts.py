@@ -27,7 +27,7 @@ _FREE_FAILURES = 5
 _LONGEST_PAUSE_SECONDS = 300.0
 
 _HASHER = PasswordHash((Argon2Hasher(),))
-# One hash takes 64 MB and a core for a while: more than two at once would be a way to stop the server.
+# One hash takes 64 MB and a core for a while: many at once would stop the server.
 _HASHING = threading.BoundedSemaphore(2)
 _UNKNOWN_HASH = _HASHER.hash(secrets.token_hex())
 
@@ -144,9 +144,9 @@ def verify(database: Database, name: str, password: str) -> bool:
 
 def open_sign_in(database: Database, name: str) -> str:
     """Remember a browser and return its token, which is stored nowhere."""
-    token, now = secrets.token_urlsafe(32), utc_now()
+    token, csrf_token, now = secrets.token_urlsafe(32), secrets.token_urlsafe(24), utc_now()
     with database.write() as session:
-        session.add(SignIn(token_sha256=_digest(token), account=name, csrf_token=secrets.token_urlsafe(24),
+        session.add(SignIn(token_sha256=_digest(token), account=name, csrf_token=csrf_token,
                            created_at=now, seen_at=now, ended_at=None))  # fmt: skip
     return token
 

@@ -104,7 +104,7 @@ def refit(
         return _report(answers, None, None, started)
     readers = Counter(label.cell_id for label in labels)
     study = _Study(store, answers, groups, {c for c, n in readers.items() if n >= reads})
-    if len(set(answers[i] for i in study.labelled_ids)) < 2:
+    if len({answers[i] for i in study.labelled_ids}) < 2:
         _publish(database, study.typical(), None)
         return _report(answers, None, None, started)
     fit = study.fit()
@@ -128,6 +128,12 @@ def current(database: Database, folder: Path, store: EmbeddingStore) -> Suggesti
     values = np.load(folder / probe.id / "probabilities.npy", mmap_mode="r", allow_pickle=False)
     rows = {cell_id: row for row, cell_id in enumerate(store.cell_ids)}
     return SuggestionTable(probe.id, tuple(probe.classes), values, rows)
+
+
+def newest_probe(database: Database) -> Probe | None:
+    """Return the newest fit, None before the first."""
+    with database.read() as session:
+        return session.scalar(select(Probe).order_by(Probe.number.desc()).limit(1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,7 +224,7 @@ def _write(folder: Path, store: EmbeddingStore, fit: _Fit, last_label: int) -> P
 def _publish(database: Database, candidates: list[Candidate], probe: Probe | None) -> None:
     with database.write() as session:
         if probe is not None:
-            # The same labels after an undo and redo give the same probe: it becomes the newest again.
+            # The same labels after an undo give the same probe: it becomes the newest again.
             old = session.scalar(select(Probe).where(Probe.id == probe.id))
             if old is not None:
                 session.delete(old)

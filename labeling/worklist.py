@@ -114,7 +114,7 @@ def _candidate(
 
 
 def publish(session: Session, candidates: Sequence[Candidate]) -> None:
-    """Replace the worklist inside an open write transaction; leases that are out stay as they are."""
+    """Replace the worklist inside an open write transaction; leases that are out stay."""
     session.execute(delete(Candidate))
     if candidates:
         columns = [column.key for column in Candidate.__table__.columns]

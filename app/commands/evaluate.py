@@ -5,7 +5,6 @@ from dataclasses import asdict
 from pathlib import Path
 
 import click
-from jepa.encoder import random_encoder
 
 from app import evaluation
 from app.commands.output import ProgressBar, emit, home_option, json_option, table, verb
@@ -14,6 +13,7 @@ from app.evaluation import Floats, Pool
 from app.intake import adopt_label_set, take_in
 from app.services import Services
 from datasets.public import plan
+from jepa.encoder import random_encoder
 
 
 @click.command()

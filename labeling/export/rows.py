@@ -40,8 +40,8 @@ def export_rows(database: Database, label_set: LabelSet) -> list[Row]:
         )
         return [
             {
-                "label_id": label.id, "label_key": label.key, "cell": cell.id, "slide": cell.slide_id,
-                "x_px": cell.x, "y_px": cell.y, "slide_mpp": mpp, "crop_mpp": cell.crop_mpp,
+                "label_id": label.id, "label_key": label.key, "cell": cell.id,
+                "slide": cell.slide_id, "x_px": cell.x, "y_px": cell.y, "slide_mpp": mpp, "crop_mpp": cell.crop_mpp,
                 "annotator": label.annotator, "category": label.category,
                 "label_set": label_set.id, "is_current": label.id in current,
                 "made_at": label.made_at.isoformat(), "decided_at": _iso(label.decided_at),

@@ -1,0 +1,1 @@
+"""Drawn things: data in, events out; never the database."""

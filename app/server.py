@@ -1,0 +1,83 @@
+"""The ASGI application: Streamlit's pages and our own routes behind one sign-in."""
+
+import gc
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import streamlit as st
+import uvicorn
+from starlette.middleware import Middleware
+from streamlit import config
+
+from app.api import api_routes
+from app.jobs import start_refit_watcher
+from app.services import Services
+from app.settings import announce_home
+from app.sign_in import SignInGate, sign_in_routes
+from app.theme import STREAMLIT_THEME
+from labeling.accounts import FailureBrake
+
+# Streamlit collects garbage after every script run; what these two bring would be walked each time.
+_PRELOADED = (pd, pa)
+
+_OPTIONS: dict[str, Any] = {
+    "browser.gatherUsageStats": False,
+    "client.showErrorDetails": "none",
+    "client.showErrorLinks": False,
+    "client.toolbarMode": "minimal",
+    "client.showSidebarNavigation": True,
+    "server.enableStaticServing": False,
+    "server.enableXsrfProtection": True,
+    "server.fileWatcherType": "none",
+    "server.headless": True,
+    "server.maxUploadSize": 1,
+    "global.developmentMode": False,
+    **STREAMLIT_THEME,
+}
+
+
+def build_app(home: Path) -> Any:
+    """Build the application of a workspace: pages, routes, and the gate before all of them.
+
+    Args:
+        home: The workspace; made when missing.
+    """
+    announce_home(home)
+    services = Services.open(home)
+
+    @asynccontextmanager
+    async def lifespan(_app: Any) -> AsyncIterator[None]:
+        watcher = start_refit_watcher(home)
+        gc.collect()
+        gc.freeze()
+        try:
+            yield
+        finally:
+            watcher.stop()
+            services.database.close()
+
+    return st.App(
+        Path(__file__).with_name("main.py"),
+        routes=[*sign_in_routes(services.database, FailureBrake()), *api_routes(services)],
+        middleware=[Middleware(SignInGate, database=services.database)],
+        lifespan=lifespan,
+    )
+
+
+def run(home: Path, *, host: str, port: int) -> None:
+    """Serve until Ctrl-C or SIGTERM.
+
+    Args:
+        home: The workspace.
+        host: Address to listen on.
+        port: Port to listen on.
+    """
+    for name, value in {**_OPTIONS, "server.address": host, "server.port": port,
+                        "browser.serverAddress": host}.items():  # fmt: skip
+        config.set_option(name, value)
+    uvicorn.run(build_app(home), host=host, port=port, log_level="warning", server_header=False,
+                timeout_graceful_shutdown=3, ws_max_size=16 << 20)  # fmt: skip

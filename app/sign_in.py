@@ -1,0 +1,188 @@
+"""The gate: nothing is answered to a browser that has not signed in, whatever the route.
+
+A pure ASGI middleware, because Starlette's own base class does not see websockets.
+"""
+
+import html
+import time
+from http.cookies import SimpleCookie
+from typing import Any
+from urllib.parse import urlsplit
+
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import Request
+from starlette.responses import (
+    HTMLResponse,
+    JSONResponse,
+    PlainTextResponse,
+    RedirectResponse,
+    Response,
+)
+from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.theme import LOGIN_STYLE
+from datasets.db import Database
+from labeling import accounts
+from labeling.accounts import FailureBrake, SignedIn
+
+COOKIE = "cytojepa_session"
+OPEN_PATHS = frozenset({"/login", "/health"})
+"""All that a stranger gets to see."""
+_RECHECK_SECONDS = 1.0
+_REVOKED = 4401
+
+# Streamlit's own scripts are inline and compile templates; nothing may come from another host.
+_POLICY = (
+    "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; style-src 'self' 'unsafe-inline'; "
+    "img-src 'self' data: blob:; font-src 'self' data:; connect-src 'self'; worker-src 'self' blob:; "
+    "frame-ancestors 'none'; base-uri 'self'; form-action 'self'; object-src 'none'"
+)
+_HEADERS = {
+    "Content-Security-Policy": _POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+    "X-Frame-Options": "DENY",
+}
+
+
+class SignInGate:
+    """Deny by default, for HTTP and websocket alike.
+
+    Args:
+        app: What lies behind.
+        database: Where sign-ins are kept.
+    """
+
+    def __init__(self, app: ASGIApp, database: Database) -> None:
+        self._app, self._database = app, database
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let a request through, or answer it."""
+        if scope["type"] not in ("http", "websocket"):
+            await self._app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        token = session_token(headers)
+        person = (
+            await run_in_threadpool(accounts.check_sign_in, self._database, token)
+            if token
+            else None
+        )
+        scope.setdefault("state", {})["signed_in"] = person
+        if scope["type"] == "websocket":
+            await self._websocket(scope, receive, send, token if person else None)
+        else:
+            refusal = _refusal(scope, headers, person)
+            await (refusal or self._app)(scope, receive, _with_headers(send))
+
+    async def _websocket(
+        self, scope: Scope, receive: Receive, send: Send, token: str | None
+    ) -> None:
+        if token is None or not _is_same_origin(Headers(scope=scope)):
+            await send({"type": "websocket.close", "code": _REVOKED})
+            return
+        checked_at = time.monotonic()
+
+        async def checked_receive() -> Message:
+            nonlocal checked_at
+            message = await receive()
+            if time.monotonic() - checked_at > _RECHECK_SECONDS:
+                checked_at = time.monotonic()
+                if await run_in_threadpool(accounts.check_sign_in, self._database, token) is None:
+                    await send({"type": "websocket.close", "code": _REVOKED})
+                    return {"type": "websocket.disconnect", "code": _REVOKED}
+            return message
+
+        await self._app(scope, checked_receive, send)
+
+
+def _refusal(scope: Scope, headers: Headers, person: SignedIn | None) -> Response | None:
+    path, is_change = scope["path"], scope["method"] not in ("GET", "HEAD")
+    if is_change and not _is_same_origin(headers):
+        return PlainTextResponse("another origin", 403)
+    if path in OPEN_PATHS:
+        return None
+    if person is None:
+        wants_page = "text/html" in headers.get("accept", "") and not is_change
+        if wants_page:
+            return RedirectResponse("/login", 303)
+        return JSONResponse({"error": "Signed out. Sign in again."}, 401)
+    if is_change and path.startswith("/api/") and headers.get("x-csrf-token") != person.csrf_token:
+        return JSONResponse({"error": "The page is from another sign-in. Reload it."}, 403)
+    return None
+
+
+def _is_same_origin(headers: Headers) -> bool:
+    origin = headers.get("origin")
+    return origin is None or urlsplit(origin).netloc == headers.get("host")
+
+
+def _with_headers(send: Send) -> Send:
+    async def with_headers(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            headers = MutableHeaders(scope=message)
+            for name, value in _HEADERS.items():
+                headers[name] = value
+        await send(message)
+
+    return with_headers
+
+
+def session_token(headers: Headers) -> str | None:
+    """Return the browser's token from its cookie."""
+    cookie: SimpleCookie = SimpleCookie(headers.get("cookie", ""))
+    return cookie[COOKIE].value if COOKIE in cookie else None
+
+
+def sign_in_routes(database: Database, brake: FailureBrake) -> list[Route]:
+    """Return the routes `/login`, `/logout` and `/health`."""
+
+    async def login(request: Request) -> Response:
+        if request.method == "GET":
+            return HTMLResponse(_page())
+        form = await request.form()
+        name, password = (str(form.get(key, "")) for key in ("name", "password"))
+        wait = brake.wait_seconds(name)
+        if wait > 0:
+            return HTMLResponse(_page(f"Too many tries. Wait {wait:.0f} seconds."), 429)
+        is_right = await run_in_threadpool(accounts.verify, database, name, password)
+        brake.note(name, succeeded=is_right)
+        if not is_right:
+            return HTMLResponse(_page("Name or password is wrong."), 401)
+        response = RedirectResponse("/", 303)
+        token = await run_in_threadpool(accounts.open_sign_in, database, name)
+        response.set_cookie(COOKIE, token, httponly=True, samesite="lax",
+                            secure=request.url.scheme == "https", max_age=accounts.ABSOLUTE_SECONDS)  # fmt: skip
+        return response
+
+    async def logout(request: Request) -> Response:
+        token = session_token(request.headers)
+        if token:
+            await run_in_threadpool(accounts.end_sign_in, database, token)
+        response = RedirectResponse("/login", 303)
+        response.delete_cookie(COOKIE)
+        return response
+
+    async def health(_request: Request) -> Response:
+        return JSONResponse({"ok": True})
+
+    return [Route("/login", login, methods=["GET", "POST"]), Route("/logout", logout),
+            Route("/health", health)]  # fmt: skip
+
+
+def _page(problem: str = "") -> str:
+    alert = f'<div role="alert">{html.escape(problem)}</div>' if problem else ""
+    values: dict[str, Any] = {"style": LOGIN_STYLE, "alert": alert}
+    return _PAGE.format(**values)
+
+
+_PAGE = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>CytoJEPA</title>
+<meta name="viewport" content="width=device-width, initial-scale=1"><style>{style}</style></head>
+<body><main><h1>CytoJEPA</h1><p>Labelling of cervical cytology</p>
+<form method="post" action="/login"><label>Name
+<input name="name" autocomplete="username" autofocus required></label><label>Password
+<input name="password" type="password" autocomplete="current-password" required></label>{alert}
+<button>Sign in</button></form>
+<footer>Research use only. Not a medical device.</footer></main></body></html>"""
