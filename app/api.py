@@ -61,9 +61,7 @@ class _Api:
             leases.take, self._services.database, _name(request), _limit(request),
             reads=settings.reads, lease_seconds=settings.lease_seconds, exclude=held,
         )  # fmt: skip
-        scales = await run_in_threadpool(
-            catalog.crop_scales, self._services.database, [i.cell_id for i in items]
-        )
+        scales = await run_in_threadpool(catalog.crop_scales, self._services.database, [i.cell_id for i in items])
         rows = [
             {
                 **_cell(item.cell_id, scales), "reason": item.reason,
@@ -88,12 +86,8 @@ class _Api:
         return JSONResponse({"receipts": rows, "progress": await self._progress(request)})
 
     async def recent(self, request: Request) -> Response:
-        rows = await run_in_threadpool(
-            answers.recent, self._services.database, _name(request), _limit(request)
-        )
-        scales = await run_in_threadpool(
-            catalog.crop_scales, self._services.database, [r.cell_id for r in rows]
-        )
+        rows = await run_in_threadpool(answers.recent, self._services.database, _name(request), _limit(request))
+        scales = await run_in_threadpool(catalog.crop_scales, self._services.database, [r.cell_id for r in rows])
         found = [
             {
                 **_cell(row.cell_id, scales), "key": row.key, "category": row.category,

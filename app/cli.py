@@ -10,7 +10,6 @@ from app.name_clash import refuse_foreign_datasets
 
 VERBS = {
     "demo": "demo",
-    "detect": "ingest",
     "doctor": "doctor",
     "embed": "learn",
     "evaluate": "evaluate",

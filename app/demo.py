@@ -5,8 +5,6 @@ import secrets
 import tempfile
 from pathlib import Path
 
-from jepa.train import pretrain
-
 from app.commands.output import ProgressBar
 from app.encoders import open_encoder
 from app.intake import take_in
@@ -18,6 +16,7 @@ from datasets.demo_slides import DRAWN_MPP, write_drawn_slides
 from datasets.files import write_json
 from datasets.public import plan
 from jepa.config import PRESETS
+from jepa.train import pretrain
 from labeling import accounts
 
 PASSWORDS_FILE = "demo-passwords.json"
@@ -66,9 +65,7 @@ def _draw(services: Services, num_slides: int) -> None:
 
 
 def _pretrain(services: Services, *, is_fast: bool) -> None:
-    config = PRESETS["demo"].with_overrides(
-        {"steps": "6"} if is_fast else {"max_minutes": str(_MINUTES)}
-    )
+    config = PRESETS["demo"].with_overrides({"steps": "6"} if is_fast else {"max_minutes": str(_MINUTES)})
     pack = tiles_for(services, config, lambda done, total: None)
     bar = ProgressBar("pretrain", "step")
     pretrain(config, pack, new_run_folder(services), on_progress=lambda p: bar(p.step, p.steps))

@@ -55,11 +55,7 @@ def _check_torch_pair() -> Check:
     except RuntimeError as error:
         remedy = f"The two builds do not match ({error}). Install both from the same source."
         return Check(name=name, ok=False, remedy=remedy)
-    device = (
-        torch.cuda.get_device_name()
-        if torch.cuda.is_available()
-        else "no GPU (pretraining on the CPU is slow)"
-    )
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else "no GPU (pretraining on the CPU is slow)"
     return Check(name=f"{name}, {device}", ok=bool(torchvision.__version__), remedy="")
 
 
@@ -93,12 +89,8 @@ def _workspace_checks(services: Services) -> Iterator[Check]:
     yield Check(name=f"{active} accounts", ok=active > 0,
                 remedy="Run `cytojepa users add NAME --role admin`.")  # fmt: skip
     store = services.store()
-    missing = (
-        counts.cells if store is None else len(store.missing(catalog.cell_ids(services.database)))
-    )
+    missing = counts.cells if store is None else len(store.missing(catalog.cell_ids(services.database)))
     yield Check(name=f"{missing} cells without a vector", ok=missing == 0,
                 remedy="Run `cytojepa pretrain`, then `cytojepa embed`.")  # fmt: skip
     mode = (services.home / "secret.key").stat().st_mode & 0o777
-    yield Check(
-        name=f"secret.key has mode {mode:o}", ok=mode == 0o600, remedy="chmod 600 secret.key"
-    )
+    yield Check(name=f"secret.key has mode {mode:o}", ok=mode == 0o600, remedy="chmod 600 secret.key")

@@ -2,11 +2,10 @@
 
 from pathlib import Path
 
-from jepa.checkpoint import newest_checkpoint
-from jepa.encoder import FrozenEncoder, load_encoder
-
 from app.services import Services
 from app.training import run_folders
+from jepa.checkpoint import newest_checkpoint
+from jepa.encoder import FrozenEncoder, load_encoder
 from jepa.errors import CheckpointError
 
 

@@ -65,9 +65,7 @@ def load_pool(services: Services) -> Pool:
         }
     cells = [cell for cell in catalog.cells(services.database) if cell.id in labels]
     if len(set(labels.values())) < 2:
-        raise DatasetError(
-            "evaluation needs cells that came with labels of two classes. Ingest such a set."
-        )
+        raise DatasetError("evaluation needs cells that came with labels of two classes. Ingest such a set.")
     sizes = [(cell.source_width_px or 1, cell.source_height_px or 1) for cell in cells]
     return Pool(
         cell_ids=[cell.id for cell in cells],
@@ -141,9 +139,7 @@ def score_shots(pool: Pool, name: str, features: Floats, *, shots: int, seeds: i
     values = [_one_draw(pool, features, shots, seed) for seed in range(seeds)]
     half = 1.96 * float(np.std(values)) / max(1, len(values) - 1) ** 0.5
     mean = float(np.mean(values))
-    return Score(
-        encoder=name, shots=str(shots), balanced_accuracy=mean, low=mean - half, high=mean + half
-    )
+    return Score(encoder=name, shots=str(shots), balanced_accuracy=mean, low=mean - half, high=mean + half)
 
 
 def _one_draw(pool: Pool, features: Floats, shots: int, seed: int) -> float:
@@ -151,9 +147,7 @@ def _one_draw(pool: Pool, features: Floats, shots: int, seed: int) -> float:
     slides = generator.permutation(np.unique(pool.slides))
     test = np.isin(pool.slides, slides[: round(TEST_SHARE * len(slides))])
     order = generator.permutation(np.flatnonzero(~test))
-    chosen = np.concatenate(
-        [order[pool.truth[order] == name][:shots] for name in np.unique(pool.truth)]
-    )
+    chosen = np.concatenate([order[pool.truth[order] == name][:shots] for name in np.unique(pool.truth)])
     guesses = LinearProbe().fit(features[chosen], pool.truth[chosen]).predict(features[test])
     return float(balanced_accuracy_score(pool.truth[test], guesses))
 
@@ -168,9 +162,7 @@ def _interval_over_slides(
         picked = generator.integers(len(rows_of), size=len(rows_of))
         rows = np.concatenate([rows_of[i] for i in picked])
         hits = truth[rows] == guesses[rows]
-        values.append(
-            np.mean([hits[truth[rows] == name].mean() for name in np.unique(truth[rows])])
-        )
+        values.append(np.mean([hits[truth[rows] == name].mean() for name in np.unique(truth[rows])]))
     low, high = np.quantile(values, [0.025, 0.975])
     return float(low), float(high)
 

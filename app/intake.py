@@ -58,9 +58,7 @@ def take_in(
     """
     settings = services.settings
     options = IngestOptions(side_um=settings.crop_um, side_px=settings.crop_px, mpp=mpp)
-    report = ingest(
-        services.database, services.home, services.secret_key, plan, options, on_progress
-    )
+    report = ingest(services.database, services.home, services.secret_key, plan, options, on_progress)
     labels, unknown = _sort_labels(report.labels, services.label_set)
     report.refused += [
         (
@@ -79,9 +77,7 @@ def take_in(
     return Intake(report=report, labels=count, notes=notes)
 
 
-def _sort_labels(
-    labels: Iterable[tuple[str, str]], label_set: LabelSet
-) -> tuple[list[ImportedLabel], Counter[str]]:
+def _sort_labels(labels: Iterable[tuple[str, str]], label_set: LabelSet) -> tuple[list[ImportedLabel], Counter[str]]:
     by_word = {_normal(word): c.id for c in label_set.categories for word in (c.id, c.name)}
     known, unknown = [], Counter[str]()
     for cell_id, word in labels:
@@ -114,9 +110,7 @@ def adopt_label_set(services: Services, plan: Plan) -> tuple[Services, str | Non
     label_set = _fitting_set(words) if words else BETHESDA
     settings = replace(services.settings, label_set=label_set)
     settings.save(services.home)
-    sentence = (
-        f"Label set: {label_set.name}, {len(label_set.categories)} answers ({SETTINGS_FILE})."
-    )
+    sentence = f"Label set: {label_set.name}, {len(label_set.categories)} answers ({SETTINGS_FILE})."
     return replace(services, settings=settings), sentence
 
 

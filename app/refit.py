@@ -3,12 +3,12 @@
 import os
 import time
 
-from labeling.suggestions import FitReport, refit
 from sqlalchemy import func, select
 
 from app.services import Services
 from datasets import catalog
 from labeling.records import Label, Undo
+from labeling.suggestions import FitReport, refit
 
 POLL_SECONDS = 0.25
 """How often the watcher looks; also gathers labels that arrive in a burst."""

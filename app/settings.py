@@ -42,8 +42,7 @@ class Settings:
     def __post_init__(self) -> None:
         if self.suggestions not in get_args(SuggestionMode):
             raise SettingsError(
-                f"suggestions = {self.suggestions!r}: "
-                f"use one of {', '.join(get_args(SuggestionMode))}."
+                f"suggestions = {self.suggestions!r}: use one of {', '.join(get_args(SuggestionMode))}."
             )
         for name, low, high in (
             ("reads", 1, 5), ("lease_seconds", 30, 86_400), ("crop_um", 16, 512),
@@ -75,17 +74,12 @@ class Settings:
         known = {field.name for field in fields(cls)} | {"categories"}
         unknown = sorted(set(study) - known)
         if unknown:
-            raise SettingsError(
-                f"{SETTINGS_FILE}: unknown setting {unknown[0]}; "
-                f"known are {', '.join(sorted(known))}."
-            )
+            raise SettingsError(f"{SETTINGS_FILE}: unknown setting {unknown[0]}; known are {', '.join(sorted(known))}.")
         label_set = _label_set(study.pop("label_set", BETHESDA.id), study.pop("categories", None))
         try:
             return cls(label_set=label_set, **study)
         except TypeError as error:
-            raise SettingsError(
-                f"{SETTINGS_FILE}: a value has the wrong type ({error})."
-            ) from error
+            raise SettingsError(f"{SETTINGS_FILE}: a value has the wrong type ({error}).") from error
 
     def save(self, home: Path) -> None:
         """Write `cytojepa.toml` with every setting and what it means."""
@@ -100,9 +94,7 @@ class Settings:
         if self.label_set != LABEL_SETS.get(self.label_set.id):
             categories = tomlkit.aot()
             for category in self.label_set.categories:
-                categories.append(
-                    tomlkit.item({f.name: getattr(category, f.name) for f in fields(Category)})
-                )
+                categories.append(tomlkit.item({f.name: getattr(category, f.name) for f in fields(Category)}))
             study.add("categories", categories)
         write_atomically(home / SETTINGS_FILE, tomlkit.dumps(document).encode())
 
@@ -121,8 +113,7 @@ def _label_set(name: str, rows: list[dict[str, Any]] | None) -> LabelSet:
     if rows is None:
         if name not in LABEL_SETS:
             raise SettingsError(
-                f"label_set = {name!r}: known are {', '.join(LABEL_SETS)}; "
-                "or list [[study.categories]]."
+                f"label_set = {name!r}: known are {', '.join(LABEL_SETS)}; or list [[study.categories]]."
             )
         return LABEL_SETS[name]
     try:

@@ -65,11 +65,7 @@ class SignInGate:
             return
         headers = Headers(scope=scope)
         token = session_token(headers)
-        person = (
-            await run_in_threadpool(accounts.check_sign_in, self._database, token)
-            if token
-            else None
-        )
+        person = await run_in_threadpool(accounts.check_sign_in, self._database, token) if token else None
         scope.setdefault("state", {})["signed_in"] = person
         if scope["type"] == "websocket":
             await self._websocket(scope, receive, send, token if person else None)
@@ -77,9 +73,7 @@ class SignInGate:
             refusal = _refusal(scope, headers, person)
             await (refusal or self._app)(scope, receive, _with_headers(send))
 
-    async def _websocket(
-        self, scope: Scope, receive: Receive, send: Send, token: str | None
-    ) -> None:
+    async def _websocket(self, scope: Scope, receive: Receive, send: Send, token: str | None) -> None:
         if token is None or not _is_same_origin(Headers(scope=scope)):
             await send({"type": "websocket.close", "code": _REVOKED})
             return

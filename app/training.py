@@ -5,8 +5,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from jepa.embed import embed_cells
-from jepa.encoder import FrozenEncoder
 
 from app.services import Services
 from datasets import catalog
@@ -14,6 +12,8 @@ from datasets.crops import Picture, read_own_png
 from datasets.embeddings import EmbeddingStore, set_current
 from datasets.manifest import TileOptions, build_tile_pack
 from jepa.config import PRESETS, RunConfig
+from jepa.embed import embed_cells
+from jepa.encoder import FrozenEncoder
 from jepa.errors import CheckpointError
 
 _MARGIN = 8 / 7
@@ -47,23 +47,17 @@ def latest_run(services: Services) -> tuple[Path, RunConfig]:
     """
     folders = run_folders(services)
     if not folders:
-        raise CheckpointError(
-            "no run to resume in this workspace. Run `cytojepa pretrain` without --resume."
-        )
+        raise CheckpointError("no run to resume in this workspace. Run `cytojepa pretrain` without --resume.")
     return folders[-1], RunConfig.from_dict(json.loads((folders[-1] / "config.json").read_text()))
 
 
 def tiles_for(services: Services, config: RunConfig, on_progress: OnProgress) -> Path:
     """Build, or find, the tile pack that a run needs."""
     side_px = round(config.image_px * _MARGIN)
-    return build_tile_pack(
-        services.database, services.home, TileOptions(mpp=config.mpp, side_px=side_px), on_progress
-    )
+    return build_tile_pack(services.database, services.home, TileOptions(mpp=config.mpp, side_px=side_px), on_progress)
 
 
-def embed_all(
-    services: Services, encoder: FrozenEncoder, *, batch_size: int, on_progress: OnProgress
-) -> int:
+def embed_all(services: Services, encoder: FrozenEncoder, *, batch_size: int, on_progress: OnProgress) -> int:
     """Compute the vectors that are missing, and make this encoder the one that suggestions use.
 
     Returns:

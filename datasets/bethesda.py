@@ -49,18 +49,12 @@ class LabelSet:
     def __post_init__(self) -> None:
         ids = [category.id for category in self.categories]
         keys = [category.key.upper() for category in self.categories]
-        doubles = sorted(
-            {x for x in ids if ids.count(x) > 1} | {x for x in keys if keys.count(x) > 1}
-        )
+        doubles = sorted({x for x in ids if ids.count(x) > 1} | {x for x in keys if keys.count(x) > 1})
         if doubles:
-            raise SettingsError(
-                f"label set {self.id}: {', '.join(doubles)} is used twice; each needs its own."
-            )
+            raise SettingsError(f"label set {self.id}: {', '.join(doubles)} is used twice; each needs its own.")
         taken = sorted(RESERVED_KEYS.intersection(keys))
         if taken:
-            raise SettingsError(
-                f"label set {self.id}: the key {taken[0]} is reserved; choose another."
-            )
+            raise SettingsError(f"label set {self.id}: the key {taken[0]} is reserved; choose another.")
 
     @property
     def ids(self) -> tuple[str, ...]:
@@ -76,15 +70,12 @@ class LabelSet:
         for category in self.categories:
             if category.id == category_id:
                 return category
-        raise SettingsError(
-            f"label {category_id}: not in the label set {self.id} ({', '.join(self.ids)})."
-        )
+        raise SettingsError(f"label {category_id}: not in the label set {self.id} ({', '.join(self.ids)}).")
 
 
 def _rows(group: str, *rows: tuple[str, str, str, str, str, str]) -> tuple[Category, ...]:
     return tuple(
-        Category(id=i, key=k, name=n, description=d, group=group, color=c, shape=s)
-        for i, k, n, d, c, s in rows
+        Category(id=i, key=k, name=n, description=d, group=group, color=c, shape=s) for i, k, n, d, c, s in rows
     )
 
 

@@ -76,10 +76,7 @@ def add(database: Database, slides: Sequence[Slide], cells: Sequence[Cell]) -> t
         for table, rows in ((Slide, slides), (Cell, cells)):
             before = session.scalar(select(func.count()).select_from(table)) or 0
             if rows:
-                values = [
-                    {column.key: getattr(row, column.key) for column in table.__table__.columns}
-                    for row in rows
-                ]
+                values = [{column.key: getattr(row, column.key) for column in table.__table__.columns} for row in rows]
                 session.execute(insert(table).on_conflict_do_nothing(), values)
             added.append((session.scalar(select(func.count()).select_from(table)) or 0) - before)
         return added[0], added[1]

@@ -21,9 +21,7 @@ OUTSIDE = (232, 232, 234)
 "nothing here" and carries no stain into the encoder."""
 
 
-def cut_crop(
-    picture: Picture, x: float, y: float, *, mpp: float | None, side_um: float, side_px: int
-) -> Picture:
+def cut_crop(picture: Picture, x: float, y: float, *, mpp: float | None, side_um: float, side_px: int) -> Picture:
     """Cut a square around a point and bring it to the study's scale.
 
     What lies outside the picture is painted in `OUTSIDE`.

@@ -123,9 +123,7 @@ class Database:
                 Base.metadata.create_all(connection)
                 session.execute(text(f"PRAGMA user_version = {SCHEMA_VERSION}"))
         except sqlalchemy.exc.DatabaseError as error:
-            raise DatabaseError(
-                f"{self.path.name}: not a usable database ({error.orig})."
-            ) from error
+            raise DatabaseError(f"{self.path.name}: not a usable database ({error.orig}).") from error
 
 
 def _make_engine(path: Path) -> Engine:

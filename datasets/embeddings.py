@@ -76,13 +76,9 @@ class EmbeddingStore:
         with np.errstate(over="ignore"):
             half = np.ascontiguousarray(vectors, dtype=np.float16)
         if half.ndim != 2 or len(half) != len(cell_ids) or self.dim not in (None, half.shape[1]):
-            raise StoreError(
-                f"{len(cell_ids)} cells, vectors {half.shape}, dim {self.dim}: they do not fit."
-            )
+            raise StoreError(f"{len(cell_ids)} cells, vectors {half.shape}, dim {self.dim}: they do not fit.")
         if not np.isfinite(half).all():
-            raise StoreError(
-                "a vector has a value that is not finite in float16; the encoder is broken."
-            )
+            raise StoreError("a vector has a value that is not finite in float16; the encoder is broken.")
         if len(self.missing(cell_ids)) != len(set(cell_ids)) or len(set(cell_ids)) != len(cell_ids):
             raise StoreError("a cell has a vector already; pass only missing() cells.")
         buffer = io.BytesIO()
@@ -98,8 +94,7 @@ class EmbeddingStore:
         shard: Vectors = np.load(index_path.with_suffix(".npy"), mmap_mode="r", allow_pickle=False)
         if shard.shape != (len(index["cells"]), index["dim"]) or shard.dtype != np.float16:
             raise StoreError(
-                f"{index_path.name}: {shard.shape} does not match its index; "
-                "delete the shard and embed again."
+                f"{index_path.name}: {shard.shape} does not match its index; delete the shard and embed again."
             )
         self._shards.append(shard)
         self.cell_ids.extend(index["cells"])
@@ -116,6 +111,4 @@ def set_current(root: Path, fingerprint: str) -> None:
 def current_store(root: Path) -> EmbeddingStore | None:
     """Return the store that suggestions come from, or None before the first `embed`."""
     path = root / CURRENT_FILE
-    return (
-        EmbeddingStore(root, json.loads(path.read_text())["fingerprint"]) if path.exists() else None
-    )
+    return EmbeddingStore(root, json.loads(path.read_text())["fingerprint"]) if path.exists() else None

@@ -71,8 +71,7 @@ def ingest(
     """
     if options.mpp is not None and plausible_mpp(options.mpp) is None:
         raise DatasetError(
-            f"scale {options.mpp} um/px: "
-            f"give a value from {SMALLEST_MPP} to {LARGEST_MPP}, or leave it out."
+            f"scale {options.mpp} um/px: give a value from {SMALLEST_MPP} to {LARGEST_MPP}, or leave it out."
         )
     with Decoder() as decoder:
         return _Ingest(database, home, secret_key, plan, options, decoder).run(on_progress)
@@ -88,9 +87,7 @@ class _Ingest:
         is_given = options.mpp is not None
         self._mpp = options.mpp if is_given else plan.mpp
         self._mpp_source = "given" if is_given else plan.mpp_source
-        self.report = IngestReport(
-            refused=list(plan.refused), mpp=self._mpp, mpp_source=self._mpp_source
-        )
+        self.report = IngestReport(refused=list(plan.refused), mpp=self._mpp, mpp_source=self._mpp_source)
         self._known_cells = set(catalog.cell_ids(database))
         self._known_slides = catalog.slide_ids(database)
         self._seen: set[str] = set()
@@ -149,19 +146,13 @@ class _Ingest:
             self._flush()
         known = self._known_cells
         self.report.labels += [
-            (i, p.category)
-            for i, p in zip(ids, file.points, strict=True)
-            if p.category and i in known
+            (i, p.category) for i, p in zip(ids, file.points, strict=True) if p.category and i in known
         ]
 
-    def _take_point(
-        self, file: FieldFile, cell_id: str, slide_id: str, picture: Picture, point: Point
-    ) -> None:
+    def _take_point(self, file: FieldFile, cell_id: str, slide_id: str, picture: Picture, point: Point) -> None:
         height, width = picture.shape[:2]
         if not (0 <= point.x < width and 0 <= point.y < height):
-            reason = (
-                f"the point {point.x:.0f}, {point.y:.0f} lies outside its {width} x {height} pixels"
-            )
+            reason = f"the point {point.x:.0f}, {point.y:.0f} lies outside its {width} x {height} pixels"
             self.report.refused.append((file.path, reason))
         elif cell_id not in self._known_cells:
             self._add_cell(cell_id, slide_id, picture, point.x, point.y)
@@ -173,9 +164,7 @@ class _Ingest:
     def _add_cell(self, cell_id: str, slide_id: str, picture: Picture, x: float, y: float, *,
                   is_whole_picture: bool = False) -> None:  # fmt: skip
         options = self._options
-        crop = cut_crop(
-            picture, x, y, mpp=self._mpp, side_um=options.side_um, side_px=options.side_px
-        )
+        crop = cut_crop(picture, x, y, mpp=self._mpp, side_um=options.side_um, side_px=options.side_px)
         write_atomically(crop_path(self._home, cell_id), encode_png(crop))
         height, width = picture.shape[:2]
         self._cells.append(Cell(

@@ -130,9 +130,7 @@ def _tiles_of_field(
             yield Tile(slide=slide.id, x=x, y=y), tile
     for cell in cells:
         if cell.x is not None and cell.y is not None:
-            tile = cut_crop(
-                picture, cell.x, cell.y, mpp=mpp, side_um=side_um, side_px=options.side_px
-            )
+            tile = cut_crop(picture, cell.x, cell.y, mpp=mpp, side_um=side_um, side_px=options.side_px)
             yield Tile(slide=slide.id, cell=cell.id, x=cell.x, y=cell.y), tile
 
 
@@ -153,9 +151,7 @@ def _write_pack(folder: Path, tiles: Iterator[tuple[Tile, Picture]], options: Ti
             stream.write(np.ascontiguousarray(picture).tobytes())
             rows.append({key: value for key, value in asdict(tile).items() if value is not None})
     if not rows:
-        raise StoreError(
-            "no tile: the catalogue has no picture that is not empty. Ingest something first."
-        )
+        raise StoreError("no tile: the catalogue has no picture that is not empty. Ingest something first.")
     shape = (len(rows), options.side_px, options.side_px, 3)
     packed = np.lib.format.open_memmap(folder / "tiles.npy", mode="w+", dtype=np.uint8, shape=shape)
     packed[:] = np.memmap(raw_path, np.uint8, mode="r", shape=shape)

@@ -90,9 +90,7 @@ def plan(path: Path, layout: Layout = "auto") -> Plan:
     table = _points_table(path)
     class_folders = _class_folders(path)
     if layout == "cric" and table is None:
-        raise LayoutError(
-            f"{path}: no table with the columns {', '.join(sorted(_CRIC_COLUMNS))} in it."
-        )
+        raise LayoutError(f"{path}: no table with the columns {', '.join(sorted(_CRIC_COLUMNS))} in it.")
     if layout == "cells" and not class_folders:
         raise LayoutError(f"{path}: no class-named folders with files in it.")
     if layout == "cric" or (layout == "auto" and table is not None):
@@ -116,11 +114,7 @@ def _files(path: Path) -> Iterator[Path]:
 def _class_folders(path: Path) -> list[Path]:
     if not path.is_dir() or any(_is_picture_name(child) for child in path.iterdir()):
         return []
-    folders = [
-        child
-        for child in sorted(path.iterdir())
-        if child.is_dir() and not child.name.startswith(".")
-    ]
+    folders = [child for child in sorted(path.iterdir()) if child.is_dir() and not child.name.startswith(".")]
     filled = [folder for folder in folders if any(child.is_file() for child in folder.iterdir())]
     # One folder is a folder of fields ("images"), not a set with one class.
     return filled if len(filled) > 1 else []
@@ -157,9 +151,7 @@ def _points_table(path: Path) -> Path | None:
 
 
 def _plan_points(path: Path, table: Path) -> Plan:
-    pictures = {
-        file.name: file for file in _files(path) if file.suffix.lower() in _PICTURE_SUFFIXES
-    }
+    pictures = {file.name: file for file in _files(path) if file.suffix.lower() in _PICTURE_SUFFIXES}
     points: dict[str, list[Point]] = {name: [] for name in pictures}
     refused: list[tuple[Path, str]] = []
     with table.open(newline="", encoding="utf-8-sig", errors="replace") as stream:
@@ -180,9 +172,7 @@ def _plan_points(path: Path, table: Path) -> Plan:
                 refused.append((table, f"line {number}: x and y must be numbers"))
                 continue
             points[row["image"]].append(point)
-    fields = tuple(
-        FieldFile(path=pictures[name], points=tuple(points[name])) for name in sorted(pictures)
-    )
+    fields = tuple(FieldFile(path=pictures[name], points=tuple(points[name])) for name in sorted(pictures))
     mpp, source = (CRIC_MPP, "published: CRIC") if is_cric else (None, "unknown")
     return Plan(layout="cric", fields=fields, mpp=mpp, mpp_source=source, refused=tuple(refused))
 

@@ -89,9 +89,7 @@ def load_checkpoint(folder: Path) -> Checkpoint:
         manifest: dict[str, Any] = json.loads((folder / MANIFEST_FILE).read_text())
         for name, sha256 in manifest["sha256"].items():
             if sha256_of_file(folder / name) != sha256:
-                raise CheckpointError(
-                    f"checkpoint {folder.name}: {name} is damaged (its hash differs)."
-                )
+                raise CheckpointError(f"checkpoint {folder.name}: {name} is damaged (its hash differs).")
         return Checkpoint(
             folder=folder, step=manifest["step"], config=RunConfig.from_dict(manifest["config"]),
             model=safetensors.torch.load_file(folder / MODEL_FILE),
@@ -129,19 +127,10 @@ def optimiser_tensors(optimiser: torch.optim.Optimizer, names: dict[Tensor, str]
     }
 
 
-def restore_optimiser(
-    optimiser: torch.optim.Optimizer, names: dict[Tensor, str], tensors: Tensors
-) -> None:
+def restore_optimiser(optimiser: torch.optim.Optimizer, names: dict[Tensor, str], tensors: Tensors) -> None:
     """Put named tensors back into an optimiser's state."""
     for parameter, name in names.items():
-        own = {
-            key: tensors[f"{name}/{key}"]
-            for key in ("step", "exp_avg", "exp_avg_sq")
-            if f"{name}/{key}" in tensors
-        }
+        own = {key: tensors[f"{name}/{key}"] for key in ("step", "exp_avg", "exp_avg_sq") if f"{name}/{key}" in tensors}
         if own:
-            moments = {
-                key: value if key == "step" else value.to(parameter.device)
-                for key, value in own.items()
-            }
+            moments = {key: value if key == "step" else value.to(parameter.device) for key, value in own.items()}
             optimiser.state[parameter] = moments

@@ -42,13 +42,9 @@ def open_pack(folder: Path, config: RunConfig) -> TilePack:
         manifest = json.loads((folder / "manifest.json").read_text())
         tiles: Pictures = np.load(folder / "tiles.npy", mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError) as error:
-        raise DataError(
-            f"tile pack {folder.name}: cannot be opened ({error}). Build it again."
-        ) from error
+        raise DataError(f"tile pack {folder.name}: cannot be opened ({error}). Build it again.") from error
     if tiles.ndim != 4 or tiles.shape[0] != manifest["tiles"] or tiles.dtype != np.uint8:
-        raise DataError(
-            f"tile pack {folder.name}: {tiles.shape} is not what its manifest says. Build it again."
-        )
+        raise DataError(f"tile pack {folder.name}: {tiles.shape} is not what its manifest says. Build it again.")
     if tiles.shape[1] < config.image_px or manifest["mpp"] != config.mpp:
         raise DataError(
             f"tile pack {folder.name}: {tiles.shape[1]} px at {manifest['mpp']} um/px, the run needs "
@@ -86,18 +82,14 @@ class TileStream:
         places = np.arange(step * size, (step + 1) * size)
         parts = []
         for epoch in np.unique(places // count):
-            order = np.random.default_rng(
-                [self._config.seed, _ORDER_STREAM, int(epoch)]
-            ).permutation(count)
+            order = np.random.default_rng([self._config.seed, _ORDER_STREAM, int(epoch)]).permutation(count)
             parts.append(self._train[order[places[places // count == epoch] % count]])
         return np.concatenate(parts)
 
     def batch(self, step: int) -> Tensor:
         """Return the pictures of a step, shape (B, 3, image_px, image_px), normalised float32."""
         generator = np.random.default_rng([self._config.seed, _AUGMENT_STREAM, step])
-        pictures = _shift_and_turn(
-            self._tiles, self.indices(step), self._config.image_px, generator
-        )
+        pictures = _shift_and_turn(self._tiles, self.indices(step), self._config.image_px, generator)
         density = 1 + generator.uniform(-1, 1, (len(pictures), 3)) * self._config.stain_jitter
         return normalise(_stain(pictures, density.astype(np.float32)), self._config)
 
@@ -115,9 +107,7 @@ def normalise(pictures: Tensor, config: RunConfig) -> Tensor:
     return ((pictures - mean) / std).permute(0, 3, 1, 2).contiguous()
 
 
-def _shift_and_turn(
-    tiles: Pictures, indices: NDArray[np.int64], side: int, generator: np.random.Generator
-) -> Pictures:
+def _shift_and_turn(tiles: Pictures, indices: NDArray[np.int64], side: int, generator: np.random.Generator) -> Pictures:
     """Cut a random square out of each tile, mirror and turn it: eight equally good views."""
     room = tiles.shape[1] - side
     corners = generator.integers(0, room, (len(indices), 2), endpoint=True)

@@ -91,11 +91,7 @@ def load_encoder(folder: Path) -> FrozenEncoder:
     checkpoint = load_checkpoint(folder)
     vit = vision_transformer(checkpoint.config)
     prefix = "target_encoder."
-    own = {
-        key.removeprefix(prefix): value
-        for key, value in checkpoint.model.items()
-        if key.startswith(prefix)
-    }
+    own = {key.removeprefix(prefix): value for key, value in checkpoint.model.items() if key.startswith(prefix)}
     vit.load_state_dict(own, strict=True)
     return FrozenEncoder(vit, checkpoint.config)
 

@@ -66,9 +66,7 @@ def mask_generator(seed: int, step: int, rank: int) -> np.random.Generator:
     return np.random.default_rng([seed, MASK_STREAM, step, rank])
 
 
-def sample_masks(
-    grid: tuple[int, int], config: MaskConfig, batch_size: int, generator: np.random.Generator
-) -> Masks:
+def sample_masks(grid: tuple[int, int], config: MaskConfig, batch_size: int, generator: np.random.Generator) -> Masks:
     """Draw one context and several target blocks for every image of a batch.
 
     A quarter more images than needed are drawn and those with the smallest contexts are dropped,
@@ -108,9 +106,7 @@ def sample_masks(
     )
 
 
-def _target_blocks(
-    grid: tuple[int, int], config: MaskConfig, count: int, generator: np.random.Generator
-) -> Flags:
+def _target_blocks(grid: tuple[int, int], config: MaskConfig, count: int, generator: np.random.Generator) -> Flags:
     shape = (count, config.num_targets)
     areas = generator.uniform(*config.target_scale, shape) * (grid[0] * grid[1])
     low, high = np.log(config.target_aspect)
@@ -120,22 +116,16 @@ def _target_blocks(
     return _place(grid, heights, widths, generator)
 
 
-def _context_blocks(
-    grid: tuple[int, int], config: MaskConfig, count: int, generator: np.random.Generator
-) -> Flags:
+def _context_blocks(grid: tuple[int, int], config: MaskConfig, count: int, generator: np.random.Generator) -> Flags:
     sides = np.sqrt(generator.uniform(*config.context_scale, (count,)))
-    return _place(
-        grid, _whole(sides * grid[0], grid[0]), _whole(sides * grid[1], grid[1]), generator
-    )
+    return _place(grid, _whole(sides * grid[0], grid[0]), _whole(sides * grid[1], grid[1]), generator)
 
 
 def _whole(lengths: NDArray[np.float64], largest: int) -> Indices:
     return np.clip(np.rint(lengths), 1, largest).astype(np.int64)
 
 
-def _place(
-    grid: tuple[int, int], heights: Indices, widths: Indices, generator: np.random.Generator
-) -> Flags:
+def _place(grid: tuple[int, int], heights: Indices, widths: Indices, generator: np.random.Generator) -> Flags:
     """Put each block anywhere inside the grid; shape (..., N). The end is included."""
     tops = generator.integers(0, grid[0] - heights, endpoint=True)[..., None]
     lefts = generator.integers(0, grid[1] - widths, endpoint=True)[..., None]

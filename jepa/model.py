@@ -72,9 +72,9 @@ class Predictor(nn.Module):
         """
         (C, B, K), (M, _, L) = context.shape, targets.shape
         positions = self.predictor_pos_embed
-        known_CBKP = (
-            self.predictor_embed(tokens) + gather_patches(positions, context.reshape(C * B, K))
-        ).reshape(C, B, K, -1)
+        known_CBKP = (self.predictor_embed(tokens) + gather_patches(positions, context.reshape(C * B, K))).reshape(
+            C, B, K, -1
+        )
         queries_MBLP = self.mask_token + positions[0][targets]
         if self.joint:
             queries_BMLP = queries_MBLP.transpose(0, 1).reshape(1, B, M * L, -1)

@@ -7,9 +7,7 @@ uses, so a resumed run needs no state here. Knows no optimiser.
 import math
 
 
-def learning_rate(
-    index: int, *, steps: int, warmup_steps: int, start: float, peak: float, final: float
-) -> float:
+def learning_rate(index: int, *, steps: int, warmup_steps: int, start: float, peak: float, final: float) -> float:
     """Return the learning rate of a step: a linear rise to `peak`, then half a cosine to `final`.
 
     Args:

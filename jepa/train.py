@@ -152,9 +152,7 @@ class _Run:
         """Set the rates, predict, go back, update the weights, move the target encoder."""
         config, step = self.config, self.step
         self._set_rates()
-        masks = sample_masks(
-            config.grid, self._mask_config, config.batch_size, mask_generator(config.seed, step, 0)
-        )
+        masks = sample_masks(config.grid, self._mask_config, config.batch_size, mask_generator(config.seed, step, 0))
         pictures = self._stream.batch(step).to(self.device, non_blocking=True)
         context, targets = (self._indices(part) for part in (masks.context, masks.targets))
         with self._autocast():

@@ -72,15 +72,10 @@ def add_account(database: Database, name: str, role: str, password: str) -> None
     """
     if role not in ROLES:
         raise AccountError(f"role {role}: there are {', '.join(ROLES)}.")
-    if (
-        not (0 < len(name) <= 64 and name.isprintable() and name == name.strip())
-        or name == IMPORTED
-    ):
+    if not (0 < len(name) <= 64 and name.isprintable() and name == name.strip()) or name == IMPORTED:
         raise AccountError(f"name {name!r}: use 1 to 64 visible characters, and not {IMPORTED!r}.")
     if len(password) < SHORTEST_PASSWORD:
-        raise AccountError(
-            f"the password has {len(password)} characters; use at least {SHORTEST_PASSWORD}."
-        )
+        raise AccountError(f"the password has {len(password)} characters; use at least {SHORTEST_PASSWORD}.")
     with _HASHING:
         password_hash = _HASHER.hash(password)
     with database.write() as session:
@@ -104,17 +99,12 @@ def disable(database: Database, name: str) -> None:
     """
     with database.write() as session:
         changed = session.execute(
-            update(Account)
-            .where(Account.name == name)
-            .values(disabled_at=utc_now())
-            .returning(Account.name)
+            update(Account).where(Account.name == name).values(disabled_at=utc_now()).returning(Account.name)
         ).all()
         if not changed:
             raise AccountError(f"account {name}: there is none of that name.")
         session.execute(
-            update(SignIn)
-            .where(SignIn.account == name, SignIn.ended_at.is_(None))
-            .values(ended_at=utc_now())
+            update(SignIn).where(SignIn.account == name, SignIn.ended_at.is_(None)).values(ended_at=utc_now())
         )
 
 

@@ -72,10 +72,7 @@ def recent(database: Database, annotator: str, limit: int) -> list[RecentLabel]:
     """Return an annotator's last labels that he has not taken back, newest first."""
     with database.read() as session:
         rows = session.scalars(
-            select(Label)
-            .where(Label.annotator == annotator, is_not_undone())
-            .order_by(Label.id.desc())
-            .limit(limit)
+            select(Label).where(Label.annotator == annotator, is_not_undone()).order_by(Label.id.desc()).limit(limit)
         )
         return [
             RecentLabel(

@@ -98,9 +98,7 @@ def record(
         return [desk.accept(event) for event in events]
 
 
-def import_labels(
-    database: Database, labels: Iterable[ImportedLabel], annotator: str = IMPORTED
-) -> int:
+def import_labels(database: Database, labels: Iterable[ImportedLabel], annotator: str = IMPORTED) -> int:
     """Store labels that came with the data; the same label is stored once, however often it comes.
 
     Args:
@@ -168,8 +166,7 @@ class _Desk:
     def _check_key(self, event: LabelEvent | UndoEvent) -> None:
         if self.annotator == IMPORTED:
             raise LabelRefused(
-                f'the name "{IMPORTED}" belongs to the labels that came with the data; '
-                "sign in under your own name."
+                f'the name "{IMPORTED}" belongs to the labels that came with the data; sign in under your own name.'
             )
         if not 0 < len(event.key) <= LONGEST_KEY:
             raise LabelRefused(f"a key of {len(event.key)} characters; it has 1 to {LONGEST_KEY}.")
@@ -202,11 +199,7 @@ class _Desk:
             label.suggestion_probability = lease.suggestion_probability
             label.suggestion_shown = self.shown and lease.suggestion is not None
             label.probe_id = lease.probe_id
-            self.session.execute(
-                delete(Lease).where(
-                    Lease.cell_id == event.cell_id, Lease.annotator == self.annotator
-                )
-            )
+            self.session.execute(delete(Lease).where(Lease.cell_id == event.cell_id, Lease.annotator == self.annotator))
         self.session.add(label)
         self.session.flush()
         return label
@@ -214,8 +207,7 @@ class _Desk:
     def _check_label(self, event: LabelEvent) -> None:
         if event.category not in self.label_set.ids:
             raise LabelRefused(
-                f"{event.category}: not in the label set {self.label_set.id} "
-                f"({', '.join(self.label_set.ids)})."
+                f"{event.category}: not in the label set {self.label_set.id} ({', '.join(self.label_set.ids)})."
             )
         if event.decided_at is not None and event.decided_at.tzinfo is None:
             raise LabelRefused(f"time {event.decided_at.isoformat()}: no time zone.")
@@ -233,9 +225,7 @@ class _Desk:
             raise LabelRefused(f"key {event.key}: stored already for another label.")
         if self.session.scalar(select(Undo.id).where(Undo.label_id == label.id)) is None:
             now = utc_now()
-            self.session.add(
-                Undo(key=event.key, label_id=label.id, annotator=self.annotator, made_at=now)
-            )
+            self.session.add(Undo(key=event.key, label_id=label.id, annotator=self.annotator, made_at=now))
             self.session.flush()
             self._lease_again(label, now)
         return label
@@ -260,16 +250,10 @@ class _Desk:
             "suggestion_probability": label.suggestion_probability,
             "probe_id": label.probe_id,
         }
-        columns = [
-            literal(value, getattr(Lease, name).type).label(name) for name, value in lease.items()
-        ]
-        statement = insert(Lease).from_select(
-            list(lease), select(*columns).where(others < self.reads)
-        )
+        columns = [literal(value, getattr(Lease, name).type).label(name) for name, value in lease.items()]
+        statement = insert(Lease).from_select(list(lease), select(*columns).where(others < self.reads))
         self.session.execute(
-            statement.on_conflict_do_update(
-                index_elements=["cell_id", "annotator"], set_={"until": lease["until"]}
-            )
+            statement.on_conflict_do_update(index_elements=["cell_id", "annotator"], set_={"until": lease["until"]})
         )
 
 

@@ -91,13 +91,9 @@ def release(database: Database, annotator: str) -> int:
         return len(session.scalars(held).all())
 
 
-def needs_reader(
-    cell_id: CellColumn, annotator: str, reads: int, now: datetime
-) -> ColumnElement[bool]:
+def needs_reader(cell_id: CellColumn, annotator: str, reads: int, now: datetime) -> ColumnElement[bool]:
     """Return the SQL condition that a cell may be given to this annotator."""
-    mine = select(Label.id).where(
-        Label.cell_id == cell_id, Label.annotator == annotator, is_not_undone()
-    )
+    mine = select(Label.id).where(Label.cell_id == cell_id, Label.annotator == annotator, is_not_undone())
     done = select(func.count(Label.annotator.distinct())).where(
         Label.cell_id == cell_id, Label.annotator.not_in([IMPORTED, annotator]), is_not_undone()
     )
@@ -134,14 +130,10 @@ def _candidates(
     )  # fmt: skip
 
 
-def _pool(
-    annotator: str, reads: int, now: datetime, until: datetime, exclude: Collection[str], limit: int
-) -> Any:
+def _pool(annotator: str, reads: int, now: datetime, until: datetime, exclude: Collection[str], limit: int) -> Any:
     empty = (null().cast(String), null().cast(Float), null().cast(String))
     return (
-        select(
-            Cell.id, literal(annotator), literal(until, UtcDateTime), literal(POOL_REASON), *empty
-        )
+        select(Cell.id, literal(annotator), literal(until, UtcDateTime), literal(POOL_REASON), *empty)
         .where(Cell.id.not_in(exclude), needs_reader(Cell.id, annotator, reads, now))
         .where(_is_free(Cell.id, annotator))
         # The id is a keyed hash: this order is as good as random, and the same for everyone.

@@ -167,9 +167,7 @@ def choose_temperature(logits: Floats, codes: NDArray[np.intp]) -> float:
         return 1.0
     grid = np.exp(np.linspace(-1.5, 1.5, 61))
     rows = np.arange(len(codes))
-    losses = [
-        -log_softmax(logits / t, axis=1)[rows, codes].sum() + 0.5 * np.log(t) ** 2 for t in grid
-    ]
+    losses = [-log_softmax(logits / t, axis=1)[rows, codes].sum() + 0.5 * np.log(t) ** 2 for t in grid]
     return float(grid[int(np.argmin(losses))])
 
 

@@ -118,10 +118,7 @@ def current(database: Database, folder: Path, store: EmbeddingStore) -> Suggesti
     """Open the newest suggestions of an encoder, None before the first fit."""
     with database.read() as session:
         probe = session.scalar(
-            select(Probe)
-            .where(Probe.encoder_fingerprint == store.fingerprint)
-            .order_by(Probe.number.desc())
-            .limit(1)
+            select(Probe).where(Probe.encoder_fingerprint == store.fingerprint).order_by(Probe.number.desc()).limit(1)
         )
     if probe is None or not (folder / probe.id / "probabilities.npy").exists():
         return None
@@ -195,9 +192,7 @@ class _Study:
         return rank_uncertain(ids, self.vectors[self.open_rows], known, guess, seed=seed)
 
 
-def _report(
-    answers: dict[str, str], probe_id: str | None, accuracy: float | None, started: float
-) -> FitReport:
+def _report(answers: dict[str, str], probe_id: str | None, accuracy: float | None, started: float) -> FitReport:
     return FitReport(
         labels=len(answers), classes=len(set(answers.values())), probe_id=probe_id,
         seconds=time.monotonic() - started, balanced_accuracy=accuracy,

@@ -103,9 +103,7 @@ def _unclear(guess: Guess, row: int) -> str:
     return f"{guess.classes[first]} or {guess.classes[second]} is unclear"
 
 
-def _candidate(
-    rank: int, cell_id: str, reason: str, score: float, guess: Guess, row: int
-) -> Candidate:
+def _candidate(rank: int, cell_id: str, reason: str, score: float, guess: Guess, row: int) -> Candidate:
     best = int(guess.probabilities[row].argmax())
     return Candidate(
         rank=rank, cell_id=cell_id, reason=reason, score=score, suggestion=guess.classes[best],
@@ -118,9 +116,7 @@ def publish(session: Session, candidates: Sequence[Candidate]) -> None:
     session.execute(delete(Candidate))
     if candidates:
         columns = [column.key for column in Candidate.__table__.columns]
-        session.execute(
-            insert(Candidate), [{key: getattr(row, key) for key in columns} for row in candidates]
-        )
+        session.execute(insert(Candidate), [{key: getattr(row, key) for key in columns} for row in candidates])
 
 
 def peek(database: Database, annotator: str, limit: int, *, reads: int) -> list[WorkItem]:

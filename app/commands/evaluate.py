@@ -17,9 +17,7 @@ from jepa.encoder import random_encoder
 
 
 @click.command()
-@click.option(
-    "--workspace", is_flag=True, help="Evaluate this study's cells that came with labels."
-)
+@click.option("--workspace", is_flag=True, help="Evaluate this study's cells that came with labels.")
 @click.option(
     "--cells",
     "folder",
@@ -33,9 +31,7 @@ from jepa.encoder import random_encoder
     help="default, random, size, or checkpoint folders.",
 )
 @click.option("--shots", default="1,5,10,20", metavar="N,M", help="Labels for each class.")
-@click.option(
-    "--seeds", type=click.IntRange(1, 100), default=5, help="Draws for each number of labels."
-)
+@click.option("--seeds", type=click.IntRange(1, 100), default=5, help="Draws for each number of labels.")
 @home_option
 @json_option
 @verb
@@ -66,9 +62,7 @@ def evaluate(workspace: bool, folder: Path | None, encoders: str, shots: str, se
         "results": [r for r in results if r["encoder"] in ("random", "size")],
     }
     size = f"{len(pool.cell_ids)} cells, {len(set(pool.slides))} slides"
-    lines = [
-        f"{size}, {len(set(pool.truth))} classes; guessing gives {chance:.3f}. Balanced accuracy on other slides:"
-    ]
+    lines = [f"{size}, {len(set(pool.truth))} classes; guessing gives {chance:.3f}. Balanced accuracy on other slides:"]
     rows = [(s.encoder, s.shots, s.balanced_accuracy, s.low, s.high) for s in scores]
     lines += table(("encoder", "labels per class", "balanced accuracy", "low", "high"), rows)
     emit(as_json, {"results": results, "baselines": baselines, "active": None}, lines)

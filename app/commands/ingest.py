@@ -1,4 +1,4 @@
-"""`ingest` and `detect`: files and nuclei into the catalogue."""
+"""`ingest`: files into the catalogue."""
 
 from pathlib import Path
 
@@ -20,15 +20,11 @@ _SHOWN_REFUSALS = 20
     default="auto",
     help="cells: class-named folders; cric: pictures and a table of points; slides: fields.",
 )
-@click.option(
-    "--mpp", type=float, help="Micrometres per pixel of these files, where they do not tell."
-)
+@click.option("--mpp", type=float, help="Micrometres per pixel of these files, where they do not tell.")
 @home_option
 @json_option
 @verb
-def ingest(
-    paths: tuple[Path, ...], layout: str, mpp: float | None, home: Path, as_json: bool
-) -> None:
+def ingest(paths: tuple[Path, ...], layout: str, mpp: float | None, home: Path, as_json: bool) -> None:
     """Take files into the catalogue. Running it again changes nothing."""
     services = Services.open(home)
     totals = {"slides": 0, "cells": 0, "labels": 0}
@@ -47,9 +43,7 @@ def ingest(
         refused += [{"path": str(file), "reason": reason} for file, reason in intake.report.refused]
         for note in filter(None, (sentence, *intake.notes)):
             click.echo(note, err=True)
-    lines = [
-        f"{totals['slides']} slides, {totals['cells']} cells, {totals['labels']} labels are new."
-    ]
+    lines = [f"{totals['slides']} slides, {totals['cells']} cells, {totals['labels']} labels are new."]
     lines += [f"refused {item['path']}: {item['reason']}" for item in refused[:_SHOWN_REFUSALS]]
     if len(refused) > _SHOWN_REFUSALS:
         lines.append(f"... and {len(refused) - _SHOWN_REFUSALS} more (--json lists all).")

@@ -8,8 +8,6 @@ from dataclasses import asdict
 from pathlib import Path
 
 import click
-from jepa.train import Progress
-from jepa.train import pretrain as run_pretraining
 
 from app.commands.output import ProgressBar, emit, home_option, json_option, verb
 from app.encoders import open_encoder
@@ -17,6 +15,8 @@ from app.services import Services
 from app.training import embed_all, latest_run, new_run_folder, preset_for_machine, tiles_for
 from jepa.config import RunConfig
 from jepa.errors import ConfigError
+from jepa.train import Progress
+from jepa.train import pretrain as run_pretraining
 
 
 @contextmanager
@@ -51,9 +51,7 @@ def _overrides(pairs: tuple[str, ...]) -> dict[str, str]:
 @click.argument("run_file", required=False, type=click.Path(path_type=Path, exists=True))
 @click.option("--steps", type=click.IntRange(min=1), help="How many optimiser steps.")
 @click.option("--resume", is_flag=True, help="Go on with the newest run of this workspace.")
-@click.option(
-    "--set", "pairs", multiple=True, metavar="KEY=VALUE", help="Replace one option of the run."
-)
+@click.option("--set", "pairs", multiple=True, metavar="KEY=VALUE", help="Replace one option of the run.")
 @home_option
 @json_option
 @verb
@@ -78,14 +76,9 @@ def pretrain(run_file: Path | None, steps: int | None, resume: bool, pairs: tupl
         bar(progress.step, progress.steps)
 
     with _stop_on_interrupt() as stop:
-        result = run_pretraining(
-            config, pack, run_folder, resume=resume, on_progress=show, should_stop=lambda: stop[0]
-        )
+        result = run_pretraining(config, pack, run_folder, resume=resume, on_progress=show, should_stop=lambda: stop[0])
     bar.close()
-    values = {
-        key: str(value) if isinstance(value, Path) else value
-        for key, value in asdict(result).items()
-    }
+    values = {key: str(value) if isinstance(value, Path) else value for key, value in asdict(result).items()}
     rank = "-" if result.rankme is None else f"{result.rankme:.1f}"
     emit(as_json, values, [
         f"{result.steps} steps, {result.images_per_second:.1f} images/s, loss {result.loss:.4f}, "

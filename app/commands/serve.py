@@ -10,9 +10,7 @@ from labeling import accounts
 
 
 @click.command()
-@click.option(
-    "--host", default="127.0.0.1", help="Address to listen on; 127.0.0.1 is this machine only."
-)
+@click.option("--host", default="127.0.0.1", help="Address to listen on; 127.0.0.1 is this machine only.")
 @click.option("--port", type=click.IntRange(1, 65535), default=8501)
 @home_option
 @verb

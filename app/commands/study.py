@@ -5,18 +5,16 @@ from dataclasses import asdict
 from pathlib import Path
 
 import click
-from labeling.export import FORMATS, export_labels
 
 from app.commands.output import emit, home_option, json_option, table, verb
 from app.refit import refit_study, watch
 from app.services import Services
 from labeling import worklist as worklists
+from labeling.export import FORMATS, export_labels
 
 
 @click.command()
-@click.option(
-    "--watch", "is_watching", is_flag=True, help="Stay, and refit whenever labels arrive."
-)
+@click.option("--watch", "is_watching", is_flag=True, help="Stay, and refit whenever labels arrive.")
 @home_option
 @json_option
 @verb
@@ -71,9 +69,6 @@ def export(format_name: str, out: Path, home: Path, as_json: bool) -> None:
     """Write all labels with where they come from. The same database gives the same bytes."""
     services = Services.open(home)
     report = export_labels(services.database, format_name, out, label_set=services.label_set)
-    result = {
-        key: str(value) if isinstance(value, Path) else value
-        for key, value in asdict(report).items()
-    }
+    result = {key: str(value) if isinstance(value, Path) else value for key, value in asdict(report).items()}
     result["files"] = [str(file) for file in report.files]
     emit(as_json, result, [f"{report.rows} labels to {out}", f"sha256 {report.sha256}"])

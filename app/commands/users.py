@@ -23,9 +23,7 @@ def users() -> None:
 @home_option
 @json_option
 @verb
-def add(
-    name: str, role: str, password_stdin: bool, generate: bool, home: Path, as_json: bool
-) -> None:
+def add(name: str, role: str, password_stdin: bool, generate: bool, home: Path, as_json: bool) -> None:
     """Make an account; asks for the password."""
     password, is_made = _password(password_stdin, generate)
     services = Services.open(home)
@@ -51,9 +49,7 @@ def _password(from_stdin: bool, generate: bool) -> tuple[str, bool]:
 def list_users(home: Path, as_json: bool) -> None:
     """List all accounts."""
     rows = _rows(Services.open(home))
-    shown = [
-        (row["name"], row["role"], "disabled" if row["disabled"] else "active") for row in rows
-    ]
+    shown = [(row["name"], row["role"], "disabled" if row["disabled"] else "active") for row in rows]
     emit(
         as_json,
         {"users": rows},

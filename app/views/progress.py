@@ -25,9 +25,7 @@ accuracy = probe.metrics.get("balanced_accuracy") if probe else None
 columns = st.columns(4)
 columns[0].metric("Labels", len(mine))
 columns[1].metric("Labelled cells", mine["cell"].nunique())
-columns[2].metric(
-    f"Suggestion agreed (n = {len(judged)})", "-" if agree is None else f"{100 * agree:.0f} %"
-)
+columns[2].metric(f"Suggestion agreed (n = {len(judged)})", "-" if agree is None else f"{100 * agree:.0f} %")
 columns[3].metric("Balanced accuracy, new slides", "-" if accuracy is None else f"{accuracy:.2f}")
 st.caption(
     "Agreement counts cells whose suggestion existed when they were handed out; the uncertain ones "

@@ -27,9 +27,7 @@ class ExportReport:
     """Of the file's bytes."""
 
 
-def export_labels(
-    database: Database, format_name: str, out: Path, *, label_set: LabelSet
-) -> ExportReport:
+def export_labels(database: Database, format_name: str, out: Path, *, label_set: LabelSet) -> ExportReport:
     """Write every label, current or taken back, with where it comes from.
 
     Args:

@@ -42,9 +42,7 @@ def test_lock__torch_and_torchvision_are_ordinary_builds() -> None:
 
 def test_names_in_app__never_shadow_a_package() -> None:
     names = {path.stem for path in (ROOT / "app").glob("*.py")} - {"__init__"}
-    installed = {
-        name.replace("-", "_") for d in importlib.metadata.distributions() if (name := d.name)
-    }
+    installed = {name.replace("-", "_") for d in importlib.metadata.distributions() if (name := d.name)}
 
     assert not names & {*PACKAGES, *installed}
 

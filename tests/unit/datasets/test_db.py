@@ -20,8 +20,7 @@ def _slide(slide_id: str, added_at: datetime | None = None) -> Slide:
 def test_profile__wal_full_foreign_keys(services) -> None:
     with services.database.read() as session:
         found = {
-            p: session.execute(text(f"PRAGMA {p}")).scalar()
-            for p in ("journal_mode", "synchronous", "foreign_keys")
+            p: session.execute(text(f"PRAGMA {p}")).scalar() for p in ("journal_mode", "synchronous", "foreign_keys")
         }
 
     assert found == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1}

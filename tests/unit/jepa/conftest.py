@@ -5,11 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-GOLDEN = Path(
-    os.environ.get(
-        "CYTOJEPA_TEST_GOLDEN", Path(__file__).resolve().parents[3].parent / "shared" / "golden"
-    )
-)
+GOLDEN = Path(os.environ.get("CYTOJEPA_TEST_GOLDEN", Path(__file__).resolve().parents[3].parent / "shared" / "golden"))
 
 
 @pytest.fixture

@@ -11,9 +11,7 @@ from jepa.errors import ConfigError
 from jepa.model import IJepa
 
 CASES = ["a_p8_i64", "b_p16_i224", "c_two_ctx_three_tgt"]
-SMALL = RunConfig(
-    image_px=32, dim=16, depth=2, heads=2, predictor_dim=16, predictor_depth=1, predictor_heads=2
-)
+SMALL = RunConfig(image_px=32, dim=16, depth=2, heads=2, predictor_dim=16, predictor_depth=1, predictor_heads=2)
 
 
 def config_of(sizes, **changes):

@@ -17,9 +17,7 @@ def test_schedules__golden(golden, name):
     found = {
         "lr": [learning_rate(i, steps=steps, final=c["fin"], **rise) for i in indices],
         "wd": [weight_decay(i, steps=steps, first=c["wd"], last=c["fwd"]) for i in indices],
-        "momentum": [
-            ema_momentum(i, steps=steps, first=c["ema"][0], last=c["ema"][1]) for i in indices
-        ],
+        "momentum": [ema_momentum(i, steps=steps, first=c["ema"][0], last=c["ema"][1]) for i in indices],
     }
     for key, values in expected.items():
         np.testing.assert_allclose(found[key], values, rtol=0, atol=1e-12)
