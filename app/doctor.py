@@ -9,7 +9,7 @@ from pathlib import Path
 
 from app.services import Services
 from datasets import catalog
-from datasets.db import SAFE_SQLITE, driver
+from datasets.db import SAFE_SQLITE, sqlite_version
 from datasets.errors import DatasetError
 from labeling import accounts
 
@@ -60,7 +60,7 @@ def _check_torch_pair() -> Check:
 
 
 def _check_sqlite() -> Check:
-    found = driver.sqlite_version
+    found = sqlite_version()
     is_safe = tuple(map(int, found.split("."))) >= SAFE_SQLITE
     wanted = ".".join(map(str, SAFE_SQLITE))
     return Check(name=f"SQLite {found}", ok=is_safe, remedy="" if is_safe else

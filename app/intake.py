@@ -68,7 +68,7 @@ def take_in(
         for word, count in unknown.items()
     ]
     count = import_labels(services.database, labels)
-    notes = ()
+    notes: tuple[str, ...] = ()
     if report.mpp is None and (plan.cells or plan.fields):
         notes = (
             f"Scale unknown: crops are {settings.crop_px} source pixels, "

@@ -31,6 +31,11 @@ except ImportError:  # no wheel for this platform: `cytojepa doctor` tells the v
     driver = sqlite3
 
 
+def sqlite_version() -> str:
+    """Return the version of the SQLite library in use."""
+    return str(driver.sqlite_version)
+
+
 class Base(DeclarativeBase):
     """Base of every table; a table's docstring says what one row means and who writes it."""
 

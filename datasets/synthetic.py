@@ -80,7 +80,7 @@ def draw_study(seed: int, num_slides: int) -> Iterator[DrawnSlide]:
 
 def draw_slide(generator: np.random.Generator) -> DrawnSlide:
     """Draw one field by adding up optical densities, as light through a smear does."""
-    stain = generator.uniform(0.85, 1.15, 3) * generator.uniform(0.85, 1.15)
+    stain = np.float32(generator.uniform(0.85, 1.15)) * generator.uniform(0.85, 1.15, 3).astype(np.float32)
     density = np.zeros((HEIGHT_PX, WIDTH_PX, 3), np.float32)
     _draw_debris(density, generator)
     names = generator.choice(list(SHARES), _CELLS, p=list(SHARES.values()))
@@ -88,7 +88,7 @@ def draw_slide(generator: np.random.Generator) -> DrawnSlide:
         _draw_cell(density, x, y, str(name), generator)
         for (x, y), name in zip(_places(generator, _CELLS), names, strict=False)
     ]
-    density *= stain.astype(np.float32)
+    density *= stain
     light = np.array([244, 243, 238], np.float32) * 10.0**-density
     light *= 1 + 0.03 * _noise(generator, (HEIGHT_PX, WIDTH_PX), 160)[..., None]
     light = cv2.GaussianBlur(light, (0, 0), float(generator.uniform(0.6, 1.0)))
@@ -134,7 +134,7 @@ def _outline(
     ])  # fmt: skip
     mask = np.zeros(shape, np.uint8)
     cv2.fillPoly(mask, [np.rint(points * 16).astype(np.int32)], 255, cv2.LINE_AA, 4)
-    return np.asarray(mask, np.float32) / 255
+    return np.asarray(mask / 255.0, np.float32)
 
 
 def _draw_cell(

@@ -46,7 +46,7 @@ class Predictor(nn.Module):
                     width,
                     config.predictor_heads,
                     qkv_bias=True,
-                    norm_layer=partial(nn.LayerNorm, eps=NORM_EPS),
+                    norm_layer=partial(nn.LayerNorm, eps=NORM_EPS),  # type: ignore[arg-type]  # a factory serves
                 )
                 for _ in range(config.predictor_depth)
             )
@@ -150,6 +150,7 @@ class IJepa(nn.Module):
     @torch.no_grad()
     def update_target(self, momentum: float) -> None:
         """Move the target encoder towards the context encoder: momentum * target + rest * context."""
-        slow = list(self.target_encoder.parameters())
+        slow: list[Tensor] = [*self.target_encoder.parameters()]
         torch._foreach_mul_(slow, momentum)
-        torch._foreach_add_(slow, list(self.encoder.parameters()), alpha=1.0 - momentum)
+        fast: list[Tensor] = [*self.encoder.parameters()]
+        torch._foreach_add_(slow, fast, alpha=1.0 - momentum)

@@ -126,7 +126,7 @@ class _Run:
         with torch.random.fork_rng():
             torch.manual_seed(config.seed)
             self.model = IJepa(config).to(self.device)
-        self._names = {p: n for n, p in self.model.named_parameters() if p.requires_grad}
+        self._names: dict[Tensor, str] = {p: n for n, p in self.model.named_parameters() if p.requires_grad}
         self._optimiser = self._make_optimiser()
         self._mask_config = MaskConfig(
             num_targets=config.num_targets, target_scale=config.target_scale,
@@ -158,7 +158,7 @@ class _Run:
         with self._autocast():
             loss = self.model.loss(pictures, context, targets)
         self._optimiser.zero_grad(set_to_none=True)
-        loss.backward()
+        torch.autograd.backward(loss)
         self.loss = loss.item()
         limit = config.clip_norm or math.inf
         norm = torch.nn.utils.clip_grad_norm_(list(self._names), limit)
@@ -201,7 +201,7 @@ class _Run:
             return
         parts = [
             embed_batch(self.model.target_encoder, part.to(self.device), self.config)
-            for part in pictures.split(_LOOK_BATCH)
+            for part in torch.split(pictures, _LOOK_BATCH)
         ]
         self.health = monitor.look(torch.cat(parts).float().cpu())
         self._best_rank = max(self._best_rank, self.health.rankme)

@@ -69,13 +69,13 @@ def disable(name: str, home: Path, as_json: bool) -> None:
     emit(as_json, {"users": _rows(services)}, [f"{name} can no longer sign in."])
 
 
-@users.command()
+@users.command(name="role")
 @click.argument("name")
 @click.argument("role", type=click.Choice(accounts.ROLES))
 @home_option
 @json_option
 @verb
-def role(name: str, role: str, home: Path, as_json: bool) -> None:
+def change_role(name: str, role: str, home: Path, as_json: bool) -> None:
     """Change what an account may do."""
     services = Services.open(home)
     accounts.set_role(services.database, name, role)
