@@ -1,6 +1,7 @@
 """`users`: accounts are made here and nowhere else; there is no default password."""
 
 import secrets
+import sys
 from pathlib import Path
 
 import click
@@ -38,8 +39,9 @@ def _password(from_stdin: bool, generate: bool) -> tuple[str, bool]:
     if generate:
         return secrets.token_urlsafe(12), True
     if from_stdin:
-        return click.get_text_stream("stdin").readline().rstrip("\n"), False
-    return click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True), False
+        return sys.stdin.readline().rstrip("\n"), False
+    typed: str = click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)
+    return typed, False
 
 
 @users.command(name="list")
