@@ -80,7 +80,7 @@ def draw_study(seed: int, num_slides: int) -> Iterator[DrawnSlide]:
 
 def draw_slide(generator: np.random.Generator) -> DrawnSlide:
     """Draw one field by adding up optical densities, as light through a smear does."""
-    stain = generator.uniform(0.85, 1.15, (3,)).astype(np.float32)
+    stain = np.asarray(generator.uniform(0.85, 1.15, (3,)), np.float32)
     stain *= np.float32(generator.uniform(0.85, 1.15))
     density = np.zeros((HEIGHT_PX, WIDTH_PX, 3), np.float32)
     _draw_debris(density, generator)
