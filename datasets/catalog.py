@@ -103,7 +103,7 @@ def cell_ids(database: Database) -> list[str]:
 def slide_of_cells(database: Database) -> dict[str, str]:
     """Return the slide of each cell: the group by which data is split."""
     with database.read() as session:
-        return dict(session.execute(select(Cell.id, Cell.slide_id)).tuples().all())
+        return dict(session.execute(select(Cell.id, Cell.slide_id)).all())
 
 
 def crop_path(home: Path, cell_id: str) -> Path:
@@ -138,4 +138,4 @@ def crop_scales(database: Database, wanted: Sequence[str]) -> dict[str, float | 
     """Return the crop's um/px of those of the wanted cells that exist; None where unknown."""
     with database.read() as session:
         rows = session.execute(select(Cell.id, Cell.crop_mpp).where(Cell.id.in_(wanted)))
-        return dict(rows.tuples().all())
+        return dict(rows.all())
