@@ -93,7 +93,7 @@ def draw_slide(generator: np.random.Generator) -> DrawnSlide:
     light = np.array([244, 243, 238], np.float32) * 10.0**-density
     light *= 1 + 0.03 * _noise(generator, (HEIGHT_PX, WIDTH_PX), 160)[..., None]
     light = cv2.GaussianBlur(light, (0, 0), float(generator.uniform(0.6, 1.0)))
-    light += generator.normal(0, 2.0, light.shape).astype(np.float32)
+    light = light + np.asarray(generator.normal(0, 2.0, (HEIGHT_PX, WIDTH_PX, 3)), np.float32)
     image = np.clip(light, 0, 255).astype(np.uint8)
     return DrawnSlide(image=image, cells=tuple(cells), mpp=MPP)
 
