@@ -28,12 +28,12 @@ install: .venv/.installed  ## The pinned dependencies and the command cytojepa, 
 	$(PYTHON) -m venv --clear .venv
 	awk '/^[a-z]/ {keep = /^uv==/} keep' requirements.lock > .venv/uv.lock
 	$(RUN) pip install --quiet --disable-pip-version-check --require-hashes -r .venv/uv.lock
-	$(UV) pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock
-	$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	$(UV) pip install --system-certs --quiet --python $(BIN)/python --require-hashes -r requirements.lock
+	$(UV) pip install --system-certs --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	@touch $@
 
 $(TEST_INSTALL): .venv/.installed tests/requirements.lock
-	$(UV) pip install --quiet --python $(BIN)/python --require-hashes -r tests/requirements.lock
+	$(UV) pip install --system-certs --quiet --python $(BIN)/python --require-hashes -r tests/requirements.lock
 	@touch $@
 
 chromium:
