@@ -51,13 +51,16 @@ lint: $(TEST_INSTALL)  ## Format, lint, import contracts, file sizes, types
 	$(RUN) mypy
 
 unit: $(TEST_INSTALL)  ## Fast tests
-	$(RUN) pytest -q tests/unit
+	$(RUN) pytest -q -m "not slow" tests/unit
 
 integration: $(TEST_INSTALL)  ## Tests with processes, files and real pictures where they are at hand
-	$(RUN) pytest -q tests/integration
+	$(RUN) pytest -q -m "not slow" tests/integration
 
 browser: $(TEST_INSTALL) chromium  ## Tests in a real browser; they also take the screenshots of the docs
-	$(RUN) pytest -q tests/browser
+	$(RUN) pytest -q -m "not slow" tests/browser
+
+nightly: $(TEST_INSTALL) chromium  ## The long counts, hours on two cores
+	$(RUN) pytest -q -m slow tests
 
 lock: .venv/.installed  ## Pin all dependencies anew
 	$(UV) pip compile pyproject.toml --group install --universal --generate-hashes --no-emit-index-url --no-header \

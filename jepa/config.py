@@ -12,7 +12,7 @@ import tomlkit
 from jepa.errors import ConfigError
 
 TARGET_PASSES = ("joint", "separate")
-POOLINGS = ("mean", "mean4")
+POOLINGS = ("mean", "mean4", "centre")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -30,7 +30,8 @@ class RunConfig:
     std: tuple[float, float, float] = (0.2, 0.2, 0.2)
     """Divides the channels afterwards."""
     pooling: str = "mean"
-    """Embedding of a picture: "mean" of the last block's tokens, "mean4" joins the last 4 blocks."""
+    """Embedding of a picture: "mean" of the last block's tokens; "mean4" joins the means of the last
+    4 blocks; "centre" joins the mean of all patches and the mean of those within 9 um of the middle."""
 
     dim: int = 192
     """Width of the encoder."""
@@ -215,9 +216,9 @@ def _is_number(value: Any) -> bool:
 
 
 PRESETS: dict[str, RunConfig] = {
-    "demo": RunConfig(),
-    "tiny": RunConfig(steps=20_000),
-    "small": RunConfig(dim=384, heads=6, predictor_dim=192, predictor_depth=6, predictor_heads=6,
-                       batch_size=256, steps=40_000, lr=5e-4, start_lr=1e-4),
+    "demo": RunConfig(pooling="centre"),
+    "tiny": RunConfig(pooling="centre", steps=20_000),
+    "small": RunConfig(pooling="centre", dim=384, heads=6, predictor_dim=192, predictor_depth=6,
+                       predictor_heads=6, batch_size=256, steps=40_000, lr=5e-4, start_lr=1e-4),
 }  # fmt: skip
 """Named starting points: "demo" (about a minute on two CPU cores), "tiny" and "small" (a GPU)."""

@@ -18,7 +18,10 @@ from jepa.data import normalise
 
 FALLBACK_MPP = 0.25
 """Scale taken for a crop whose um/px nobody knows: a 40x objective."""
-_LAYERS = {"mean": 1, "mean4": 4}
+CENTRE_UM = 9.0
+"""Radius around the middle of a crop, where the nucleus is: an HSIL or LSIL nucleus fits inside."""
+_LAYERS = {"mean": 1, "mean4": 4, "centre": 1}
+_PARTS = {"mean": 1, "mean4": 4, "centre": 2}
 _PREPROCESSING = 1
 """Raise when `prepare` changes: vectors before and after must not mix."""
 
@@ -37,7 +40,7 @@ class FrozenEncoder:
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.config = config
         self._vit = vit.eval().requires_grad_(False).to(self.device)
-        self.dim = config.dim * _LAYERS[config.pooling]
+        self.dim = config.dim * _PARTS[config.pooling]
         self.mpp, self.image_px = config.mpp, config.image_px
         self.fingerprint = _fingerprint(vit, config)
 
@@ -63,7 +66,7 @@ class FrozenEncoder:
 
     @torch.inference_mode()
     def embed(self, pictures: Picture) -> NDArray[np.float32]:
-        """Embed prepared pictures: the mean of the patch tokens after the last norm.
+        """Embed prepared pictures: patch tokens after the last norm, pooled.
 
         Args:
             pictures: Shape (B, image_px, image_px, 3), uint8.
@@ -77,9 +80,23 @@ class FrozenEncoder:
 
 
 def embed_batch(vit: VisionTransformer, batch: Tensor, config: RunConfig) -> Tensor:
-    """Pool an encoder's tokens as the configuration says: (B, 3, H, W) to (B, dim)."""
+    """Pool an encoder's tokens as the configuration says: (B, 3, H, W) to (B, parts * dim).
+
+    Differs from the paper when `pooling` is "centre": a crop is centred on its nucleus, and the mean
+    of all patches alone dilutes the few that hold it.
+    """
     layers = encode_layers(vit, batch, _LAYERS[config.pooling])
-    return torch.cat([tokens.mean(dim=1) for tokens in layers], dim=1)
+    parts = [tokens.mean(dim=1) for tokens in layers]
+    if config.pooling == "centre":
+        parts.append(layers[-1][:, _is_central(config)].mean(dim=1))
+    return torch.cat(parts, dim=1)
+
+
+def _is_central(config: RunConfig) -> Tensor:
+    """Tell which patches lie within `CENTRE_UM` of the middle; never none of them. Shape (N,)."""
+    rows, columns = (torch.arange(side) - (side - 1) / 2 for side in config.grid)
+    distances_um = torch.hypot(rows[:, None], columns[None]).flatten() * config.patch_px * config.mpp
+    return distances_um <= max(CENTRE_UM, float(distances_um.min()))
 
 
 def load_encoder(folder: Path) -> FrozenEncoder:
