@@ -1,5 +1,6 @@
-"""Which encoder a name means: a checkpoint folder, or the newest run of the workspace."""
+"""Which encoder a name means: a checkpoint or file of weights, or the newest run of the workspace."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from app.services import Services
@@ -9,20 +10,31 @@ from jepa.encoder import FrozenEncoder, load_encoder
 from jepa.errors import CheckpointError
 
 
-def open_encoder(services: Services, name: str) -> FrozenEncoder:
+def open_encoder(services: Services, name: str, overrides: Mapping[str, str] | None = None) -> FrozenEncoder:
     """Load a frozen encoder.
 
     Args:
         services: The open workspace.
-        name: `default` for the newest run with a whole checkpoint, else a checkpoint folder.
+        name: `default` for the newest run with a whole checkpoint, else a checkpoint folder, a published
+            checkpoint or an exported safetensors file.
+        overrides: Options of the encoder given as text, such as `{"mpp": "0.25"}`.
 
     Raises:
         CheckpointError: There is none, or it is damaged.
     """
     if name != "default":
-        return load_encoder(Path(name))
+        return load_encoder(Path(name), overrides)
+    return load_encoder(newest_of_workspace(services), overrides)
+
+
+def newest_of_workspace(services: Services) -> Path:
+    """Return the newest whole checkpoint of the newest run that has one.
+
+    Raises:
+        CheckpointError: There is none.
+    """
     for folder in reversed(run_folders(services)):
         checkpoint = newest_checkpoint(folder / "checkpoints")
         if checkpoint is not None:
-            return load_encoder(checkpoint)
+            return checkpoint
     raise CheckpointError("no encoder in this workspace yet. Run `cytojepa pretrain` first.")

@@ -29,6 +29,7 @@ def vision_transformer(config: RunConfig) -> VisionTransformer:
         embed_dim=config.dim,
         depth=config.depth,
         num_heads=config.heads,
+        mlp_ratio=config.mlp_ratio,
         num_classes=0,
         class_token=False,
         global_pool="avg",
@@ -90,11 +91,18 @@ def patch_tokens(vit: VisionTransformer, pictures: Tensor) -> Tensor:
     if height % side or width % side:
         raise ConfigError(f"{width} x {height} px is no whole number of patches of {side} px.")
     tokens = vit.patch_embed.proj(pictures).flatten(2).transpose(1, 2)
-    grid = (height // side, width // side)
-    if grid == tuple(vit.patch_embed.grid_size):
-        return tokens + vit.pos_embed
-    positions = torch.tensor(sin_cos_table(grid, tokens.shape[-1]), device=tokens.device)
-    return tokens + positions
+    assert vit.pos_embed is not None
+    return tokens + positions_for((height // side, width // side), vit.patch_embed.grid_size, vit.pos_embed)
+
+
+def positions_for(grid: tuple[int, int], own_grid: tuple[int, int], own: Tensor) -> Tensor:
+    """Return the positions of a grid, shape (1, N, D): the module's own, or computed anew for another grid.
+
+    An equal number of patches is not enough: 7 x 28 patches have other positions than 14 x 14.
+    """
+    if grid == tuple(own_grid):
+        return own
+    return torch.tensor(sin_cos_table(grid, own.shape[-1]), device=own.device, dtype=own.dtype)[None]
 
 
 def encode(vit: VisionTransformer, pictures: Tensor, kept: Tensor | None = None) -> Tensor:
@@ -116,13 +124,14 @@ def encode(vit: VisionTransformer, pictures: Tensor, kept: Tensor | None = None)
     return vit.norm(vit.blocks(tokens))
 
 
-def encode_layers(vit: VisionTransformer, pictures: Tensor, layers: int) -> list[Tensor]:
-    """Return the tokens of the last `layers` blocks, each after the final norm.
+def encode_layers(vit: VisionTransformer, pictures: Tensor, layers: int, *, is_normed: bool = True) -> list[Tensor]:
+    """Return the tokens of the last `layers` blocks, each after the final norm or as they are.
 
     Args:
         vit: An encoder of this module.
         pictures: Shape (B, 3, H, W), normalised.
         layers: At least 1; as many as there are blocks when it is larger.
+        is_normed: Put each block's output through the final norm.
 
     Returns:
         First to last, each of shape (B, N, D).
@@ -132,5 +141,5 @@ def encode_layers(vit: VisionTransformer, pictures: Tensor, layers: int) -> list
     for index, block in enumerate(vit.blocks):
         tokens = block(tokens)
         if index >= len(vit.blocks) - layers:
-            outputs.append(vit.norm(tokens))
+            outputs.append(vit.norm(tokens) if is_normed else tokens)
     return outputs

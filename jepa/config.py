@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import tomllib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -12,7 +13,12 @@ import tomlkit
 from jepa.errors import ConfigError
 
 TARGET_PASSES = ("joint", "separate")
+MASK_RULES = ("own", "published")
+PRECISIONS = ("auto", "float32", "bfloat16")
+SHARDINGS = ("ddp", "fsdp")
 POOLINGS = ("mean", "mean4", "centre")
+_WORDS = {"target_passes": TARGET_PASSES, "pooling": POOLINGS, "mask_rule": MASK_RULES, "precision": PRECISIONS,
+          "sharding": SHARDINGS}  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -39,6 +45,8 @@ class RunConfig:
     """Blocks of the encoder."""
     heads: int = 3
     """Attention heads of the encoder."""
+    mlp_ratio: float = 4.0
+    """Width of the encoder's hidden layers over `dim`."""
     predictor_dim: int = 96
     """Width of the predictor."""
     predictor_depth: int = 4
@@ -58,15 +66,27 @@ class RunConfig:
     """Smallest and largest area of the context block, as a share of the grid."""
     min_context: int = 4
     """Fewest patches that a context may keep."""
+    mask_rule: str = "own"
+    """"own": every patch is reachable; "published": the sampler of the published runs, faults included."""
     stain_jitter: float = 0.05
     """Largest relative change of a channel's optical density; 0 switches it off."""
+    dihedral: bool = True
+    """Turn and mirror the pictures: eight equally good views."""
+    crop_scale: tuple[float, float] = (1.0, 1.0)
+    """Area of the random crop as a share of the tile, resized to `image_px`; (1, 1): crops only shift."""
 
     batch_size: int = 64
-    """Pictures per step."""
+    """Pictures per step, over all processes."""
     steps: int = 1000
     """Optimiser steps."""
+    epochs: float | None = None
+    """Passes over the tiles; given, it decides `steps` (whole batches only)."""
     warmup: float = 0.1
     """Share of the steps in which the learning rate rises."""
+    warmup_epochs: float | None = None
+    """Length of that rise in epochs; given together with `epochs`, it decides `warmup`."""
+    schedule_scale: float = 1.0
+    """How much longer than the run the schedules are (after the rise): the run ends before they do."""
     lr: float = 5e-4
     """Peak learning rate."""
     start_lr: float = 1e-4
@@ -96,6 +116,12 @@ class RunConfig:
     """Tiles kept out of training for the monitor (at most a tenth of them)."""
     seed: int = 0
     """The only source of chance."""
+    precision: str = "auto"
+    """Of the networks' products: "float32", "bfloat16", or "auto": bfloat16 on a GPU, else float32."""
+    compile: bool = False
+    """Compile the networks (torch.compile): minutes at the start, faster steps on a GPU afterwards."""
+    sharding: str = "ddp"
+    """Several processes: "ddp" each hold all weights, "fsdp" share them (for ViT-H and larger)."""
 
     def __post_init__(self) -> None:
         problems = [sentence for is_wrong, sentence in self._checks() if is_wrong]
@@ -106,6 +132,18 @@ class RunConfig:
     def grid(self) -> tuple[int, int]:
         """Rows and columns of patches."""
         return (self.image_px // self.patch_px, self.image_px // self.patch_px)
+
+    def for_tiles(self, tiles: int) -> Self:
+        """Return the run with `epochs` and `warmup_epochs` turned into `steps` and `warmup`.
+
+        As published, an epoch has only whole batches and a fraction of a step is cut off.
+        """
+        if self.epochs is None:
+            return self
+        steps_per_epoch = tiles // self.batch_size
+        steps = int(self.epochs * steps_per_epoch)
+        rise = self.warmup if self.warmup_epochs is None else int(self.warmup_epochs * steps_per_epoch) / max(1, steps)
+        return dataclasses.replace(self, steps=steps, warmup=rise)
 
     @classmethod
     def from_toml(cls, path: Path) -> Self:
@@ -156,7 +194,7 @@ class RunConfig:
         return tomlkit.dumps({k: v for k, v in self.to_dict().items() if v is not None})
 
     def _checks(self) -> list[tuple[bool, str]]:
-        scales = (*self.target_scale, *self.context_scale)
+        scales = (*self.target_scale, *self.context_scale, *self.crop_scale)
         sizes = (self.dim, self.depth, self.heads, self.predictor_dim, self.predictor_depth,
                  self.predictor_heads, self.num_targets, self.batch_size, self.steps, self.patch_px,
                  self.checkpoint_every, self.monitor_every)  # fmt: skip
@@ -164,20 +202,35 @@ class RunConfig:
             (min(sizes) < 1, "Sizes, steps and counts must be at least 1."),
             (self.patch_px > 0 and self.image_px % self.patch_px != 0,
              f"image_px = {self.image_px} is no multiple of patch_px = {self.patch_px}."),
-            (self.heads > 0 and self.dim % (4 * self.heads) != 0,
-             f"dim = {self.dim} must be a multiple of 4 x heads = {4 * self.heads}."),
-            (self.predictor_heads > 0 and self.predictor_dim % (4 * self.predictor_heads) != 0,
-             f"predictor_dim = {self.predictor_dim} must be a multiple of 4 x predictor_heads."),
-            (self.target_passes not in TARGET_PASSES,
-             f"target_passes = {self.target_passes!r}; there are {', '.join(TARGET_PASSES)}."),
-            (self.pooling not in POOLINGS,
-             f"pooling = {self.pooling!r}; there are {', '.join(POOLINGS)}."),
+            (self.heads > 0 and (self.dim % 4 or self.dim % self.heads) != 0,
+             f"dim = {self.dim} must be a multiple of 4 and of heads = {self.heads}."),
+            (self.predictor_heads > 0 and (self.predictor_dim % 4 or self.predictor_dim % self.predictor_heads) != 0,
+             f"predictor_dim = {self.predictor_dim} must be a multiple of 4 and of {self.predictor_heads} heads."),
+            *((getattr(self, name) not in there, f"{name} = {getattr(self, name)!r}; there are {', '.join(there)}.")
+              for name, there in _WORDS.items()),
             (min(scales) <= 0 or max(scales) > 1, "Scales of blocks lie between 0 and 1."),
-            (self.mpp <= 0 or min(self.std) <= 0, "mpp and std must be positive."),
+            (min(self.mpp, self.mlp_ratio, *self.std) <= 0, "mpp, mlp_ratio and std must be positive."),
+            (self.schedule_scale < 1, "schedule_scale is at least 1."),
+            (self.warmup_epochs is not None and self.epochs is None, "warmup_epochs needs epochs."),
             (not 0 <= self.ema <= 1 or not 0 <= self.final_ema <= 1, "ema lies between 0 and 1."),
             (not 0 <= self.stain_jitter <= 0.2, "stain_jitter lies between 0 and 0.2."),
             (self.seed < 0, "seed must not be negative."),
         ]  # fmt: skip
+
+
+def parse_overrides(pairs: Iterable[str]) -> dict[str, str]:
+    """Read options given as `key=value`, for `RunConfig.with_overrides`.
+
+    Raises:
+        ConfigError: One has no equals sign.
+    """
+    values = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not equals:
+            raise ConfigError(f"--set {pair}: write it as key=value.")
+        values[name.strip()] = value
+    return values
 
 
 def _from_text(text: str) -> Any:
@@ -190,7 +243,7 @@ def _from_text(text: str) -> Any:
         return text.strip()
 
 
-OPTIONAL = ("clip_norm", "max_minutes")
+OPTIONAL = ("clip_norm", "max_minutes", "epochs", "warmup_epochs")
 
 
 def _fit(name: str, value: Any, default: Any) -> Any:
@@ -200,8 +253,8 @@ def _fit(name: str, value: Any, default: Any) -> Any:
     if isinstance(default, tuple) and isinstance(value, list | tuple):
         if len(value) == len(default) and all(_is_number(part) for part in value):
             return tuple(float(part) for part in value)
-    elif isinstance(default, str):
-        if isinstance(value, str):
+    elif isinstance(default, str | bool):
+        if type(value) is type(default):
             return value
     elif isinstance(default, int):
         if _is_number(value) and float(value).is_integer():
@@ -220,5 +273,12 @@ PRESETS: dict[str, RunConfig] = {
     "tiny": RunConfig(pooling="centre", steps=20_000),
     "small": RunConfig(pooling="centre", dim=384, heads=6, predictor_dim=192, predictor_depth=6,
                        predictor_heads=6, batch_size=256, steps=40_000, lr=5e-4, start_lr=1e-4),
+    "reference": RunConfig(mpp=0.25, image_px=224, patch_px=14, mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225),
+                           dim=1280, depth=32, heads=16, predictor_dim=384, predictor_depth=12, predictor_heads=16,
+                           target_passes="separate", mask_rule="published", min_context=10, stain_jitter=0.0,
+                           dihedral=False, crop_scale=(0.3, 1.0), batch_size=2048, epochs=300, warmup_epochs=40,
+                           lr=1e-3, start_lr=2e-4, final_lr=1e-6, weight_decay=0.04, final_weight_decay=0.4,
+                           betas=(0.9, 0.999), ema=0.996, final_ema=1.0, clip_norm=None, sharding="fsdp"),
 }  # fmt: skip
-"""Named starting points: "demo" (about a minute on two CPU cores), "tiny" and "small" (a GPU)."""
+"""Named starting points: "demo" (about a minute on two CPU cores), "tiny" and "small" (a GPU), and
+"reference": the published recipe with the published size, ViT-H/14 (16 large GPUs; other sizes by options)."""

@@ -1,13 +1,20 @@
 """A resumable stream of tiles: what a step sees is a pure function of (seed, step).
 
-The pack is a memory-mapped uint8 array that `datasets.manifest` wrote. Crops shift but never
-rescale (nuclear size is a criterion), turns and mirror images are free, the stain varies mildly.
+The pack is a memory-mapped uint8 array that `datasets.manifest` wrote. Crops shift and, by default,
+never rescale (nuclear size is a criterion), turns and mirror images are free, the stain varies
+mildly. Bytes go to the device; stain and normalisation happen there.
 """
 
 import json
+import math
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
+from typing import Generic, Self, TypeVar
 
+import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -18,8 +25,10 @@ from jepa.errors import DataError
 
 _ORDER_STREAM, _AUGMENT_STREAM, _HOLDOUT_STREAM = 2, 3, 4
 _HOLDOUT_SHARE = 0.1
+_LOG_ASPECT = math.log(4 / 3)
 
 Pictures = NDArray[np.uint8]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +62,27 @@ def open_pack(folder: Path, config: RunConfig) -> TilePack:
     return TilePack(tiles, manifest["hash"], manifest["mpp"])
 
 
+@dataclass(frozen=True, slots=True)
+class Views:
+    """Pictures on their way to the device."""
+
+    pictures: Tensor
+    """Shape (B, side, side, 3), uint8, RGB."""
+    density: Tensor
+    """Factor of each channel's optical density, shape (B, 3), float32."""
+
+    def pinned(self) -> Self:
+        """Return them in memory that a GPU can fetch by itself."""
+        return type(self)(self.pictures.pin_memory(), self.density.pin_memory())
+
+    def finish(self, config: RunConfig, device: torch.device) -> Tensor:
+        """Change the stain and normalise on the device: (B, 3, side, side), float32."""
+        pictures = self.pictures.to(device, non_blocking=True)
+        density = self.density.to(device, non_blocking=True)
+        light = (pictures.float() + 1) / 256
+        return normalise(light.pow(density[:, None, None, :]), config)
+
+
 class TileStream:
     """Batches of a run, by step.
 
@@ -70,6 +100,7 @@ class TileStream:
         order = np.random.default_rng([config.seed, _HOLDOUT_STREAM]).permutation(count)
         held = min(config.holdout_tiles, int(_HOLDOUT_SHARE * count))
         self.holdout, self._train = np.sort(order[:held]), np.sort(order[held:])
+        self.num_tiles = len(self._train)
         if len(self._train) < config.batch_size:
             raise DataError(
                 f"{len(self._train)} training tiles are fewer than one batch of {config.batch_size}. "
@@ -86,12 +117,24 @@ class TileStream:
             parts.append(self._train[order[places[places // count == epoch] % count]])
         return np.concatenate(parts)
 
+    def views(self, step: int, rows: slice = slice(None)) -> Views:
+        """Return some pictures of a step as bytes, with what is to be done to them on the device.
+
+        Args:
+            step: From 0.
+            rows: Which of the batch's pictures; all processes draw the same numbers and take their own.
+        """
+        generator = np.random.default_rng([self._config.seed, _AUGMENT_STREAM, step])
+        cuts = _draw_cuts(len(self.indices(step)), self._tiles.shape[1], self._config, generator)
+        density = 1 + generator.uniform(-1, 1, (len(cuts), 3)) * self._config.stain_jitter
+        side = self._config.image_px
+        tiles = zip(self.indices(step)[rows], cuts[rows], strict=True)
+        pictures = np.stack([_view(self._tiles[index], cut, side) for index, cut in tiles])
+        return Views(torch.from_numpy(pictures), torch.from_numpy(density[rows].astype(np.float32)))
+
     def batch(self, step: int) -> Tensor:
         """Return the pictures of a step, shape (B, 3, image_px, image_px), normalised float32."""
-        generator = np.random.default_rng([self._config.seed, _AUGMENT_STREAM, step])
-        pictures = _shift_and_turn(self._tiles, self.indices(step), self._config.image_px, generator)
-        density = 1 + generator.uniform(-1, 1, (len(pictures), 3)) * self._config.stain_jitter
-        return normalise(_stain(pictures, density.astype(np.float32)), self._config)
+        return self.views(step).finish(self._config, torch.device("cpu"))
 
     def holdout_batch(self) -> Tensor:
         """Return the tiles kept out of training, centre-cropped, shape (H, 3, side, side)."""
@@ -103,24 +146,65 @@ class TileStream:
 
 def normalise(pictures: Tensor, config: RunConfig) -> Tensor:
     """Bring pictures (B, H, W, 3), 0 to 1, to the encoder's input (B, 3, H, W)."""
-    mean, std = torch.tensor(config.mean), torch.tensor(config.std)
+    mean, std = _colours(config.mean, config.std, pictures.device)
     return ((pictures - mean) / std).permute(0, 3, 1, 2).contiguous()
 
 
-def _shift_and_turn(tiles: Pictures, indices: NDArray[np.int64], side: int, generator: np.random.Generator) -> Pictures:
-    """Cut a random square out of each tile, mirror and turn it: eight equally good views."""
-    room = tiles.shape[1] - side
-    corners = generator.integers(0, room, (len(indices), 2), endpoint=True)
-    turns = generator.integers(0, 8, len(indices))
-    out = np.empty((len(indices), side, side, 3), np.uint8)
-    for row, (index, (top, left), turn) in enumerate(zip(indices, corners, turns, strict=True)):
-        picture = tiles[index, top : top + side, left : left + side]
-        picture = picture[:, ::-1] if turn >= 4 else picture
-        out[row] = np.rot90(picture, int(turn) % 4)
-    return out
+@lru_cache(maxsize=8)
+def _colours(mean: tuple[float, ...], std: tuple[float, ...], device: torch.device) -> tuple[Tensor, Tensor]:
+    """Return both on the device; made once, because every copy to a GPU makes the host wait."""
+    return torch.tensor(mean, device=device), torch.tensor(std, device=device)
 
 
-def _stain(pictures: Pictures, density: NDArray[np.float32]) -> Tensor:
-    """Scale each channel's optical density: (B, H, W, 3) uint8 to 0..1."""
-    light = (torch.from_numpy(pictures).float() + 1) / 256
-    return light.pow(torch.from_numpy(density)[:, None, None, :])
+def _draw_cuts(count: int, tile_px: int, config: RunConfig, generator: np.random.Generator) -> NDArray[np.int64]:
+    """Draw top, left, height, width and turn (0-7) of each picture's cut, shape (count, 5)."""
+    low, high = config.crop_scale
+    if low == high == 1.0:
+        sides = np.full((count, 2), config.image_px)
+    else:
+        # Random resized crop: area, and height over width between 3/4 and 4/3.
+        area = generator.uniform(low, high, count) * tile_px**2
+        aspect = np.exp(generator.uniform(-_LOG_ASPECT, _LOG_ASPECT, count))
+        lengths = np.stack([np.sqrt(area * aspect), np.sqrt(area / aspect)], axis=1)
+        sides = np.clip(np.rint(lengths), 1, tile_px).astype(np.int64)
+    corners = generator.integers(0, tile_px - sides, endpoint=True)
+    turns = generator.integers(0, 8, (count, 1))
+    return np.concatenate([corners, sides, turns if config.dihedral else turns * 0], axis=1)
+
+
+def _view(tile: Pictures, cut: NDArray[np.int64], side: int) -> Pictures:
+    top, left, height, width, turn = cut.tolist()
+    picture = tile[top : top + height, left : left + width]
+    if (height, width) != (side, side):
+        method = cv2.INTER_AREA if height > side else cv2.INTER_CUBIC
+        picture = np.asarray(cv2.resize(np.ascontiguousarray(picture), (side, side), interpolation=method), np.uint8)
+    picture = picture[:, ::-1] if turn >= 4 else picture
+    return np.rot90(picture, turn % 4)
+
+
+class Ahead(Generic[T]):
+    """Values of the next steps, made by a thread while the device works.
+
+    Args:
+        make: Gives the value of a step.
+        count: How many steps ahead; 0: made when asked for.
+    """
+
+    def __init__(self, make: Callable[[int], T], count: int) -> None:
+        self._make, self._count = make, count
+        self._worker = ThreadPoolExecutor(1) if count else None
+        self._waiting: dict[int, Future[T]] = {}
+
+    def take(self, step: int) -> T:
+        """Return the value of a step; later steps are then being made."""
+        if self._worker is None:
+            return self._make(step)
+        for later in range(step, step + self._count):
+            if later not in self._waiting:
+                self._waiting[later] = self._worker.submit(self._make, later)
+        return self._waiting.pop(step).result()
+
+    def close(self) -> None:
+        """Forget what was made ahead."""
+        if self._worker is not None:
+            self._worker.shutdown(cancel_futures=True)

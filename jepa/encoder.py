@@ -1,6 +1,7 @@
 """The frozen encoder: pictures of cells to vectors. The target encoder of a checkpoint, as evaluated."""
 
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 
 import cv2
@@ -12,9 +13,10 @@ from torch import Tensor
 
 from datasets.files import sha256_of_json
 from jepa.backbones import encode_layers, vision_transformer
-from jepa.checkpoint import load_checkpoint
+from jepa.checkpoint import load_weights
 from jepa.config import RunConfig
 from jepa.data import normalise
+from jepa.errors import CheckpointError
 
 FALLBACK_MPP = 0.25
 """Scale taken for a crop whose um/px nobody knows: a 40x objective."""
@@ -99,18 +101,25 @@ def _is_central(config: RunConfig) -> Tensor:
     return distances_um <= max(CENTRE_UM, float(distances_um.min()))
 
 
-def load_encoder(folder: Path) -> FrozenEncoder:
-    """Load the target encoder of a checkpoint.
+def load_encoder(path: Path, overrides: Mapping[str, str] | None = None) -> FrozenEncoder:
+    """Load the target encoder of a checkpoint: of ours (a folder), published, or exported.
+
+    Args:
+        path: As `checkpoint.load_weights` takes it.
+        overrides: Options given as text: `heads`, `mpp`, `image_px`, `pooling`, ...
 
     Raises:
-        CheckpointError: Missing or damaged.
+        CheckpointError: Missing, damaged or of another layout.
     """
-    checkpoint = load_checkpoint(folder)
-    vit = vision_transformer(checkpoint.config)
+    weights, config = load_weights(path, overrides=overrides)
+    vit = vision_transformer(config)
     prefix = "target_encoder."
-    own = {key.removeprefix(prefix): value for key, value in checkpoint.model.items() if key.startswith(prefix)}
-    vit.load_state_dict(own, strict=True)
-    return FrozenEncoder(vit, checkpoint.config)
+    own = {key.removeprefix(prefix): value for key, value in weights.items() if key.startswith(prefix)}
+    try:
+        vit.load_state_dict(own, strict=True)
+    except RuntimeError as error:
+        raise CheckpointError(f"{path.name}: its target encoder has another layout: {error}") from error
+    return FrozenEncoder(vit, config)
 
 
 def random_encoder(config: RunConfig, *, seed: int) -> FrozenEncoder:

@@ -36,6 +36,6 @@ class CheckpointError(JepaError):
 class DivergedError(JepaError):
     """The loss became infinite or not a number; raised before the weights are touched."""
 
-    def __init__(self, sentence: str, *, step: int) -> None:
+    def __init__(self, sentence: str, *, step: int, tiles: tuple[int, ...] = ()) -> None:
         super().__init__(sentence)
-        self.step = step
+        self.step, self.tiles = step, tiles

@@ -3,6 +3,17 @@
 Shapes: `B` pictures, `C` contexts per picture (normally 1), `M` target blocks, `N` patches,
 `K` context patches, `L` patches of a target block, `D` width, `P` predictor width.
 Parameter names agree with published checkpoints. Knows no optimiser, no files.
+
+    model = IJepa(RunConfig(image_px=64, patch_px=8, target_passes="separate"))
+    model.encoder.load_state_dict(...)                      # also .predictor, .target_encoder
+    model.encode(pictures)                                  # (B, N, D), all patches
+    model.encode(pictures, context)                         # (C * B, K, D), the context's patches
+    model.predict(pictures, context, targets)               # (M * C * B, L, D)
+    model.targets(pictures, targets, contexts=C)            # the same shape: what is to be predicted
+    model.loss(pictures, context, targets)                  # scalar; model(...) is the same
+
+`context` is (B, K) or (C, B, K), `targets` (M, B, L): row-major patch indices of the pictures' grid.
+Pictures may have other sizes than the configuration's, square or not: positions are computed anew.
 """
 
 import copy
@@ -11,6 +22,7 @@ from functools import partial
 import torch
 from timm.models.vision_transformer import Block, VisionTransformer
 from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
 from torch.nn import functional
 
 from jepa.backbones import (
@@ -19,6 +31,7 @@ from jepa.backbones import (
     fixed_positions,
     gather_patches,
     initialise,
+    positions_for,
     vision_transformer,
 )
 from jepa.config import RunConfig
@@ -37,6 +50,7 @@ class Predictor(nn.Module):
         super().__init__()
         width = config.predictor_dim
         self.joint = config.target_passes == "joint"
+        self.grid = config.grid
         self.predictor_embed = nn.Linear(config.dim, width)
         self.mask_token = nn.Parameter(torch.empty(1, 1, width))
         self.predictor_pos_embed = fixed_positions(config.grid, width)
@@ -56,7 +70,7 @@ class Predictor(nn.Module):
         initialise(self)
         nn.init.trunc_normal_(self.mask_token, std=INIT_STD)
 
-    def forward(self, tokens: Tensor, context: Tensor, targets: Tensor) -> Tensor:
+    def forward(self, tokens: Tensor, context: Tensor, targets: Tensor, grid: tuple[int, int] | None = None) -> Tensor:
         """Predict every target block.
 
         Differs from the paper when `joint`: all blocks of a picture share one pass, so mask tokens
@@ -66,12 +80,13 @@ class Predictor(nn.Module):
             tokens: The context encoder's output, shape (C * B, K, D), context-major.
             context: Its patches, shape (C, B, K).
             targets: Patches to predict, shape (M, B, L).
+            grid: Rows and columns of patches; None for the configuration's.
 
         Returns:
             Shape (M * C * B, L, D): target-major, then context-major, then picture.
         """
         (C, B, K), (M, _, L) = context.shape, targets.shape
-        positions = self.predictor_pos_embed
+        positions = positions_for(grid or self.grid, self.grid, self.predictor_pos_embed)
         known_CBKP = (self.predictor_embed(tokens) + gather_patches(positions, context.reshape(C * B, K))).reshape(
             C, B, K, -1
         )
@@ -101,14 +116,21 @@ class IJepa(nn.Module):
 
     def __init__(self, config: RunConfig) -> None:
         super().__init__()
+        self.patch_px = config.patch_px
         self.encoder: VisionTransformer = vision_transformer(config)
         self.predictor = Predictor(config)
         self.target_encoder: VisionTransformer = copy.deepcopy(self.encoder).requires_grad_(False)
 
+    def encode(self, pictures: Tensor, context: Tensor | None = None) -> Tensor:
+        """Run the context encoder on all patches, or on those of the contexts; see `backbones.encode`."""
+        return encode(self.encoder, pictures, context)
+
     def predict(self, pictures: Tensor, context: Tensor, targets: Tensor) -> Tensor:
         """Return the predictor's guess, shape (M * C * B, L, D); shapes as in `loss`."""
-        tokens = encode(self.encoder, pictures, context)
-        return self.predictor(tokens, context[None] if context.ndim == 2 else context, targets)
+        tokens = self.encode(pictures, context)
+        height, width = pictures.shape[-2:]
+        grid = (height // self.patch_px, width // self.patch_px)
+        return self.predictor(tokens, context[None] if context.ndim == 2 else context, targets, grid)
 
     @torch.no_grad()
     def targets(self, pictures: Tensor, targets: Tensor, *, contexts: int = 1) -> Tensor:
@@ -147,10 +169,34 @@ class IJepa(nn.Module):
         wanted = self.targets(pictures, targets, contexts=contexts)
         return functional.smooth_l1_loss(self.predict(pictures, context, targets).float(), wanted)
 
+    def forward(self, pictures: Tensor, context: Tensor, targets: Tensor) -> Tensor:
+        """Return `loss`: what several processes and `torch.compile` wrap is a module's forward."""
+        return self.loss(pictures, context, targets)
+
+    def blocks(self) -> list[nn.Module]:
+        """Return the parts that hold nearly all weights, each used as a whole: what processes can share."""
+        stacks = (self.encoder.blocks, self.predictor.predictor_blocks, self.target_encoder.blocks)
+        return [block for stack in stacks for block in stack]
+
     @torch.no_grad()
-    def update_target(self, momentum: float) -> None:
-        """Move the target encoder towards the context encoder: momentum * target + rest * context."""
-        slow: list[Tensor] = [*self.target_encoder.parameters()]
-        torch._foreach_mul_(slow, momentum)
-        fast: list[Tensor] = [*self.encoder.parameters()]
-        torch._foreach_add_(slow, fast, alpha=1.0 - momentum)
+    def update_target(self, momentum: float, *, unless: Tensor | None = None) -> None:
+        """Move the target encoder towards the context encoder: momentum * target + rest * context.
+
+        Args:
+            momentum: Between 0 and 1.
+            unless: A scalar on the device, 0 or 1; at 1 nothing moves. Spares asking the device.
+        """
+        slow = [own_part(p) for p in self.target_encoder.parameters()]
+        fast = [own_part(p) for p in self.encoder.parameters()]
+        if unless is None:
+            torch._foreach_mul_(slow, momentum)
+            torch._foreach_add_(slow, fast, alpha=1.0 - momentum)
+            return
+        torch._foreach_mul_(slow, momentum + (1.0 - momentum) * unless)
+        moves = torch._foreach_mul(fast, (1.0 - momentum) * (1.0 - unless))  # noqa: SLF001  few launches on a GPU
+        torch._foreach_add_(slow, list(moves))
+
+
+def own_part(parameter: Tensor) -> Tensor:
+    """Return the part of a parameter that this process holds: all of it, unless processes share it."""
+    return parameter.to_local() if isinstance(parameter, DTensor) else parameter

@@ -1,10 +1,7 @@
 """`pretrain` and `embed`: tiles to an encoder, cells to vectors."""
 
-import signal
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import click
@@ -13,71 +10,82 @@ from app.commands.output import ProgressBar, emit, home_option, json_option, ver
 from app.encoders import open_encoder
 from app.services import Services
 from app.training import embed_all, latest_run, new_run_folder, preset_for_machine, tiles_for
-from jepa.config import RunConfig
-from jepa.errors import ConfigError
-from jepa.train import Progress
+from jepa.checkpoint import load_weights
+from jepa.config import RunConfig, parse_overrides
+from jepa.distributed import open_world
+from jepa.interrupt import stop_on_signal
+from jepa.run import Progress, RunResult
 from jepa.train import pretrain as run_pretraining
-
-
-@contextmanager
-def _stop_on_interrupt() -> Iterator[list[bool]]:
-    """Turn the first Ctrl-C into a wish to stop; the second one interrupts."""
-    stop = [False]
-
-    def wish(_number: int, _frame: object) -> None:
-        if stop[0]:
-            raise KeyboardInterrupt
-        stop[0] = True
-        click.echo("\nStopping after this step; the checkpoint is being saved.", err=True)
-
-    before = signal.signal(signal.SIGINT, wish)
-    try:
-        yield stop
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
-def _overrides(pairs: tuple[str, ...]) -> dict[str, str]:
-    values = {}
-    for pair in pairs:
-        name, equals, value = pair.partition("=")
-        if not equals:
-            raise ConfigError(f"--set {pair}: write it as key=value.")
-        values[name.strip()] = value
-    return values
 
 
 @click.command()
 @click.argument("run_file", required=False, type=click.Path(path_type=Path, exists=True))
 @click.option("--steps", type=click.IntRange(min=1), help="How many optimiser steps.")
 @click.option("--resume", is_flag=True, help="Go on with the newest run of this workspace.")
+@click.option(
+    "--init",
+    type=click.Path(path_type=Path, exists=True),
+    help="Start from these weights: a checkpoint folder, a published .pth, an exported .safetensors.",
+)
 @click.option("--set", "pairs", multiple=True, metavar="KEY=VALUE", help="Replace one option of the run.")
 @home_option
 @json_option
 @verb
-def pretrain(run_file: Path | None, steps: int | None, resume: bool, pairs: tuple[str, ...],
+def pretrain(run_file: Path | None, steps: int | None, resume: bool, init: Path | None, pairs: tuple[str, ...],
              home: Path, as_json: bool) -> None:  # fmt: skip
-    """Train I-JEPA on the catalogue's tiles. Ctrl-C saves; --resume goes on."""
+    """Train I-JEPA on the catalogue's tiles. Ctrl-C saves; --resume goes on. Also under torchrun."""
+    if resume and (init or run_file):
+        raise click.UsageError(
+            "--resume goes on with the run's own weights and options; leave --init and RUN.toml out."
+        )
+    overrides = parse_overrides(pairs) | ({"steps": str(steps)} if steps else {})
+    with open_world() as world:
+        # The first process prepares; the others get its tiles and its folder.
+        prepared = world.share_from_first(lambda: _prepare(home, run_file, overrides, init, resume=resume))
+        bar = ProgressBar("pretrain", "step", is_shown=world.is_first)
+
+        def show(progress: Progress) -> None:
+            bar.note(_progress_note(progress))
+            bar(progress.step, progress.steps)
+
+        start_from = load_weights(init, prepared.config, overrides)[0] if init else None
+        with stop_on_signal() as wish:
+            result = run_pretraining(
+                prepared.config, prepared.pack, prepared.run_folder, resume=resume, start_from=start_from,
+                on_progress=show, should_stop=wish,
+            )  # fmt: skip
+        bar.close()
+        if world.is_first:
+            _report(result, as_json)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Prepared:
+    config: RunConfig
+    pack: Path
+    run_folder: Path
+
+
+def _prepare(
+    home: Path, run_file: Path | None, overrides: dict[str, str], init: Path | None, *, resume: bool
+) -> _Prepared:
     services = Services.open(home)
     if resume:
         run_folder, config = latest_run(services)
     else:
         run_folder = new_run_folder(services)
         config = RunConfig.from_toml(run_file) if run_file else preset_for_machine()
-    overrides = _overrides(pairs) | ({"steps": str(steps)} if steps else {})
     config = config.with_overrides(overrides)
+    if init:
+        _, config = load_weights(init, config, overrides)
     bar = ProgressBar("tiles", "slide")
     pack = tiles_for(services, config, bar)
     bar.close()
-    bar = ProgressBar("pretrain", "step")
+    services.database.close()
+    return _Prepared(config=config, pack=pack, run_folder=run_folder)
 
-    def show(progress: Progress) -> None:
-        bar.note(_progress_note(progress))
-        bar(progress.step, progress.steps)
 
-    with _stop_on_interrupt() as stop:
-        result = run_pretraining(config, pack, run_folder, resume=resume, on_progress=show, should_stop=lambda: stop[0])
-    bar.close()
+def _report(result: RunResult, as_json: bool) -> None:
     values = {key: str(value) if isinstance(value, Path) else value for key, value in asdict(result).items()}
     rank = "-" if result.rankme is None else f"{result.rankme:.1f}"
     emit(as_json, values, [
@@ -98,16 +106,17 @@ def _progress_note(progress: Progress) -> str:
     "name",
     default="default",
     metavar="NAME",
-    help="A checkpoint folder, or default: the newest run of this workspace.",
+    help="A checkpoint folder, a published .pth, an exported .safetensors; default: the newest run of this workspace.",
 )
+@click.option("--set", "pairs", multiple=True, metavar="KEY=VALUE", help="Replace an option of the encoder (mpp, ...).")
 @click.option("--batch-size", type=click.IntRange(1, 4096), default=64)
 @home_option
 @json_option
 @verb
-def embed(name: str, batch_size: int, home: Path, as_json: bool) -> None:
+def embed(name: str, pairs: tuple[str, ...], batch_size: int, home: Path, as_json: bool) -> None:
     """Compute a vector for every cell that lacks one. Interrupt and rerun without harm."""
     services = Services.open(home)
-    encoder = open_encoder(services, name)
+    encoder = open_encoder(services, name, parse_overrides(pairs))
     started = time.monotonic()
     bar = ProgressBar("embed", "cell")
     try:

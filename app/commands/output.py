@@ -71,8 +71,8 @@ def _is_number(text: str) -> bool:
 class ProgressBar:
     """A bar on stderr that a callback (done, total) moves."""
 
-    def __init__(self, description: str, unit: str) -> None:
-        self._bar = tqdm(desc=description, unit=unit, leave=False, dynamic_ncols=True)
+    def __init__(self, description: str, unit: str, *, is_shown: bool = True) -> None:
+        self._bar = tqdm(desc=description, unit=unit, leave=False, dynamic_ncols=True, disable=not is_shown)
 
     def __call__(self, done: int, total: int) -> None:
         """Move the bar to `done` of `total`."""

@@ -60,15 +60,29 @@ def worklist(annotator: str, limit: int, home: Path, as_json: bool) -> None:
 
 
 @click.command()
-@click.argument("format_name", metavar="FORMAT", type=click.Choice(FORMATS))
+@click.argument("format_name", metavar="FORMAT", type=click.Choice((*FORMATS, "encoder")))
 @click.argument("out", type=click.Path(path_type=Path, dir_okay=False))
+@click.option("--encoder", default="default", metavar="NAME", help="For the format encoder: which one; see embed.")
 @home_option
 @json_option
 @verb
-def export(format_name: str, out: Path, home: Path, as_json: bool) -> None:
-    """Write all labels with where they come from. The same database gives the same bytes."""
+def export(format_name: str, out: Path, encoder: str, home: Path, as_json: bool) -> None:
+    """Write all labels with where they come from, or the encoder as safetensors. Same study, same bytes."""
     services = Services.open(home)
+    if format_name == "encoder":
+        _export_encoder(services, encoder, out, as_json)
+        return
     report = export_labels(services.database, format_name, out, label_set=services.label_set)
     result = {key: str(value) if isinstance(value, Path) else value for key, value in asdict(report).items()}
     result["files"] = [str(file) for file in report.files]
     emit(as_json, result, [f"{report.rows} labels to {out}", f"sha256 {report.sha256}"])
+
+
+def _export_encoder(services: Services, name: str, out: Path, as_json: bool) -> None:
+    from app.encoders import newest_of_workspace  # torch takes seconds to import; other formats need none
+    from jepa.checkpoint import export_encoder
+
+    source = newest_of_workspace(services) if name == "default" else Path(name)
+    sha256, tensors = export_encoder(source, out)
+    result = {"rows": tensors, "files": [str(out)], "sha256": sha256}
+    emit(as_json, result, [f"encoder with {tensors} tensors to {out}", f"sha256 {sha256}"])

@@ -5,10 +5,11 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from jepa.backbones import encode, encode_layers, patch_tokens
+from jepa.backbones import encode, encode_layers, patch_tokens, vision_transformer
 from jepa.config import RunConfig
 from jepa.errors import ConfigError
 from jepa.model import IJepa
+from jepa.positions import sin_cos_table
 
 CASES = ["a_p8_i64", "b_p16_i224", "c_two_ctx_three_tgt"]
 SMALL = RunConfig(image_px=32, dim=16, depth=2, heads=2, predictor_dim=16, predictor_depth=1, predictor_heads=2)
@@ -63,8 +64,10 @@ def test_encode_layers__golden(case):
     model, images, _, _, arrays = case
     layers = encode_layers(model.encoder, images, len(model.encoder.blocks))
     pooled = torch.stack([tokens.mean(1) for tokens in layers])
+    raw = encode_layers(model.encoder, images, len(model.encoder.blocks), is_normed=False)
 
     assert_near(pooled, arrays["pooled_normed_block_outputs"])
+    assert_near(torch.stack([tokens.mean(1) for tokens in raw]), arrays["pooled_block_outputs"])
 
 
 def test_predictor_and_loss__golden(case):
@@ -74,6 +77,10 @@ def test_predictor_and_loss__golden(case):
     assert_near(model.predict(images, context, targets), arrays["pred_out"])
     assert_near(wanted, arrays["targets"])
     assert_near(model.loss(images, context, targets), arrays["loss_smooth_l1"], 1e-5)
+    guess = model.predict(images, context, targets)
+    assert_near(torch.nn.functional.mse_loss(guess, wanted), arrays["loss_mse"], 1e-5)
+    assert_near(model.targets(images, torch.arange(model.encoder.pos_embed.shape[1]).expand(1, len(images), -1)),
+                arrays["target_normed_full"])  # fmt: skip
 
 
 @pytest.fixture
@@ -128,6 +135,28 @@ def test_encode__other_grid(small):
     assert encode(small.encoder, tall).shape == (1, 12, 16)
     difference = patch_tokens(small.encoder, tall) - patch_tokens(small.encoder, tall.roll(8, 2))
     assert difference.abs().max() > 0
+
+
+def test_predict__non_square_positions(small):
+    """A model built for other pictures predicts as one that was built for these: all tables are made anew."""
+    wide = torch.randn(2, 3, 16, 64)
+    context, targets = torch.tensor([[[0, 1], [2, 9]]]), torch.tensor([[[4, 5], [12, 13]], [[6, 7], [14, 15]]])
+    square = small.predict(wide.reshape(2, 3, 32, 32), context, targets)
+    found = small.predict(wide, context, targets)
+    table = torch.tensor(sin_cos_table((2, 8), 16))
+    with torch.no_grad():
+        small.encoder.pos_embed[0] = small.predictor.predictor_pos_embed[0] = table
+        small.encoder.patch_embed.grid_size = small.predictor.grid = (2, 8)
+
+    assert not torch.equal(found, square)
+    torch.testing.assert_close(small.predict(wide, context, targets), found, rtol=0, atol=0)
+
+
+def test_published_size__gives_the_same_weights_shapes():
+    """The giant's hidden width, 48/11 of 1408, is not rounded away."""
+    assert vision_transformer(dataclasses.replace(SMALL, dim=88, heads=2, mlp_ratio=48 / 11)).blocks[
+        0
+    ].mlp.fc1.weight.shape == (384, 88)
 
 
 def test_encode__ragged_size(small):
