@@ -9,6 +9,7 @@ import click
 from app.name_clash import refuse_foreign_datasets
 
 VERBS = {
+    "backup": "backup",
     "demo": "demo",
     "doctor": "doctor",
     "embed": "learn",
@@ -17,8 +18,10 @@ VERBS = {
     "fit": "study",
     "ingest": "ingest",
     "pretrain": "learn",
+    "restore": "backup",
     "serve": "serve",
     "users": "users",
+    "verify": "verify",
     "worklist": "study",
 }
 """Verb to module of `app.commands`; importing torch for `cytojepa users` would cost seconds."""

@@ -10,18 +10,34 @@ import threading
 import time
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Literal
 
 from pwdlib import PasswordHash
 from pwdlib.hashers.argon2 import Argon2Hasher
 from sqlalchemy import select, update
 
 from datasets.db import Database, utc_now
+from labeling import audit
 from labeling.errors import AccountError
 from labeling.records import IMPORTED, Account, SignIn
 
-ROLES = ("annotator", "adjudicator", "admin")
+Right = Literal["label", "adjudicate", "data", "people", "audit", "progress"]
+"""label: decide cells; adjudicate: decide where doctors differ; data: export and import; people: make,
+change and disable accounts; audit: look at the chain of events; progress: see how far the study is."""
+
+RIGHTS: dict[str, frozenset[Right]] = {
+    "annotator": frozenset({"label", "progress"}),
+    "adjudicator": frozenset({"label", "adjudicate", "progress"}),
+    "data-manager": frozenset({"data", "progress"}),
+    "admin": frozenset({"people", "audit", "progress"}),
+    "auditor": frozenset({"audit", "progress"}),
+}
+"""What each role may do; all else is denied. Who manages people makes no labels, and the reverse."""
+ROLES = tuple(RIGHTS)
+COMMAND_LINE = "command line"
+"""Who acted, in the chain of events, where it was somebody at the server's own terminal."""
 SHORTEST_PASSWORD = 8
-IDLE_SECONDS = 8 * 3600
+IDLE_SECONDS = 15 * 60
 ABSOLUTE_SECONDS = 12 * 3600
 _FREE_FAILURES = 5
 _LONGEST_PAUSE_SECONDS = 300.0
@@ -39,6 +55,10 @@ class SignedIn:
     name: str
     role: str
     csrf_token: str
+
+    def may(self, right: Right) -> bool:
+        """Return whether this person's role has a right; an unknown role has none."""
+        return right in RIGHTS.get(self.role, frozenset())
 
 
 class FailureBrake:
@@ -64,8 +84,8 @@ class FailureBrake:
                 self._failures[name] = (self._failures.get(name, (0, 0.0))[0] + 1, time.monotonic())
 
 
-def add_account(database: Database, name: str, role: str, password: str) -> None:
-    """Make an account.
+def add_account(database: Database, name: str, role: str, password: str, *, by: str = COMMAND_LINE) -> None:
+    """Make an account; `by` is told in the chain of events, as for all changes of accounts.
 
     Raises:
         AccountError: The name is taken or not usable, the role unknown, the password too short.
@@ -83,6 +103,7 @@ def add_account(database: Database, name: str, role: str, password: str) -> None
             raise AccountError(f"account {name}: exists already. Choose another name.")
         session.add(Account(name=name, role=role, password_hash=password_hash, created_at=utc_now(),
                             disabled_at=None))  # fmt: skip
+        audit.append(session, kind="account added", by=by, facts={"name": name, "role": role})
 
 
 def list_accounts(database: Database) -> list[Account]:
@@ -91,7 +112,7 @@ def list_accounts(database: Database) -> list[Account]:
         return list(session.scalars(select(Account).order_by(Account.name)))
 
 
-def disable(database: Database, name: str) -> None:
+def disable(database: Database, name: str, *, by: str = COMMAND_LINE) -> None:
     """Lock an account and end its sign-ins; its labels stay.
 
     Raises:
@@ -106,20 +127,26 @@ def disable(database: Database, name: str) -> None:
         session.execute(
             update(SignIn).where(SignIn.account == name, SignIn.ended_at.is_(None)).values(ended_at=utc_now())
         )
+        audit.append(session, kind="account disabled", by=by, facts={"name": name})
 
 
-def set_role(database: Database, name: str, role: str) -> None:
+def set_role(database: Database, name: str, role: str, *, by: str = COMMAND_LINE) -> None:
     """Change what an account may do; felt at the next action.
 
     Raises:
-        AccountError: There is no such account or role.
+        AccountError: There is no such account or role, or it is the actor's own.
     """
+    if by == name:
+        raise AccountError(f"account {name}: nobody changes the own role; ask another admin.")
     if role not in ROLES:
         raise AccountError(f"role {role}: there are {', '.join(ROLES)}.")
     with database.write() as session:
-        statement = update(Account).where(Account.name == name).values(role=role)
-        if not session.execute(statement.returning(Account.name)).all():
+        account = session.get(Account, name)
+        if account is None:
             raise AccountError(f"account {name}: there is none of that name.")
+        facts = {"name": name, "role": role, "before": account.role}
+        account.role = role
+        audit.append(session, kind="role changed", by=by, facts=facts)
 
 
 def verify(database: Database, name: str, password: str) -> bool:

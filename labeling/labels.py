@@ -113,29 +113,25 @@ def import_labels(database: Database, labels: Iterable[ImportedLabel], annotator
         LabelRefused: A cell is not in the catalogue; nothing was stored.
     """
     now = utc_now()
-    rows = [
-        {
-            "key": _import_key(annotator, label),
-            "cell_id": label.cell_id,
-            "annotator": annotator,
-            "category": label.category,
-            "made_at": now,
-        }
-        for label in labels
-    ]
-    if not rows:
+    by_key = {_import_key(annotator, label): label for label in labels}
+    if not by_key:
         return 0
     with database.write() as session:
-        unknown = {str(row["cell_id"]) for row in rows}.difference(session.scalars(select(Cell.id)))
+        unknown = {label.cell_id for label in by_key.values()}.difference(session.scalars(select(Cell.id)))
         if unknown:
             raise LabelRefused(
                 f"{len(unknown)} of the labels name a cell that is not in the catalogue, "
                 f"{min(unknown)} for one; ingest the cells first."
             )
-        count = select(func.count()).select_from(Label)
-        before = session.scalar(count) or 0
-        session.execute(insert(Label).on_conflict_do_nothing(index_elements=["key"]), rows)
-        return (session.scalar(count) or 0) - before
+        stored = set(session.scalars(select(Label.key).where(Label.annotator == annotator)))
+        new = [
+            Label(key=key, cell_id=label.cell_id, annotator=annotator, category=label.category, made_at=now)
+            for key, label in by_key.items()
+            if key not in stored
+        ]
+        session.info["by"] = "import"
+        session.add_all(new)
+        return len(new)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import DDL, JSON, ForeignKey, Index, String, event
+from sqlalchemy import DDL, JSON, ForeignKey, Index, String, Text, event
 from sqlalchemy.orm import Mapped, mapped_column
 
 from datasets.db import Base, UtcDateTime
@@ -19,7 +19,7 @@ class Account(Base):
 
     name: Mapped[str] = mapped_column(String(64), primary_key=True)
     role: Mapped[str] = mapped_column(String(16))
-    """"annotator", "adjudicator" or "admin"."""
+    """One of `accounts.ROLES`."""
     password_hash: Mapped[str] = mapped_column(String(200))
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     disabled_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
@@ -79,6 +79,22 @@ class Undo(Base):
     made_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
+class Event(Base):
+    """One link of the chain of all that people decided. Written by `audit`; never changed.
+
+    `hash` covers number, body and the hash before it, so that nothing in the past can be altered,
+    removed or moved without being seen.
+    """
+
+    __tablename__ = "events"
+
+    seq: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    """1, 2, 3, ... without a gap, whatever the clock says."""
+    body: Mapped[str] = mapped_column(Text)
+    """Canonical JSON: kind, by, at, and the row that was added."""
+    hash: Mapped[str] = mapped_column(String(64))
+
+
 class Lease(Base):
     """The right of one annotator to decide a cell until a moment. Written by `leases`."""
 
@@ -125,7 +141,10 @@ class Candidate(Base):
     probe_id: Mapped[str | None] = mapped_column(String(64))
 
 
-for _table in ("labels", "undos"):
+CHAINED_TABLES = ("labels", "undos")
+"""Tables whose every new row becomes an event of the chain."""
+
+for _table in (*CHAINED_TABLES, "events"):
     for _action in ("UPDATE", "DELETE"):
         event.listen(
             Base.metadata.tables[_table],

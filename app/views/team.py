@@ -7,7 +7,7 @@ from labeling import accounts
 from labeling.errors import AccountError
 
 person, services = people.require(), people.services()
-if person.role != "admin":
+if not person.may("people"):
     st.error("Only an admin sees this page.")
     st.stop()
 st.title("Team")
@@ -25,7 +25,7 @@ with st.form("add", clear_on_submit=True):
     password = st.text_input("First password, to be handed over in person", type="password")
     if st.form_submit_button("Add"):
         try:
-            accounts.add_account(services.database, name, role, password)
+            accounts.add_account(services.database, name, role, password, by=person.name)
             st.success(f"{name} can sign in now.")
         except AccountError as error:
             st.error(str(error))
@@ -36,5 +36,5 @@ with st.form("disable"):
     chosen = st.selectbox("Name", others)
     st.caption("The labels stay. The person is signed out at the next action.")
     if st.form_submit_button("Disable") and chosen:
-        accounts.disable(services.database, chosen)
+        accounts.disable(services.database, chosen, by=person.name)
         st.rerun()

@@ -1,0 +1,57 @@
+"""Is a whole study sound? The chain of events, the database, the vectors, the pictures. Only reads."""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from app.services import Services
+from datasets import catalog
+from datasets.files import sha256_of_file
+from labeling.verification import MOST_PROBLEMS, check_chain
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Findings:
+    """What a look at the whole study found."""
+
+    ok: bool
+    events: int
+    head: str
+    """Hash of the newest event."""
+    problems: tuple[str, ...]
+
+
+def inspect_study(services: Services, anchors: Sequence[Path] = ()) -> Findings:
+    """Check everything that can be checked without the original files.
+
+    Args:
+        services: The open workspace.
+        anchors: Copies of the anchors file kept elsewhere.
+    """
+    chain = check_chain(services.database, anchors)
+    problems = [*chain.problems, *services.database.integrity_problems()]
+    problems += _first(_vector_problems(services.embeddings_folder))
+    problems += _first(_picture_problems(services))
+    return Findings(ok=not problems, events=chain.events, head=chain.head, problems=tuple(problems))
+
+
+def _first(found: Iterator[str]) -> list[str]:
+    return [problem for _, problem in zip(range(MOST_PROBLEMS), found, strict=False)]
+
+
+def _vector_problems(folder: Path) -> Iterator[str]:
+    for index_path in sorted(folder.glob("*/shard-*.json")):
+        name = f"embeddings/{index_path.parent.name}/{index_path.stem}"
+        try:
+            wanted = json.loads(index_path.read_text())["sha256"]
+            if sha256_of_file(index_path.with_suffix(".npy")) != wanted:
+                yield f"{name}: its numbers do not fit their hash; delete the shard and embed again."
+        except (OSError, ValueError, KeyError):
+            yield f"{name}: cannot be read; delete the shard and embed again."
+
+
+def _picture_problems(services: Services) -> Iterator[str]:
+    for cell_id in catalog.cell_ids(services.database):
+        if not catalog.crop_path(services.home, cell_id).exists():
+            yield f"cell {cell_id}: its picture is missing; restore a backup or ingest the file again."
