@@ -6,7 +6,7 @@ from app.views import people
 
 st.set_page_config(page_title="CytoJEPA", layout="wide", initial_sidebar_state="collapsed")
 st.html(
-    "<style>.stMainBlockContainer{padding:4rem 1.6rem .4rem;max-width:none}"
+    "<style>.stMainBlockContainer{padding:3.75rem 1.6rem .4rem;max-width:none}"
     "[data-testid=stHeader]{background:transparent}</style>"
 )
 

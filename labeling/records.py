@@ -65,6 +65,12 @@ class Label(Base):
     suggestion_shown: Mapped[bool] = mapped_column(default=False)
     """True when the suggestion was on screen before the answer."""
     probe_id: Mapped[str | None] = mapped_column(String(64))
+    confidence: Mapped[str | None] = mapped_column(String(10))
+    """"sure" or "unsure" where the annotator said so."""
+    comment: Mapped[str | None] = mapped_column(String(500))
+    """The annotator's own words."""
+    step: Mapped[str | None] = mapped_column(String(80))
+    """Shared by the labels of one bulk action, which is taken back as one; None: a step of its own."""
 
 
 class Undo(Base):
@@ -76,6 +82,26 @@ class Undo(Base):
     key: Mapped[str] = mapped_column(String(80), unique=True)
     label_id: Mapped[int] = mapped_column(ForeignKey("labels.id"), unique=True)
     annotator: Mapped[str] = mapped_column(String(64))
+    made_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class Verdict(Base):
+    """An adjudicator's decision about a cell. Written by `adjudication`; the newest of a cell counts.
+
+    `category` None withdraws the verdicts before it: the cell is open again.
+    """
+
+    __tablename__ = "verdicts"
+    __table_args__ = (Index("verdicts_by_cell", "cell_id"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    key: Mapped[str] = mapped_column(String(80), unique=True)
+    cell_id: Mapped[str] = mapped_column(ForeignKey("cells.id"))
+    adjudicator: Mapped[str] = mapped_column(String(64))
+    category: Mapped[str | None] = mapped_column(String(64))
+    comment: Mapped[str | None] = mapped_column(String(500))
+    label_ids: Mapped[list[int]] = mapped_column(JSON)
+    """The labels that stood when the verdict was given."""
     made_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
@@ -125,7 +151,7 @@ class Candidate(Base):
     probe_id: Mapped[str | None] = mapped_column(String(64))
 
 
-for _table in ("labels", "undos"):
+for _table in ("labels", "undos", "verdicts"):
     for _action in ("UPDATE", "DELETE"):
         event.listen(
             Base.metadata.tables[_table],
