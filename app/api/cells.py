@@ -6,8 +6,8 @@ from typing import Any
 from datasets.bethesda import LabelSet
 from labeling.leases import POOL_REASON
 
-_BLIND = "the suggestion wavers between two answers (named after yours)"
-_PLAIN = {POOL_REASON: "it comes next; nothing speaks for another one yet"}
+_BLIND = "the suggestion wavers between two answers, which are named after yours"
+_PLAIN = {POOL_REASON: "next in line; nothing speaks for another one yet"}
 
 
 def cell_row(cell_id: str, mpp: float | None) -> dict[str, Any]:

@@ -1,5 +1,4 @@
-// Keys that are not answers. An answer of the study always wins its key; a command then takes the
-// next of its own, and the page's help shows the one in force.
+// Keys of focus mode that are not answers; see commandKeys.
 const COMMANDS = [
   { id: "undo", keys: ["Z"], text: "take back the last step; again for the one before" },
   { id: "redo", keys: ["\u21e7Z"], text: "put back what was taken back" },
@@ -20,17 +19,3 @@ const COMMANDS = [
   { id: "brighter", keys: ["]"], text: "brighter" },
   { id: "help", keys: ["?"], text: "this list" },
 ];
-
-function commandKeys(categories) {  // -> Map key -> command
-  const taken = new Set(categories.map(c => c.key.toUpperCase()));
-  const found = new Map();
-  for (const command of COMMANDS) {
-    const key = command.keys.find(k => !taken.has(k)) || null;
-    const chosen = { ...command, key };
-    if (key) found.set(key, chosen);
-    for (const other of command.also || []) found.set(other, chosen);
-  }
-  return found;
-}
-
-function shownKey(key) { return { Escape: "Esc", "-": "\u2212" }[key] || key; }

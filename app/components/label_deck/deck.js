@@ -14,7 +14,7 @@ class Deck {
     this.root = root;
     this.byKey = new Map(this.categories.map(c => [c.key.toUpperCase(), c]));
     this.byId = new Map(this.categories.map(c => [c.id, c]));
-    this.commands = commandKeys(this.categories);
+    this.commands = commandKeys(COMMANDS, this.categories);
     this.queue = []; this.past = []; this.images = new Map(); this.thumbs = new Map(); this.acknowledged = new Set();
     this.reopened = new Set(); this.redoName = `cytojepa/redo/${encodeURIComponent(this.account)}`;
     this.current = null; this.painted = null; this.confidence = null; this.comment = "";
@@ -224,10 +224,12 @@ class Deck {
   answer(category, { pressedAt = performance.now(), isUnsure = false }) {
     const item = this.current;
     // A key that was pressed before this cell was drawn was meant for another one.
-    const isSeen = item && this.painted === item.cell && pressedAt >= this.shownAt;
-    if (!isSeen || this.outbox.signedOut || this.outbox.size >= MOST_WAITING) {
+    const isSeen = item && this.painted === item.cell && pressedAt >= this.shownAt, isCovered = this.sheets.isCovering;
+    if (!isSeen || isCovered || this.outbox.signedOut || this.outbox.size >= MOST_WAITING) {
       this.tally.ignored++;
-      return this.say(item && !isSeen ? `Key ${category.key} was not taken: the cell was not on screen yet.` : "");
+      if (isCovered) this.sheets.close();
+      const why = isCovered ? "the cell was covered" : "the cell was not on screen yet";
+      return this.say(item && (isCovered || !isSeen) ? `Key ${category.key} was not taken: ${why}.` : "");
     }
     const label = { cell: item.cell, image: item.image, mpp: item.mpp, key: uuid(), category: category.id,
       confidence: this.confidence || (isUnsure ? "unsure" : null), comment: this.comment || null, suggestion: null };

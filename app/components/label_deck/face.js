@@ -31,7 +31,7 @@ class Face {
 
   draw() {
     const { current: item, outbox, progress: p, tally, times, root } = this.deck, n = outbox.size;
-    this.why.textContent = item ? `Asked because ${item.reason}` : "No cell on screen";
+    this.why.textContent = item ? `Why this cell: ${item.reason}` : "No cell on screen";
     this.why.title = this.why.textContent;
     this.rate.textContent = times.length > 4 ? `${times.filter(t => t > performance.now() - 60000).length} / min` : "";
     const bar = el("i");

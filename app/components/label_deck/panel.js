@@ -67,7 +67,7 @@ class Panel {
       lines.push(el("div", "", "Suggestion: ", guess ? el("b", "", guess.name) : el("span", "", this.deck.isKnown(label) ? "none yet" : "\u2026"),
         guess ? ` ${percent(s.probability)}` : ""));
     }
-    if (label.asked_because) lines.push(el("div", "because", `Asked because ${label.asked_because}`));
+    if (label.asked_because) lines.push(el("div", "because", `Why asked: ${label.asked_because}`));
     if (label.comment) lines.push(el("div", "because", `Note: ${label.comment}`));
     const back = button("quiet", () => this.deck.undo(), "Take back ", keycap("Z"));
     this.last.replaceChildren(this.deck.thumb(label, "l"), el("div", "words", ...lines), back);

@@ -5,6 +5,8 @@ class Sheets {
     this.open = null; this.node = null;
   }
 
+  get isCovering() { return this.open === "help" || this.open === "guide"; }
+
   toggle(name) {
     const isSame = this.open === name;
     this.close();
@@ -34,7 +36,7 @@ class Sheets {
     const { tally: t, categories, commands } = this.deck;
     const line = (key, text, color) => el("div", "keyline", keycap(shownKey(key), color), el("span", "", text));
     const known = [...commands.entries()].filter(([key, c]) => key === c.key);
-    return this.sheet("Keys", "One key answers and brings the next cell. Keys keep their meaning while this list is open.",
+    return this.sheet("Keys", "One key answers and brings the next cell. While this list covers the cell, no answer is taken.",
       el("div", "columns", ...categories.map(c => line(c.key, `${c.name}: ${c.description}`, c.color)), ...known.map(([key, c]) => line(key, c.text))),
       el("p", "lead count", `Since this page was opened: ${plural(t.taken, "answer", "answers")} taken, ${t.saved} saved, ` +
         `${t.refused} refused, ${t.ignored} not taken because no cell was on screen.`));

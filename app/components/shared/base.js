@@ -32,7 +32,7 @@ function button(className, action, ...content) {
 function shapeOf(category) {
   const box = el("span");
   box.innerHTML = `<svg class="shape" viewBox="0 0 16 16" aria-hidden="true">${SHAPES[category.shape] || SHAPES.dot}</svg>`;
-  box.firstChild.style.color = box.firstChild.style.fill = category.color;
+  box.firstChild.style.color = box.firstChild.style.fill = `color-mix(in srgb, ${category.color} 76%, var(--ink))`;
   return box.firstChild;
 }
 
@@ -88,3 +88,19 @@ function keep(name, value) {
 function percent(probability) { return `${Math.round(100 * probability)} %`; }
 
 function plural(n, one, many) { return `${n} ${n === 1 ? one : many}`; }
+
+// An answer of the study always wins its key; a command then takes the next of its own, and the
+// page's help shows the one in force. Returns a Map from key to command.
+function commandKeys(commands, categories) {
+  const taken = new Set(categories.map(c => c.key.toUpperCase()));
+  const found = new Map();
+  for (const command of commands) {
+    const key = command.keys.find(k => !taken.has(k)) || null;
+    const chosen = { ...command, key };
+    if (key) found.set(key, chosen);
+    for (const other of command.also || []) found.set(other, chosen);
+  }
+  return found;
+}
+
+function shownKey(key) { return { Escape: "Esc", Enter: "\u21b5", "-": "\u2212" }[key] || key; }
