@@ -94,7 +94,8 @@ class Settings:
         if self.label_set != LABEL_SETS.get(self.label_set.id):
             categories = tomlkit.aot()
             for category in self.label_set.categories:
-                categories.append(tomlkit.item({f.name: getattr(category, f.name) for f in fields(Category)}))
+                row = {field.name: getattr(category, field.name) for field in fields(Category)}
+                categories.append(tomlkit.item({**row, "covers": list(category.covers)}))
             study.add("categories", categories)
         write_atomically(home / SETTINGS_FILE, tomlkit.dumps(document).encode())
 
@@ -117,7 +118,7 @@ def _label_set(name: str, rows: list[dict[str, Any]] | None) -> LabelSet:
             )
         return LABEL_SETS[name]
     try:
-        categories = tuple(Category(**row) for row in rows)
+        categories = tuple(Category(**{**row, "covers": tuple(row.get("covers", ()))}) for row in rows)
     except TypeError as error:
         raise SettingsError(f"{SETTINGS_FILE}: a category is incomplete ({error}).") from error
     return LabelSet(id=name, name=name, categories=categories)

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from datasets.errors import SettingsError
 
-RESERVED_KEYS = frozenset({"Z", "C", "R"})
-"""Z is undo; Streamlit keeps C and R for itself."""
+RESERVED_KEYS = frozenset({"Z", "C", "R", "?"})
+"""Z is undo, ? is help; Streamlit keeps C and R for itself."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -32,6 +32,8 @@ class Category:
     """Mark beside the colour: circle, square, triangle, diamond, cross, ring, star, bar, dot."""
     is_class: bool = True
     """False for answers that a probe must not learn, such as "cannot tell"."""
+    covers: tuple[str, ...] = ()
+    """For an answer at a parent node: the categories between which it leaves the choice open."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -52,6 +54,9 @@ class LabelSet:
         doubles = sorted({x for x in ids if ids.count(x) > 1} | {x for x in keys if keys.count(x) > 1})
         if doubles:
             raise SettingsError(f"label set {self.id}: {', '.join(doubles)} is used twice; each needs its own.")
+        strangers = sorted({i for category in self.categories for i in category.covers}.difference(ids))
+        if strangers:
+            raise SettingsError(f"label set {self.id}: {strangers[0]} is covered by an answer, but is none itself.")
         taken = sorted(RESERVED_KEYS.intersection(keys))
         if taken:
             raise SettingsError(f"label set {self.id}: the key {taken[0]} is reserved; choose another.")
@@ -79,6 +84,16 @@ def _rows(group: str, *rows: tuple[str, str, str, str, str, str]) -> tuple[Categ
     )
 
 
+def _parent(
+    category_id: str, key: str, name: str, description: str, group: str, color: str, *, covers: tuple[str, ...]
+) -> Category:
+    """Make an answer at a parent node: a real label that a probe of the single categories must not learn."""
+    return Category(
+        id=category_id, key=key, name=name, description=description, group=group, color=color, shape="ring",
+        is_class=False, covers=covers,
+    )  # fmt: skip
+
+
 _CANNOT_TELL = Category(
     id="cannot-tell", key="U", name="Cannot tell", description="Not decidable on this picture",
     group="Other", color="#6b7280", shape="ring", is_class=False,
@@ -100,29 +115,33 @@ BETHESDA = LabelSet(
             ("HSIL", "5", "HSIL", "High grade", "#c9692b", "star"),
             ("SCC", "6", "SCC", "Squamous cell carcinoma", "#a12c7d", "cross"),
         ),
+        _parent(
+            "squamous-abnormal",
+            "Q",
+            "Squamous, unclear",
+            "Abnormal, grade unclear",
+            "Squamous",
+            "#8a5aa8",
+            covers=("ASC-US", "LSIL", "ASC-H", "HSIL", "SCC"),
+        ),
         *_rows(
             "Glandular",
             ("AGC", "7", "AGC", "Atypical glandular cells", "#55622d", "triangle"),
             ("AIS", "8", "AIS", "Adenocarcinoma in situ", "#7d5a3c", "square"),
-            (
-                "adenocarcinoma",
-                "9",
-                "Adenocarcinoma",
-                "Invasive glandular carcinoma",
-                "#7a1f2b",
-                "cross",
-            ),
+            ("adenocarcinoma", "9", "Adenocarcinoma", "Invasive glandular carcinoma", "#7a1f2b", "cross"),
+        ),
+        _parent(
+            "glandular-abnormal",
+            "W",
+            "Glandular, unclear",
+            "Abnormal, kind unclear",
+            "Glandular",
+            "#2f6f73",
+            covers=("AGC", "AIS", "adenocarcinoma"),
         ),
         *_rows(
             "Other",
-            (
-                "not-a-cell",
-                "0",
-                "Not a cell",
-                "Debris, blood, artefact, unusable",
-                "#9aa0a6",
-                "bar",
-            ),
+            ("not-a-cell", "0", "Not a cell", "Debris, blood, artefact, unusable", "#9aa0a6", "bar"),
         ),
         _CANNOT_TELL,
     ),
@@ -134,76 +153,20 @@ HERLEV = LabelSet(
     categories=(
         *_rows(
             "Normal",
-            (
-                "normal_superficiel",
-                "1",
-                "Superficial",
-                "Normal superficial squamous",
-                "#4363c9",
-                "circle",
-            ),
-            (
-                "normal_intermediate",
-                "2",
-                "Intermediate",
-                "Normal intermediate squamous",
-                "#6fb6e0",
-                "circle",
-            ),
-            (
-                "normal_columnar",
-                "3",
-                "Columnar",
-                "Normal columnar (glandular)",
-                "#55622d",
-                "square",
-            ),
+            ("normal_superficiel", "1", "Superficial", "Normal superficial squamous", "#4363c9", "circle"),
+            ("normal_intermediate", "2", "Intermediate", "Normal intermediate squamous", "#6fb6e0", "circle"),
+            ("normal_columnar", "3", "Columnar", "Normal columnar (glandular)", "#55622d", "square"),
         ),
         *_rows(
             "Dysplastic",
-            (
-                "light_dysplastic",
-                "4",
-                "Light dysplasia",
-                "Mild squamous dysplasia",
-                "#43936c",
-                "triangle",
-            ),
-            (
-                "moderate_dysplastic",
-                "5",
-                "Moderate dysplasia",
-                "Moderate squamous dysplasia",
-                "#e0ac36",
-                "diamond",
-            ),
-            (
-                "severe_dysplastic",
-                "6",
-                "Severe dysplasia",
-                "Severe squamous dysplasia",
-                "#c9692b",
-                "star",
-            ),
-            (
-                "carcinoma_in_situ",
-                "7",
-                "Carcinoma in situ",
-                "Squamous carcinoma in situ",
-                "#a12c7d",
-                "cross",
-            ),
+            ("light_dysplastic", "4", "Light dysplasia", "Mild squamous dysplasia", "#43936c", "triangle"),
+            ("moderate_dysplastic", "5", "Moderate dysplasia", "Moderate squamous dysplasia", "#e0ac36", "diamond"),
+            ("severe_dysplastic", "6", "Severe dysplasia", "Severe squamous dysplasia", "#c9692b", "star"),
+            ("carcinoma_in_situ", "7", "Carcinoma in situ", "Squamous carcinoma in situ", "#a12c7d", "cross"),
         ),
         *_rows(
             "Other",
-            (
-                "not-a-cell",
-                "0",
-                "Not a cell",
-                "Debris, blood, artefact, unusable",
-                "#9aa0a6",
-                "bar",
-            ),
+            ("not-a-cell", "0", "Not a cell", "Debris, blood, artefact, unusable", "#9aa0a6", "bar"),
         ),
         _CANNOT_TELL,
     ),

@@ -65,6 +65,16 @@ class CatalogCounts:
     cells_without_scale: int
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Place:
+    """Where a cell lies on its slide: centre in level-0 pixels, and the slide's scale."""
+
+    slide_id: str
+    x: float
+    y: float
+    mpp: float | None
+
+
 def add(database: Database, slides: Sequence[Slide], cells: Sequence[Cell]) -> tuple[int, int]:
     """Add what is not there yet, in one transaction; known ids are left as they are.
 
@@ -139,3 +149,13 @@ def crop_scales(database: Database, wanted: Sequence[str]) -> dict[str, float | 
     with database.read() as session:
         rows = session.execute(select(Cell.id, Cell.crop_mpp).where(Cell.id.in_(wanted)))
         return dict(rows.all())
+
+
+def place_of_cell(database: Database, cell_id: str) -> Place | None:
+    """Return where a cell lies, None for an unknown cell and for a single-cell picture."""
+    with database.read() as session:
+        query = select(Cell.slide_id, Cell.x, Cell.y, Slide.mpp).join(Slide, Slide.id == Cell.slide_id)
+        row = session.execute(query.where(Cell.id == cell_id)).one_or_none()
+    if row is None or row[1] is None or row[2] is None:
+        return None
+    return Place(slide_id=row[0], x=row[1], y=row[2], mpp=row[3])

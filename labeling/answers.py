@@ -3,8 +3,8 @@
 A label is current when it is its annotator's newest for that cell and was not taken back.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import datetime
 
 from sqlalchemy import ColumnElement, exists, func, select
 from sqlalchemy.orm import Session
@@ -25,15 +25,12 @@ class CurrentLabel:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class RecentLabel:
-    """One of an annotator's last labels; `key` is what an undo names."""
+class Step:
+    """One action of an annotator that an undo takes back: one label, or all of a bulk action."""
 
-    key: str
-    cell_id: str
-    category: str
-    made_at: datetime
-    suggestion: str | None
-    probability: float | None
+    id: str
+    labels: tuple[Label, ...]
+    """Oldest first; none of them was taken back."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -68,23 +65,39 @@ def current_labels(session: Session, *, include_imported: bool = False) -> list[
     ]
 
 
-def recent(database: Database, annotator: str, limit: int) -> list[RecentLabel]:
-    """Return an annotator's last labels that he has not taken back, newest first."""
+def recent_steps(database: Database, annotator: str, limit: int, *, before: str | None = None) -> list[Step]:
+    """Return an annotator's last steps that he has not taken back, newest first.
+
+    Args:
+        database: The study's database.
+        annotator: Whose steps.
+        limit: At most this many.
+        before: Id of a step; only older ones are returned.
+    """
+    step_id = func.coalesce(Label.step, Label.key)
+    mine = (Label.annotator == annotator, is_not_undone())
+    newest = func.max(Label.id)
+    query = select(step_id, newest).where(*mine).group_by(step_id).order_by(newest.desc()).limit(limit)
     with database.read() as session:
-        rows = session.scalars(
-            select(Label).where(Label.annotator == annotator, is_not_undone()).order_by(Label.id.desc()).limit(limit)
-        )
-        return [
-            RecentLabel(
-                key=row.key,
-                cell_id=row.cell_id,
-                category=row.category,
-                made_at=row.made_at,
-                suggestion=row.suggestion,
-                probability=row.suggestion_probability,
+        if before is not None:
+            end = session.scalar(select(newest).where(Label.annotator == annotator, step_id == before))
+            query = query.having(newest < (end or 0))
+        order = [row[0] for row in session.execute(query)]
+        rows = session.scalars(select(Label).where(*mine, step_id.in_(order)).order_by(Label.id))
+        by_step: dict[str, list[Label]] = {name: [] for name in order}
+        for row in rows:
+            by_step[row.step or row.key].append(row)
+    return [Step(id=name, labels=tuple(labels)) for name, labels in by_step.items()]
+
+
+def labelled_among(database: Database, annotator: str, cell_ids: Collection[str]) -> set[str]:
+    """Return those of the cells that an annotator has labelled already."""
+    with database.read() as session:
+        return set(
+            session.scalars(
+                select(Label.cell_id).where(Label.annotator == annotator, Label.cell_id.in_(cell_ids), is_not_undone())
             )
-            for row in rows
-        ]
+        )
 
 
 def progress(database: Database, annotator: str) -> Progress:

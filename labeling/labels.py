@@ -21,6 +21,10 @@ from labeling.records import IMPORTED, Label, Lease, Undo
 
 LONGEST_KEY = 80
 """Characters of an event's key: the width of its column."""
+LONGEST_COMMENT = 500
+"""Characters of a comment: the width of its column."""
+CONFIDENCES = ("unsure", "sure")
+"""What an annotator can say of the own answer; saying nothing is the rule."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -32,6 +36,10 @@ class LabelEvent:
     category: str
     decided_at: datetime | None = None
     seconds: float | None = None
+    confidence: str | None = None
+    comment: str | None = None
+    step: str | None = None
+    """The same for all labels of one bulk action."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,6 +62,8 @@ class Receipt:
     """What the probe said when the cell was handed out."""
     probability: float | None = None
     label_id: int | None = None
+    asked_because: str | None = None
+    """Why the cell had been shown."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -157,6 +167,7 @@ class _Desk:
             suggestion=label.suggestion,
             probability=label.suggestion_probability,
             label_id=label.id,
+            asked_because=label.reason,
         )
 
     def _check_key(self, event: LabelEvent | UndoEvent) -> None:
@@ -188,6 +199,9 @@ class _Desk:
             made_at=utc_now(),
             decided_at=event.decided_at,
             seconds=_plausible_seconds(event.seconds),
+            confidence=event.confidence,
+            comment=event.comment,
+            step=event.step,
         )
         if lease is not None:
             label.reason = lease.reason
@@ -207,6 +221,10 @@ class _Desk:
             )
         if event.decided_at is not None and event.decided_at.tzinfo is None:
             raise LabelRefused(f"time {event.decided_at.isoformat()}: no time zone.")
+        if event.confidence not in (None, *CONFIDENCES):
+            raise LabelRefused(f"confidence {event.confidence}: there are {', '.join(CONFIDENCES)}.")
+        if len(event.comment or "") > LONGEST_COMMENT:
+            raise LabelRefused(f"a comment of {len(event.comment or '')} characters; at most {LONGEST_COMMENT}.")
         if self.session.scalar(select(Cell.id).where(Cell.id == event.cell_id)) is None:
             raise LabelRefused(f"cell {event.cell_id}: not in the catalogue; reload the page.")
 

@@ -4,7 +4,7 @@ The only writer of the table `leases`. Each claim is one statement inside a writ
 that two doctors who ask in the same moment cannot both win.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -82,6 +82,56 @@ def take(
     order = {item.cell_id: place for place, item in enumerate(held)}
     items = [item for item in leases if item.cell_id not in exclude]
     return sorted(items, key=lambda item: order.get(item.cell_id, len(order)))[:limit]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Offer:
+    """A cell that a page would like to show, with what the label is to remember of that moment."""
+
+    cell_id: str
+    reason: str
+    suggestion: str | None = None
+    probability: float | None = None
+    probe_id: str | None = None
+
+
+def claim(
+    database: Database, annotator: str, offers: Sequence[Offer], *, most: int, reads: int, lease_seconds: int
+) -> list[str]:
+    """Lease certain cells to an annotator: those of them that nobody else needs to keep.
+
+    Args:
+        database: The study's database.
+        annotator: Who will decide.
+        offers: Cells in the order in which to show them.
+        most: Take at most this many of them.
+        reads: How many doctors decide each cell.
+        lease_seconds: How long the cells are his.
+
+    Returns:
+        The cells that are his now, in the given order.
+    """
+    now = utc_now()
+    until = now + timedelta(seconds=lease_seconds)
+    by_cell = {offer.cell_id: offer for offer in offers}
+    with database.write() as session:
+        session.execute(delete(Lease).where(Lease.until <= now))
+        free = set(
+            session.scalars(select(Cell.id).where(Cell.id.in_(by_cell), needs_reader(Cell.id, annotator, reads, now)))
+        )
+        mine = [cell_id for cell_id in by_cell if cell_id in free][:most]
+        rows = [
+            {"cell_id": o.cell_id, "annotator": annotator, "until": until, "reason": o.reason,
+             "suggestion": o.suggestion, "suggestion_probability": o.probability, "probe_id": o.probe_id}
+            for o in map(by_cell.__getitem__, mine)
+        ]  # fmt: skip
+        if rows:
+            # A cell that is his already keeps what was offered first: he may have seen it.
+            statement = insert(Lease).on_conflict_do_update(
+                index_elements=["cell_id", "annotator"], set_={"until": until}
+            )
+            session.execute(statement, rows)
+    return mine
 
 
 def release(database: Database, annotator: str) -> int:

@@ -65,6 +65,12 @@ class Label(Base):
     suggestion_shown: Mapped[bool] = mapped_column(default=False)
     """True when the suggestion was on screen before the answer."""
     probe_id: Mapped[str | None] = mapped_column(String(64))
+    confidence: Mapped[str | None] = mapped_column(String(10))
+    """"sure" or "unsure" where the annotator said so."""
+    comment: Mapped[str | None] = mapped_column(String(500))
+    """The annotator's own words."""
+    step: Mapped[str | None] = mapped_column(String(80))
+    """Shared by the labels of one bulk action, which is taken back as one; None: a step of its own."""
 
 
 class Undo(Base):
@@ -93,6 +99,26 @@ class Event(Base):
     body: Mapped[str] = mapped_column(Text)
     """Canonical JSON: kind, by, at, and the row that was added."""
     hash: Mapped[str] = mapped_column(String(64))
+
+
+class Verdict(Base):
+    """An adjudicator's decision about a cell. Written by `adjudication`; the newest of a cell counts.
+
+    `category` None withdraws the verdicts before it: the cell is open again.
+    """
+
+    __tablename__ = "verdicts"
+    __table_args__ = (Index("verdicts_by_cell", "cell_id"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    key: Mapped[str] = mapped_column(String(80), unique=True)
+    cell_id: Mapped[str] = mapped_column(ForeignKey("cells.id"))
+    adjudicator: Mapped[str] = mapped_column(String(64))
+    category: Mapped[str | None] = mapped_column(String(64))
+    comment: Mapped[str | None] = mapped_column(String(500))
+    label_ids: Mapped[list[int]] = mapped_column(JSON)
+    """The labels that stood when the verdict was given."""
+    made_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
 class Lease(Base):
@@ -141,7 +167,7 @@ class Candidate(Base):
     probe_id: Mapped[str | None] = mapped_column(String(64))
 
 
-CHAINED_TABLES = ("labels", "undos")
+CHAINED_TABLES = ("labels", "undos", "verdicts")
 """Tables whose every new row becomes an event of the chain."""
 
 for _table in (*CHAINED_TABLES, "events"):

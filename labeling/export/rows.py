@@ -15,7 +15,7 @@ COLUMNS: dict[str, type] = {
     "slide_mpp": float, "crop_mpp": float, "annotator": str, "category": str, "label_set": str,
     "is_current": bool, "made_at": str, "decided_at": str, "taken_back_at": str, "seconds": float,
     "reason": str, "suggestion": str, "suggestion_probability": float, "suggestion_shown": bool,
-    "probe": str, "encoder_fingerprint": str,
+    "probe": str, "encoder_fingerprint": str, "confidence": str, "comment": str, "step": str,
 }  # fmt: skip
 """Column names and kinds, in order; every kind may be missing (None)."""
 
@@ -49,7 +49,8 @@ def export_rows(database: Database, label_set: LabelSet) -> list[Row]:
                 "suggestion": label.suggestion,
                 "suggestion_probability": label.suggestion_probability,
                 "suggestion_shown": label.suggestion_shown, "probe": label.probe_id,
-                "encoder_fingerprint": fingerprint,
+                "encoder_fingerprint": fingerprint, "confidence": label.confidence,
+                "comment": label.comment, "step": label.step,
             }
             for label, cell, mpp, undone_at, fingerprint in found
         ]  # fmt: skip

@@ -1,24 +1,33 @@
-"""A real server and a real browser."""
+"""A real server and a real browser. Each file of tests has a study of its own."""
 
 import os
 import shutil
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import cv2
 import httpx
+import numpy as np
 import pytest
 from playwright.sync_api import sync_playwright
 
+from datasets import catalog
+from datasets.crops import read_own_png
+from datasets.embeddings import EmbeddingStore, set_current
 from labeling import accounts
 from tests.builders import drawn_study
 
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
          "--disable-component-update", "--disable-sync"]  # fmt: skip
 PASSWORD = "a long test password"
+PEOPLE = {"ada": "annotator", "ben": "annotator", "vera": "adjudicator", "root": "admin"}
+PATIENCE_MS = 90_000
+SHOTS = Path(__file__).resolve().parents[2] / "docs" / "screenshots"
 
 
 class Server:
@@ -35,7 +44,7 @@ class Server:
         command = [sys.executable, "-m", "app.cli", "serve", "--home", str(self.home), "--port", str(self.port)]
         with self.log.open("ab") as log:
             self.child = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
-        for _ in range(300):
+        for _ in range(450):
             try:
                 if httpx.get(f"{self.url}/health").status_code == 200:
                     return
@@ -47,13 +56,31 @@ class Server:
         os.killpg(self.child.pid, signal.SIGKILL)
         self.child.wait()
 
+    def rows(self, query: str) -> list[tuple]:
+        with sqlite3.connect(f"file:{self.home / 'catalog.sqlite'}?mode=ro", uri=True) as database:
+            return database.execute(query).fetchall()
 
-@pytest.fixture(scope="session")
-def server(tmp_path_factory):
+    def labels(self, annotator: str) -> list[tuple[str, str]]:
+        """Return cell and category of all labels of an annotator, in their order."""
+        return self.rows(f"SELECT cell_id, category FROM labels WHERE annotator = '{annotator}' ORDER BY id")
+
+
+def small_vectors(services) -> None:
+    """Give every cell a vector: its crop in small. Enough for likeness; no encoder is needed."""
+    ids = catalog.cell_ids(services.database)
+    crops = [read_own_png(catalog.crop_path(services.home, i)) for i in ids]
+    vectors = np.stack([cv2.resize(crop, (8, 8), interpolation=cv2.INTER_AREA).ravel() / 255.0 for crop in crops])
+    EmbeddingStore(services.embeddings_folder, "small").append(ids, vectors - vectors.mean(axis=0))
+    set_current(services.embeddings_folder, "small")
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory, request):
     folder = tmp_path_factory.mktemp("study")
-    services = drawn_study(folder / "home", folder / "drawn", 3)
-    for name in ("ada", "ben"):
-        accounts.add_account(services.database, name, "annotator", PASSWORD)
+    services = drawn_study(folder / "home", folder / "drawn", getattr(request.module, "NUM_SLIDES", 3))
+    small_vectors(services)
+    for name, role in PEOPLE.items():
+        accounts.add_account(services.database, name, role, PASSWORD)
     services.database.close()
     running = Server(folder / "home")
     running.start()
@@ -72,12 +99,31 @@ def browser():
 
 
 @pytest.fixture
-def page(browser, server):
-    opened = browser.new_page(viewport={"width": 1440, "height": 900})
-    opened.goto(server.url)
-    opened.fill("input[name=name]", "ada")
-    opened.fill("input[name=password]", PASSWORD)
-    opened.click("button")
-    opened.wait_for_selector(".deck[data-cell]", timeout=60_000)
+def sign_in(browser, server):
+    """Return a function that opens a signed-in window: `sign_in("ada", "/gallery", color_scheme="dark")`."""
+    contexts = []
+
+    def opened(name: str, path: str = "/", **options):
+        options = {"viewport": {"width": 1440, "height": 900}, **options}
+        contexts.append(browser.new_context(**options))
+        page = contexts[-1].new_page()
+        page.set_default_timeout(PATIENCE_MS)
+        page.goto(f"{server.url}/login")
+        page.fill("input[name=name]", name)
+        page.fill("input[name=password]", PASSWORD)
+        page.click("button")
+        page.wait_for_url(lambda url: not url.endswith("/login"))
+        if path != "/":
+            page.goto(server.url + path)
+        return page
+
     yield opened
-    opened.close()
+    for context in contexts:
+        context.close()
+
+
+@pytest.fixture
+def page(sign_in):
+    opened = sign_in("ada")
+    opened.wait_for_selector(".deck[data-cell]")
+    return opened

@@ -4,20 +4,23 @@ It talks to `/api/` by itself: a label through a Streamlit rerun would cost twen
 could be lost or land on the wrong cell.
 """
 
-from dataclasses import asdict
-from pathlib import Path
-
 from streamlit.components.v2 import component
 
+from app.components.answers import answer_rows
+from app.components.source import joined
+from app.pictures import WIDE_FACTOR
 from datasets.bethesda import LabelSet
+from datasets.criteria import REFERENCE_NUCLEUS_UM2
 
-_FOLDER = Path(__file__).parent
 _deck = component(
     "label_deck",
     html='<div class="deck" tabindex="-1"></div>',
-    css=(_FOLDER / "deck.css").read_text(),
-    js=(_FOLDER / "deck.js").read_text(),
-)
+    css=joined("shared/base.css", "shared/view.css", "label_deck/deck.css"),
+    js=joined(
+        "shared/base.js", "shared/outbox.js", "shared/view.js", "label_deck/commands.js", "label_deck/panel.js",
+        "label_deck/sheets.js", "label_deck/face.js", "label_deck/deck.js",
+    ),
+)  # fmt: skip
 
 
 def label_deck(label_set: LabelSet, *, account: str, csrf_token: str, mode: str) -> None:
@@ -29,6 +32,8 @@ def label_deck(label_set: LabelSet, *, account: str, csrf_token: str, mode: str)
         csrf_token: Sent with every label.
         mode: "after", "shown" or "hidden".
     """
-    categories = [asdict(category) for category in label_set.categories]
-    data = {"categories": categories, "account": account, "csrf": csrf_token, "mode": mode}
+    data = {
+        "categories": answer_rows(label_set), "account": account, "csrf": csrf_token, "mode": mode,
+        "reference_um2": REFERENCE_NUCLEUS_UM2, "wide_factor": WIDE_FACTOR,
+    }  # fmt: skip
     _deck(key="label_deck", data=data)

@@ -1,33 +1,12 @@
 // The labelling surface. Draws first, then sends; a label is "saved" only when the server said so.
 // Streamlit calls the default export again on every rerun: the state lives beside the element.
 const DECKS = new WeakMap();
-const AHEAD = 12;            // cells kept decoded
-const MOST_WAITING = 50;     // beyond this no more labels are taken, rather than risk them
-const LONGEST_PAUSE = 4000;  // milliseconds between tries while the server is away
-const FIRST_PAUSE = 250;
-
-const SHAPES = {
-  circle: '<circle cx="8" cy="8" r="6"/>', square: '<rect x="2.5" y="2.5" width="11" height="11"/>',
-  triangle: '<path d="M8 2 14.5 13.5H1.5z"/>', diamond: '<path d="M8 1 15 8 8 15 1 8z"/>',
-  star: '<path d="M8 1l2 4.7 5 .5-3.8 3.3 1.2 5L8 11.9 3.6 14.5l1.2-5L1 6.2l5-.5z"/>',
-  cross: '<path d="M5.8 1.5h4.4v4.3h4.3v4.4h-4.3v4.3H5.8v-4.3H1.5V5.8h4.3z"/>',
-  ring: '<circle cx="8" cy="8" r="5" fill="none" stroke="currentColor" stroke-width="3"/>',
-  bar: '<rect x="1" y="5.5" width="14" height="5"/>', dot: '<circle cx="8" cy="8" r="3.5"/>',
-};
-
-function uuid() {  // crypto.randomUUID needs https; hospitals also serve plain http inside
-  const b = crypto.getRandomValues(new Uint8Array(16));
-  b[6] = (b[6] & 15) | 64; b[8] = (b[8] & 63) | 128;
-  const hex = [...b].map(x => x.toString(16).padStart(2, "0")).join("");
-  return hex.replace(/^(.{8})(.{4})(.{4})(.{4})/, "$1-$2-$3-$4-");
-}
-
-function el(tag, className, text) {
-  const node = document.createElement(tag);
-  if (className) node.className = className;
-  if (text !== undefined) node.textContent = text;
-  return node;
-}
+const AHEAD = 12, AHEAD_OF_FAST = 48;  // cells kept decoded; a fast hand needs more, a slow one gets fresher ones
+const MOST_WAITING = 200;      // beyond this no more labels are taken, rather than risk them
+const PAST_KEPT = 12, PAST_MOST = 60;
+const WIDE_AFTER = 180;        // milliseconds on screen before the wider field is fetched ahead
+const HOLD_MOST = 600000;      // another window's cells are free again after this long
+const SITTING = 25 * 60000, BREAK = 5 * 60000;
 
 class Deck {
   constructor(root, data) {
@@ -35,71 +14,118 @@ class Deck {
     this.root = root;
     this.byKey = new Map(this.categories.map(c => [c.key.toUpperCase(), c]));
     this.byId = new Map(this.categories.map(c => [c.id, c]));
-    this.store = `cytojepa.outbox.${this.account}`;
-    this.outbox = JSON.parse(localStorage.getItem(this.store) || "[]");
-    this.queue = []; this.past = []; this.images = new Map();
-    this.current = null; this.painted = null; this.pause = 0;
-    this.isSending = false; this.isFetching = false; this.isEmpty = false; this.signedOut = false;
+    this.commands = commandKeys(COMMANDS, this.categories);
+    this.queue = []; this.past = []; this.images = new Map(); this.thumbs = new Map(); this.acknowledged = new Set();
+    this.reopened = new Set(); this.redoName = `cytojepa/redo/${encodeURIComponent(this.account)}`;
+    this.current = null; this.painted = null; this.confidence = null; this.comment = "";
+    this.isFetching = false; this.isEmpty = false; this.problem = ""; this.said = ""; this.times = [];
     this.progress = { mine: 0, labelled: 0, cells: 0 };
+    this.tally = { taken: 0, saved: 0, refused: 0, ignored: 0 };
+    this.holds = new Holds(this.account);
+    this.outbox = new Outbox({ name: "labels", account: this.account, url: "/api/events", csrf: this.csrf,
+      on: { change: () => this.draw(), receipts: (list, own, progress) => this.receive(list, own, progress), elsewhere: e => this.elsewhere(e) } });
     this.build();
-    this.onKey = event => this.key(event);
-    this.onOnline = () => { this.pause = 0; this.send(); this.fill(); };
-    document.addEventListener("keydown", this.onKey, true);
-    window.addEventListener("online", this.onOnline);
-    window.addEventListener("resize", this.onResize = () => this.drawScale());
+    document.addEventListener("keydown", this.onKey = e => this.key(e), true);
+    document.addEventListener("keyup", this.onKeyUp = e => { if (this.commands.get(keyOf(e))?.id === "wide") this.wide(false); }, true);
+    window.addEventListener("blur", this.onBlur = () => this.wide(false));
+    window.addEventListener("online", this.onOnline = () => this.fill());
+    document.addEventListener("visibilitychange", this.onVisible = () => { if (!document.hidden) this.fill(true); });
     this.start();
   }
 
   destroy() {
     document.removeEventListener("keydown", this.onKey, true);
+    document.removeEventListener("keyup", this.onKeyUp, true);
+    window.removeEventListener("blur", this.onBlur);
     window.removeEventListener("online", this.onOnline);
-    window.removeEventListener("resize", this.onResize);
-    clearTimeout(this.timer);
+    document.removeEventListener("visibilitychange", this.onVisible);
+    clearTimeout(this.refill); clearTimeout(this.widening);
+    this.outbox.destroy(); this.holds.destroy(); this.view.destroy();
   }
 
   async start() {
+    this.outbox.send();
+    await Promise.all([this.older(), this.fill()]);
+  }
+
+  // ---- what comes from the server
+
+  async older() {  // earlier steps, so that undo reaches as far back as the account's first label
+    if (this.isReading) return;
+    this.isReading = true;
     try {
-      const { labels } = await this.get("/api/recent?limit=5");
-      const waiting = new Set(this.outbox.filter(e => e.kind === "undo").map(e => e.label_key));
-      const known = new Set(this.past.map(p => p.key));
-      const old = labels.filter(l => !waiting.has(l.key) && !known.has(l.key)).reverse();
-      this.past = [...old, ...this.past];
-    } catch { /* the worklist below says what is wrong */ }
-    this.send();
-    await this.fill();
+      const known = this.past.find(step => step.labels.every(l => this.isKnown(l)));
+      const { steps } = await getJson(`/api/recent?limit=${PAST_KEPT}${known ? `&before=${known.step}` : ""}`);
+      const gone = this.outbox.takenBack(), here = new Set(this.past.map(step => step.step));
+      const found = steps.map(s => ({ ...s, labels: s.labels.filter(l => !gone.has(l.key) && !this.redone(l.key)) }))
+        .filter(s => s.labels.length && !here.has(s.step));
+      found.forEach(s => s.labels.forEach(l => this.acknowledged.add(l.key)));
+      this.past = [...found.reverse(), ...this.past];
+    } catch (error) { this.failed(error); } finally { this.isReading = false; }
+    this.draw();
   }
 
-  async get(url) {
-    const answer = await fetch(url, { headers: { Accept: "application/json" } });
-    if (answer.status === 401) { this.signedOut = true; this.draw(); }
-    if (!answer.ok) throw new Error(String(answer.status));
-    return answer.json();
+  redone(key) { return kept(this.redoName, []).some(step => step.labels.some(l => l.key === key)); }
+  isKnown(label) { return this.acknowledged.has(label.key); }
+  get ahead() { return this.times.filter(t => t > performance.now() - 5000).length > 8 ? AHEAD_OF_FAST : AHEAD; }
+
+  failed(error) {
+    if (error.status === 401) this.outbox.signedOut = true;
+    this.problem = error.status === undefined ? "" : error.message;
   }
 
-  async fill() {
-    if (this.isFetching || this.queue.length >= AHEAD) return;
+  async fill(check = false) {
+    if (this.isFetching || (!check && this.queue.length >= this.ahead / 2 && this.current)) return;
     this.isFetching = true;
     try {
-      const labels = this.outbox.filter(e => e.kind === "label").map(e => e.cell);
-      const held = new Set([...labels, ...this.queue.map(i => i.cell), this.current ? this.current.cell : ""]);
-      held.delete("");
-      const url = `/api/worklist?limit=${AHEAD}&held=${[...held].join(",")}`;
-      const { items, progress } = await this.get(url);
-      const waiting = new Set(this.outbox.filter(e => e.kind === "label").map(e => e.cell));
-      const here = new Set([...this.queue.map(i => i.cell), this.current ? this.current.cell : ""]);
-      for (const item of items) if (!waiting.has(item.cell) && !here.has(item.cell)) this.queue.push(item);
-      this.progress = progress;
+      const others = new Set(this.holds.others(HOLD_MOST));
+      const held = new Set([...this.outbox.cells(), ...this.mine()]);
+      const url = `/api/worklist?limit=${Math.max(1, this.ahead - this.queue.length)}&held=${[...held, ...others].slice(0, 400).join(",")}`;
+      const { items, done, progress } = await getJson(url);
+      const sent = new Set([...this.outbox.cells(), ...this.mine()]);
+      this.queue.push(...items.filter(i => !sent.has(i.cell)));
+      this.drop(done.filter(cell => !this.reopened.has(cell)));
+      this.progress = progress; this.problem = "";
       this.isEmpty = !this.queue.length && !this.current;
       this.queue.forEach(item => this.decode(item));
       if (!this.current) this.next();
-    } catch {
+    } catch (error) {
+      this.failed(error);
       clearTimeout(this.refill);
       this.refill = setTimeout(() => this.fill(), 1500);
-    } finally {
-      this.isFetching = false;
-    }
+    } finally { this.isFetching = false; }
     this.draw();
   }
+
+  mine() { return [...this.queue.map(i => i.cell), ...(this.current ? [this.current.cell] : [])]; }
+
+  drop(cells) {  // answered in another window: never asked twice
+    const gone = new Set(cells);
+    if (!gone.size) return;
+    this.queue = this.queue.filter(i => !gone.has(i.cell));
+    if (this.current && gone.has(this.current.cell)) this.next();
+  }
+
+  elsewhere(event) { if (event.kind === "label") this.drop([event.cell]); }
+
+  receive(receipts, own, progress) {
+    const done = new Map(receipts.map(r => [r.key, r]));
+    for (const step of this.past) for (const label of step.labels) {
+      const receipt = done.get(label.key);
+      if (receipt) { Object.assign(label, { suggestion: receipt.suggestion, asked_because: receipt.asked_because }); this.acknowledged.add(label.key); }
+    }
+    for (const receipt of receipts) if (own.has(receipt.key)) this.tally[receipt.accepted ? "saved" : "refused"]++;
+    const refused = receipts.filter(r => !r.accepted);
+    if (refused.length) {
+      this.said = `One answer was refused: ${refused[0].reason}`;
+      const keys = new Set(refused.map(r => r.key));
+      this.past = this.past.filter(step => !step.labels.some(l => keys.has(l.key)));
+    }
+    if (progress) this.progress = progress;
+    if (!this.current && !this.outbox.size) this.fill();
+  }
+
+  // ---- the picture
 
   decode(item) {
     if (!this.images.has(item.cell)) {
@@ -108,6 +134,7 @@ class Deck {
       const ready = image.decode().then(() => image);
       ready.catch(() => this.images.delete(item.cell));
       this.images.set(item.cell, ready);
+      if (this.images.size > 150) this.images.delete(this.images.keys().next().value);
     }
     return this.images.get(item.cell);
   }
@@ -115,238 +142,177 @@ class Deck {
   next() {
     this.current = this.queue.shift() || null;
     this.show();
-    if (this.queue.length < AHEAD / 2) this.fill();
+    if (this.queue.length < this.ahead / 2) this.fill();
   }
 
   async show() {
     const item = this.current;
-    this.painted = null;
-    this.draw();
-    if (!item) return;
+    this.painted = null; this.confidence = null; this.comment = "";
+    this.holds.publish(this.mine());
+    if (!item) { this.view.clear(); delete this.root.dataset.cell; return this.draw(); }
     try {
       const image = await this.decode(item);
       if (this.current !== item) return;
-      this.canvas.width = image.naturalWidth; this.canvas.height = image.naturalHeight;
-      this.canvas.getContext("2d").drawImage(image, 0, 0);
+      this.view.show(item, image);
       this.painted = item.cell;        // only a cell that is on screen can be labelled
       this.shownAt = performance.now();
       this.root.dataset.cell = item.cell;
-      this.drawScale();
+      clearTimeout(this.widening);
+      this.widening = setTimeout(() => this.fetchWide(item), WIDE_AFTER);
     } catch {
       setTimeout(() => { if (this.current === item) this.show(); }, 1000);
     }
-  }
-
-  key(event) {
-    const target = event.composedPath()[0];
-    const isTyping = target.isContentEditable || /^(INPUT|TEXTAREA|SELECT)$/.test(target.tagName || "");
-    if (isTyping || event.ctrlKey || event.metaKey || event.altKey || !this.root.isConnected) return;
-    const key = event.key.toUpperCase();
-    const category = this.byKey.get(key);
-    if (!category && key !== "Z" && key !== "H") return;
-    event.preventDefault(); event.stopPropagation();
-    if (event.repeat) return;          // a key that is held answers once
-    if (category) this.answer(category);
-    else if (key === "Z") this.undo();
-    else this.root.classList.toggle("nomarks");
-  }
-
-  answer(category) {
-    const item = this.current;
-    if (!item || this.painted !== item.cell || this.signedOut || this.outbox.length >= MOST_WAITING) return this.draw();
-    const event = { key: uuid(), kind: "label", cell: item.cell, category: category.id,
-      decided_at: new Date().toISOString(), seconds: Math.round(performance.now() - this.shownAt) / 1000 };
-    this.past.push({ ...item, key: event.key, category: category.id, suggestion: null });
-    this.past = this.past.slice(-30);
-    this.flash(category);
-    this.enqueue(event);
-    this.next();
-  }
-
-  undo() {
-    const last = this.past.pop();
-    if (!last) return;
-    this.enqueue({ key: uuid(), kind: "undo", label_key: last.key });
-    if (this.current) this.queue.unshift(this.current);
-    this.current = { cell: last.cell, image: last.image, mpp: last.mpp, reason: "taken back", suggestion: null };
-    this.isEmpty = false;
-    this.show();
-  }
-
-  enqueue(event) {
-    this.outbox.push(event);
-    localStorage.setItem(this.store, JSON.stringify(this.outbox));
-    this.send();
-  }
-
-  async send() {
-    if (this.isSending || this.signedOut || !this.outbox.length) return;
-    this.isSending = true;
-    clearTimeout(this.timer);
-    try {
-      const events = this.outbox.slice(0, 200);
-      const answer = await fetch("/api/events", { method: "POST", body: JSON.stringify({ events }),
-        headers: { "Content-Type": "application/json", "X-CSRF-Token": this.csrf } });
-      if (answer.status === 401 || answer.status === 403) this.signedOut = true;
-      if (!answer.ok) throw new Error(String(answer.status));
-      const { receipts, progress } = await answer.json();
-      this.receive(receipts);
-      this.progress = progress; this.pause = 0;
-    } catch {
-      this.pause = Math.min(LONGEST_PAUSE, this.pause ? this.pause * 2 : FIRST_PAUSE);
-      if (!this.signedOut) this.timer = setTimeout(() => this.send(), this.pause);
-    } finally {
-      this.isSending = false;
-    }
-    if (!this.pause && this.outbox.length) this.send();
-    if (!this.current && !this.outbox.length) this.fill();
     this.draw();
   }
 
-  receive(receipts) {
-    const done = new Map(receipts.map(r => [r.key, r]));
-    this.outbox = this.outbox.filter(e => !done.has(e.key));
-    localStorage.setItem(this.store, JSON.stringify(this.outbox));
-    for (const past of this.past) if (done.has(past.key)) past.suggestion = done.get(past.key).suggestion;
-    const refused = receipts.filter(r => !r.accepted);
-    if (refused.length) {
-      this.refusal = refused[0].reason;
-      this.past = this.past.filter(p => !refused.some(r => r.key === p.key));
+  async fetchWide(item) {
+    if (item.wide === undefined) {
+      const image = new Image();
+      image.src = item.image.replace(/image$/, "wide");
+      item.wide = image.decode().then(() => image, () => null);
     }
+    return item.wide;
   }
 
-  flash(category) {
-    const row = this.rows.get(category.id);
-    row.classList.add("chosen");
-    setTimeout(() => row.classList.remove("chosen"), 260);
+  async wide(isOn) {
+    if (this.isHeld === isOn) return;
+    this.isHeld = isOn;
+    const item = this.current;
+    if (!isOn || !item) { if (this.view.isWide) this.view.setWide(null); return; }
+    const image = await this.fetchWide(item);
+    if (!this.isHeld || this.current !== item) return;
+    if (image) this.view.setWide(image);
+    else this.say("No wider field of this cell is kept: it came as a picture of one cell.");
+  }
+
+  // ---- keys
+
+  key(event) {
+    if (isTyping(event) || isShortcut(event) || !this.root.isConnected) return;
+    const key = keyOf(event), category = this.byKey.get(key), command = this.commands.get(key);
+    if (key.startsWith("Arrow") && this.view.zoom > 1 && event.composedPath()[0].type !== "range") {
+      event.preventDefault();
+      return this.view.pan(...{ ArrowLeft: [60, 0], ArrowRight: [-60, 0], ArrowUp: [0, 60], ArrowDown: [0, -60] }[key]);
+    }
+    if (!category && !command) return;
+    event.preventDefault(); event.stopPropagation();
+    if (event.repeat) return;          // a key that is held answers once
+    if (category) this.answer(category, { pressedAt: event.timeStamp, isUnsure: event.shiftKey });
+    else this.command(command.id === "undo" && event.shiftKey ? "redo" : command.id);
+  }
+
+  keyFor(id) { return [...this.commands.values()].find(c => c.id === id)?.key || ""; }
+
+  command(id) {
+    const { view, sheets } = this;
+    ({
+      undo: () => this.undo(), redo: () => this.redo(), wide: () => this.wide(true),
+      ring: () => view.toggleRing(), stain: () => view.toggleStain(), marks: () => this.root.classList.toggle("nomarks"),
+      tone: () => sheets.toggle("tone"), guide: () => sheets.toggle("guide"), help: () => sheets.toggle("help"),
+      note: () => { if (this.current) sheets.note(); },
+      like: () => { if (this.current) location.assign(`/gallery?like=${this.current.cell}`); },
+      unsure: () => this.setConfidence("unsure"), sure: () => this.setConfidence("sure"),
+      zoomIn: () => view.zoomBy(1.35), zoomOut: () => view.zoomBy(1 / 1.35),
+      reset: () => { if (!sheets.close()) view.reset(); this.said = ""; this.draw(); },
+      darker: () => view.setTone("brightness", view.tone.brightness - 6), brighter: () => view.setTone("brightness", view.tone.brightness + 6),
+    })[id]();
+  }
+
+  setConfidence(value) { this.confidence = this.confidence === value ? null : value; this.panel.draw(); }
+  say(sentence) { this.said = sentence; this.draw(); }
+
+  answer(category, { pressedAt = performance.now(), isUnsure = false }) {
+    const item = this.current;
+    // A key that was pressed before this cell was drawn was meant for another one.
+    const isSeen = item && this.painted === item.cell && pressedAt >= this.shownAt, isCovered = this.sheets.isCovering;
+    if (!isSeen || isCovered || this.outbox.signedOut || this.outbox.size >= MOST_WAITING) {
+      this.tally.ignored++;
+      if (isCovered) this.sheets.close();
+      const why = isCovered ? "the cell was covered" : "the cell was not on screen yet";
+      return this.say(item && (isCovered || !isSeen) ? `Key ${category.key} was not taken: ${why}.` : "");
+    }
+    const label = { cell: item.cell, image: item.image, mpp: item.mpp, key: uuid(), category: category.id,
+      confidence: this.confidence || (isUnsure ? "unsure" : null), comment: this.comment || null, suggestion: null };
+    this.said = "";
+    this.reopened.delete(item.cell);
+    keep(this.redoName, []);
+    this.push({ step: label.key, labels: [label] }, Math.round(performance.now() - this.shownAt) / 1000);
+    this.panel.flash(category);
+    this.next();
+    this.outbox.send();
+  }
+
+  push(step, seconds) {
+    const now = Date.now();
+    for (const l of step.labels) {
+      this.outbox.add({ key: l.key, kind: "label", cell: l.cell, category: l.category, decided_at: new Date(now).toISOString(),
+        seconds, confidence: l.confidence, comment: l.comment, step: step.labels.length > 1 ? step.step : null });
+    }
+    this.tally.taken += step.labels.length;
+    this.times = [...this.times.filter(t => t > performance.now() - 60000), performance.now()];
+    if (!this.sittingAt || now - this.lastAt > BREAK) this.sittingAt = now;
+    this.lastAt = now;
+    this.past = [...this.past, step].slice(-PAST_MOST);
+  }
+
+  undo() {
+    const step = this.past.pop();
+    if (!step) { this.say("There is nothing more to take back."); return this.older(); }
+    for (const l of step.labels) this.outbox.add({ key: uuid(), kind: "undo", label_key: l.key });
+    this.tally.taken += step.labels.length;
+    keep(this.redoName, [...kept(this.redoName, []), step]);
+    if (step.labels.length === 1) {
+      const [{ cell, image, mpp }] = step.labels;
+      this.queue = this.queue.filter(i => i.cell !== cell);
+      if (this.current && this.current.cell !== cell) this.queue.unshift(this.current);
+      this.current = { cell, image, mpp, reason: "you took your answer back", suggestion: null };
+      this.reopened.add(cell);
+      this.isEmpty = false; this.said = "";
+      this.show();
+    } else this.say(`${step.labels.length} labels of one step in the gallery were taken back.`);
+    this.outbox.send();
+    if (this.past.length < 6) this.older();
+  }
+
+  redo() {
+    const stack = kept(this.redoName, []), step = stack.pop();
+    if (!step) return this.say("There is nothing to put back.");
+    keep(this.redoName, stack);
+    const labels = step.labels.map(l => ({ ...l, key: uuid(), suggestion: null }));
+    this.push({ step: labels.length > 1 ? uuid() : labels[0].key, labels }, null);
+    labels.forEach(l => this.reopened.delete(l.cell));
+    this.said = "";
+    this.drop(labels.map(l => l.cell));
+    this.draw();
+    this.outbox.send();
   }
 
   build() {
-    const r = this.root;
-    r.replaceChildren();
-    this.top = el("div", "top");
-    this.why = el("div", "why"); this.count = el("div", "count"); this.saved = el("div", "saved");
-    this.saved.setAttribute("role", "status");
-    this.top.append(this.why, el("div", "grow"), this.count, this.saved);
-    this.stage = el("div", "stage");
-    this.frame = el("div", "frame");
-    this.canvas = el("canvas");
-    this.canvas.setAttribute("role", "img"); this.canvas.setAttribute("aria-label", "The cell to label, in the centre");
-    this.scale = el("div", "scale");
-    this.frame.append(this.canvas, ...["n", "e", "s", "w"].map(side => el("i", `tick ${side}`)));
-    this.message = el("div", "message");
-    this.stage.append(this.frame, this.message, this.scale);
-    this.strip = el("div", "strip"); this.keys = el("div", "keys"); this.notice = el("div", "notice");
-    this.notice.setAttribute("role", "alert");
-    r.append(this.top, this.stage, this.buildPanel(), this.strip, this.keys, this.notice);
+    this.root.classList.add("cj");
+    this.view = new View({ referenceUm2: this.reference_um2, wideFactor: this.wide_factor, onChange: () => {} });
+    this.sheets = new Sheets(this);
+    this.panel = new Panel(this);
+    this.face = new Face(this);
   }
 
-  buildPanel() {
-    const panel = el("div", "panel");
-    this.rows = new Map();
-    let group = null;
-    for (const category of this.categories) {
-      if (category.group !== group) panel.append(el("div", "group", group = category.group));
-      const row = el("button", "row");
-      row.type = "button"; row.tabIndex = -1; row.style.setProperty("--c", category.color);
-      const text = el("span", "text");
-      text.append(el("b", "", category.name), el("small", "", category.description));
-      row.append(el("kbd", "", category.key), this.shape(category), text, el("span", "p"));
-      row.title = category.description;
-      row.addEventListener("click", () => this.answer(category));
-      this.rows.set(category.id, row);
-      panel.append(row);
+  thumb(item, place) {  // reused: a new element would be fetched and decoded again
+    const name = place + item.cell;
+    if (!this.thumbs.has(name)) {
+      const image = new Image();
+      image.src = item.image; image.alt = ""; image.draggable = false;
+      this.thumbs.set(name, image);
+      if (this.thumbs.size > 400) this.thumbs.delete(this.thumbs.keys().next().value);
     }
-    return panel;
+    return this.thumbs.get(name);
   }
 
-  shape(category) {
-    const box = el("span");
-    box.innerHTML = `<svg class="shape" viewBox="0 0 16 16" aria-hidden="true">${SHAPES[category.shape] || SHAPES.dot}</svg>`;
-    box.firstChild.style.color = box.firstChild.style.fill = category.color;
-    return box.firstChild;
-  }
-
-  draw() {
-    const item = this.current, n = this.outbox.length, p = this.progress;
-    this.why.textContent = item ? `Shown because: ${item.reason}` : "No cell on screen";
-    this.count.replaceChildren(el("b", "", String(p.mine)), ` yours, ${p.labelled} of ${p.cells} cells`, el("div", "bar"));
-    const bar = this.count.lastChild.appendChild(el("i"));
-    bar.style.width = `${p.cells ? (100 * p.labelled) / p.cells : 0}%`;
-    const failed = this.signedOut || (this.pause > 0 && n > 0);
-    this.saved.dataset.state = n === 0 ? "saved" : failed ? "failed" : "waiting";
-    this.saved.textContent = n === 0 ? "All saved" : failed ? `NOT SAVED: ${n} waiting` : `${n} waiting`;
-    this.frame.style.display = item ? "" : "none";
-    this.message.textContent = item ? "" : this.isEmpty
-      ? "Nothing is left for you: every cell has a label, or a colleague has it on screen. New cells appear here by themselves after a reload."
-      : "Fetching the next cells...";
-    for (const [id, row] of this.rows) {
-      const s = item && item.suggestion;
-      row.lastChild.textContent = s && s.category === id ? `${Math.round(100 * s.probability)} %` : "";
-    }
-    this.drawScale(); this.drawStrip(); this.drawKeys(); this.drawNotice();
-  }
-
-  drawScale() {
-    const item = this.current;
-    this.scale.style.display = item ? "" : "none";
-    if (!item) return;
-    this.scale.classList.toggle("unknown", item.mpp === null);
-    if (item.mpp === null) { this.scale.textContent = "scale unknown"; return; }
-    const px = (10 / item.mpp) * (this.canvas.clientWidth / (this.canvas.width || 256));
-    const line = el("i"); line.style.width = `${px}px`;
-    this.scale.replaceChildren(line, "10 um".replace("u", "\u00b5"));
-  }
-
-  drawStrip() {
-    const past = this.past.slice(-5).map((old, i, all) => {
-      const category = this.byId.get(old.category);
-      const card = el("button", i === all.length - 1 ? "card last" : "card");
-      card.type = "button"; card.tabIndex = -1; card.style.setProperty("--c", category ? category.color : "#666");
-      card.append(this.thumb(old), el("span", "", category ? category.name : old.category));
-      if (i === all.length - 1) { card.title = "Take back (Z)"; card.addEventListener("click", () => this.undo()); }
-      return card;
-    });
-    const now = this.current ? [this.card("card now", this.current)] : [];
-    this.strip.replaceChildren(...past, ...now, ...this.queue.slice(0, 7).map(i => this.card("card next", i)));
-  }
-
-  card(className, item) { const card = el("div", className); card.append(this.thumb(item)); return card; }
-
-  thumb(item) { const image = new Image(); image.src = item.image; image.alt = ""; return image; }
-
-  drawKeys() {
-    const key = (name, text) => { const s = el("span"); s.append(el("kbd", "", name), text); return s; };
-    this.keys.replaceChildren(key("Z", "take back"), key("H", "marks on or off"), el("div", "grow"));
-    const last = this.past[this.past.length - 1];
-    if (!last || this.mode === "hidden") return;
-    const you = this.byId.get(last.category), s = last.suggestion;
-    const guess = s && this.byId.get(s.category);
-    const said = el("span", "said", guess
-      ? `Last cell: you ${you ? you.name : last.category}, suggestion ${guess.name} ${Math.round(100 * s.probability)} %` : "");
-    this.keys.append(said);
-  }
-
-  drawNotice() {
-    const n = this.outbox.length;
-    this.notice.replaceChildren();
-    if (this.signedOut) {
-      const link = el("a", "", "sign in again"); link.href = "/login";
-      this.notice.append(`Signed out. ${n} labels are kept in this browser: `, link, ".");
-    } else if (n >= MOST_WAITING) {
-      this.notice.append(`${n} labels wait for the server. Labelling goes on when they are saved; they are kept in this browser.`);
-    } else if (this.refusal) this.notice.append(`One label was refused: ${this.refusal}`);
-  }
+  draw() { if (this.face) { this.face.draw(); this.panel.draw(); } }
 }
 
 export default function ({ parentElement, data }) {
   const root = parentElement.querySelector(".deck");
   let deck = DECKS.get(root);
-  if (!deck) {
-    deck = new Deck(root, data);
-    DECKS.set(root, deck);
-  } else {
-    deck.csrf = data.csrf;
-  }
+  if (!deck) DECKS.set(root, deck = new Deck(root, data));
+  else deck.csrf = deck.outbox.csrf = data.csrf;
   return () => { deck.destroy(); DECKS.delete(root); };
 }

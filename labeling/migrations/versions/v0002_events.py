@@ -17,7 +17,9 @@ _BATCH = 1000
 
 
 def upgrade() -> None:
-    """Add the table `events` and tell in it what was stored so far."""
+    """Add what a label can say since then, and the table `events` that tells what was stored so far."""
+    for name, length in (("confidence", 10), ("comment", 500), ("step", 80)):
+        op.add_column("labels", sa.Column(name, sa.String(length)))
     op.create_table(
         "events",
         sa.Column("seq", sa.Integer, primary_key=True, autoincrement=False),

@@ -1,0 +1,73 @@
+"""The routes of the gallery and of the reference cells."""
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from app.api import web
+from app.api.cells import cell_row, suggestion_row
+from app.api.web import guarded, person
+from app.pictures import MOST_TILES
+from app.services import Services
+from app.similar import gallery_page
+from datasets import catalog
+from labeling import adjudication
+
+_MOST_HELD = 400
+_REFERENCES = 4
+
+
+def gallery_routes(services: Services) -> list[Route]:
+    """Return the routes of the gallery."""
+    api = _Gallery(services)
+    return [Route("/api/gallery", guarded(api.page)), Route("/api/references", guarded(api.references))]
+
+
+class _Gallery:
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    async def page(self, request: Request) -> Response:
+        found = await run_in_threadpool(
+            gallery_page, self._services, person(request).name, like=request.query_params.get("like"),
+            limit=web.whole_number(request, "limit", default=120, most=MOST_TILES),
+            exclude=web.id_list(request, "held", most=_MOST_HELD),
+        )  # fmt: skip
+        scales = await run_in_threadpool(catalog.crop_scales, self._services.database, list(found.cell_ids))
+        # Blind first: a page grouped by suggestion would tell it before the answer.
+        table = found.suggestions if self._services.settings.suggestions == "shown" else None
+        rows = [
+            {
+                **cell_row(cell_id, scales.get(cell_id)),
+                "suggestion": suggestion_row(*(table.of(cell_id) or (None, None))) if table else None,
+            }
+            for cell_id in found.cell_ids
+        ]
+        if table:
+            order = {category: place for place, category in enumerate(self._services.label_set.ids)}
+            rows.sort(key=lambda row: _by_suggestion(row, order))
+        return JSONResponse({"items": rows, "seed": found.seed})
+
+    async def references(self, request: Request) -> Response:
+        found = await run_in_threadpool(self._references, person(request).name)
+        return JSONResponse({"categories": found})
+
+    def _references(self, annotator: str) -> dict[str, list[web.Row]]:
+        database, reads = self._services.database, self._services.settings.reads
+        cells = {
+            category: adjudication.reference_cells(database, annotator, category, reads=reads, limit=_REFERENCES)
+            for category in self._services.label_set.ids
+        }
+        scales = catalog.crop_scales(database, [cell for found in cells.values() for cell, _ in found])
+        return {
+            category: [{**cell_row(cell, scales.get(cell)), "source": source} for cell, source in found]
+            for category, found in cells.items()
+        }
+
+
+def _by_suggestion(row: web.Row, order: dict[str, int]) -> tuple[int, float]:
+    suggestion = row["suggestion"]
+    if suggestion is None:
+        return len(order), 0.0
+    return order.get(suggestion["category"], len(order)), -suggestion["probability"]

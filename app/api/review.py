@@ -1,0 +1,84 @@
+"""The routes of the review: differing answers out, verdicts in. For adjudicators and admins."""
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from app.api import web
+from app.api.cells import cell_row, suggestion_row
+from app.api.web import Forbidden, guarded, person
+from app.services import Services
+from datasets import catalog
+from labeling import adjudication
+from labeling.accounts import SignedIn
+from labeling.adjudication import Case, VerdictEvent
+
+ROLES = ("adjudicator", "admin")
+_MOST_EVENTS = 200
+_MOST_CASES = 200
+
+
+def review_routes(services: Services) -> list[Route]:
+    """Return the routes of the review."""
+    api = _Review(services)
+    return [Route("/api/cases", guarded(api.cases)), Route("/api/verdicts", guarded(api.verdicts), methods=["POST"])]
+
+
+class _Review:
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    async def cases(self, request: Request) -> Response:
+        _adjudicator(request)
+        include_imported = request.query_params.get("imported") == "1"
+        found = await run_in_threadpool(adjudication.cases, self._services.database, include_imported=include_imported)
+        shown = found[:_MOST_CASES]
+        scales = await run_in_threadpool(catalog.crop_scales, self._services.database, [case.cell_id for case in shown])
+        rows = [self._case(case, scales.get(case.cell_id)) for case in shown]
+        is_open = sum(case.verdict is None for case in found)
+        return JSONResponse({"cases": rows, "open": is_open, "decided": len(found) - is_open})
+
+    async def verdicts(self, request: Request) -> Response:
+        adjudicator = _adjudicator(request)
+        rows = web.rows_of(await web.json_body(request), "events", most=_MOST_EVENTS)
+        receipts = await run_in_threadpool(
+            adjudication.decide, self._services.database, adjudicator.name, [_parse(row) for row in rows],
+            label_set=self._services.label_set,
+        )  # fmt: skip
+        found = [{"key": r.key, "accepted": r.accepted, "reason": r.reason} for r in receipts]
+        return JSONResponse({"receipts": found})
+
+    def _case(self, case: Case, mpp: float | None) -> web.Row:
+        is_hidden = self._services.settings.suggestions == "hidden"
+        guess = next((label for label in reversed(case.labels) if label.suggestion), None)
+        return {
+            **cell_row(case.cell_id, mpp),
+            "answers": [
+                {
+                    "annotator": label.annotator, "category": label.category, "confidence": label.confidence,
+                    "comment": label.comment, "seconds": label.seconds, "made_at": label.made_at.isoformat(),
+                }
+                for label in case.labels
+            ],
+            "suggestion": suggestion_row(guess.suggestion, guess.suggestion_probability)
+            if guess and not is_hidden else None,
+            "verdict": case.verdict and {
+                "category": case.verdict.category, "by": case.verdict.adjudicator, "comment": case.verdict.comment
+            },
+        }  # fmt: skip
+
+
+def _adjudicator(request: Request) -> SignedIn:
+    signed_in = person(request)
+    if signed_in.role not in ROLES:
+        raise Forbidden("Only adjudicators and admins see what others answered.")
+    return signed_in
+
+
+def _parse(row: web.Row) -> VerdictEvent:
+    return VerdictEvent(
+        key=web.text_of(row, "key"), cell_id=web.text_of(row, "cell"),
+        category=web.text_of(row, "category") if row.get("category") is not None else None,
+        comment=web.optional_text_of(row, "comment"),
+    )  # fmt: skip

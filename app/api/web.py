@@ -1,0 +1,137 @@
+"""What all routes share: who asks, numbers and texts of a request, refusals as a sentence."""
+
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from labeling.accounts import SignedIn
+
+MOST_BYTES = 256_000
+LONGEST_NAME = 80
+
+Handler = Callable[[Request], Awaitable[Response]]
+Row = dict[str, Any]
+
+
+class BadRequest(Exception):
+    """A request that makes no sense, with the reason."""
+
+
+class Forbidden(Exception):
+    """A request that this account may not make, with the reason."""
+
+
+def guarded(handler: Handler) -> Handler:
+    """Answer a refused request with its reason as JSON."""
+
+    async def answer(request: Request) -> Response:
+        try:
+            return await handler(request)
+        except BadRequest as error:
+            return JSONResponse({"error": str(error)}, 400)
+        except Forbidden as error:
+            return JSONResponse({"error": str(error)}, 403)
+
+    return answer
+
+
+def person(request: Request) -> SignedIn:
+    """Return who asks; the gate has put it there."""
+    signed_in: SignedIn = request.state.signed_in
+    return signed_in
+
+
+def whole_number(request: Request, name: str, *, default: int, most: int) -> int:
+    """Read a whole number from the address.
+
+    Raises:
+        BadRequest: It is not one from 1 to `most`.
+    """
+    text = request.query_params.get(name, str(default))
+    if not text.isdigit() or not 1 <= int(text) <= most:
+        raise BadRequest(f"{name}={text[:20]}: use a whole number from 1 to {most}.")
+    return int(text)
+
+
+def id_list(request: Request, name: str, *, most: int) -> list[str]:
+    """Read ids, separated by commas, from the address.
+
+    Raises:
+        BadRequest: There are more than `most`.
+    """
+    ids = [part for part in request.query_params.get(name, "").split(",") if part]
+    if len(ids) > most:
+        raise BadRequest(f"{name}: {len(ids)} ids; at most {most}.")
+    return ids
+
+
+async def json_body(request: Request) -> Any:
+    """Read the body.
+
+    Raises:
+        BadRequest: It is too long, or not JSON.
+    """
+    body = await request.body()
+    if len(body) > MOST_BYTES:
+        raise BadRequest(f"{len(body)} bytes; send at most {MOST_BYTES} at once.")
+    try:
+        return await request.json()
+    except ValueError as error:
+        raise BadRequest("the body is not JSON.") from error
+
+
+def rows_of(body: Any, name: str, *, most: int) -> list[Row]:
+    """Return the list of objects of that name.
+
+    Raises:
+        BadRequest: It is missing, empty, too long, or holds something else.
+    """
+    rows = body.get(name) if isinstance(body, dict) else None
+    if not isinstance(rows, list) or not 1 <= len(rows) <= most or not all(isinstance(row, dict) for row in rows):
+        raise BadRequest(f"send an object with 1 to {most} {name}.")
+    return rows
+
+
+def text_of(row: Row, name: str) -> str:
+    """Return a short text.
+
+    Raises:
+        BadRequest: It is missing or too long.
+    """
+    value = row.get(name)
+    if not isinstance(value, str) or not 0 < len(value) <= LONGEST_NAME:
+        raise BadRequest(f"{name}: a text of 1 to {LONGEST_NAME} characters is needed.")
+    return value
+
+
+def optional_text_of(row: Row, name: str) -> str | None:
+    """Return a text, None where there is none.
+
+    Raises:
+        BadRequest: It is not a text.
+    """
+    value = row.get(name)
+    if value is not None and not isinstance(value, str):
+        raise BadRequest(f"{name}: a text is needed.")
+    return value or None
+
+
+def moment_of(row: Row, name: str) -> datetime | None:
+    """Return a moment with its time zone, None where there is none.
+
+    Raises:
+        BadRequest: It is not one.
+    """
+    value = row.get(name)
+    if value is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(value)
+    except (TypeError, ValueError) as error:
+        raise BadRequest(f"{name}: an ISO 8601 time is needed.") from error
+    if moment.tzinfo is None:
+        raise BadRequest(f"{name}: the time zone is missing.")
+    return moment

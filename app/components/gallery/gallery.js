@@ -1,0 +1,309 @@
+// Many cells at one scale: choose with keys or mouse, answer the chosen ones in one step.
+const GALLERIES = new WeakMap();
+const SIZES = { 60: "60", 120: "120", 200: "200" };
+const HOLD_MOST = 600000;
+
+class Gallery {
+  constructor(root, data) {
+    Object.assign(this, data);
+    this.root = root;
+    this.byKey = new Map(this.categories.map(c => [c.key.toUpperCase(), c]));
+    this.byId = new Map(this.categories.map(c => [c.id, c]));
+    this.commands = commandKeys(GALLERY_COMMANDS, this.categories);
+    this.items = []; this.chosen = new Set(); this.cursor = 0; this.anchor = 0; this.answers = new Map(); this.acknowledged = new Set();
+    this.past = []; this.redoStack = []; this.said = ""; this.problem = ""; this.isLoading = false;
+    this.like = new URLSearchParams(location.search).get("like") || data.like || "";
+    this.size = kept("cytojepa/gallery-size", 120); this.tile = kept("cytojepa/gallery-tile", 96);
+    this.tally = { taken: 0, saved: 0, refused: 0 };
+    this.holds = new Holds(this.account);
+    this.outbox = new Outbox({ name: "labels", account: this.account, url: "/api/events", csrf: this.csrf,
+      on: { change: () => this.drawState(), receipts: (list, own) => this.receive(list, own), elsewhere: e => this.elsewhere(e) } });
+    this.build();
+    document.addEventListener("keydown", this.onKey = e => this.key(e), true);
+    this.start();
+  }
+
+  destroy() {
+    document.removeEventListener("keydown", this.onKey, true);
+    this.outbox.destroy(); this.holds.destroy();
+  }
+
+  async start() {
+    this.outbox.send();
+    await this.load(this.like);
+    await this.older();
+  }
+
+  async load(like) {
+    if (this.isLoading) return;
+    this.isLoading = true; this.problem = ""; this.said = "";
+    this.items = []; this.chosen.clear(); this.answers.clear(); this.cursor = this.anchor = 0;
+    this.draw();
+    try {
+      const held = [...this.outbox.cells(), ...this.holds.others(HOLD_MOST)].slice(0, 400).join(",");
+      const wanted = like ? `&like=${encodeURIComponent(like)}` : "";
+      const { items, seed } = await getJson(`/api/gallery?limit=${this.size}&held=${held}${wanted}`);
+      this.seed = seed;
+      this.sheet = `/api/atlas?side=128&cells=${items.map(i => i.cell).join(",")}`;
+      if (items.length) { const image = new Image(); image.src = this.sheet; await image.decode(); }
+      this.items = items.map((item, place) => ({ ...item, place }));
+      this.holds.publish(items.map(i => i.cell));
+    } catch (error) {
+      if (error.status === 401) this.outbox.signedOut = true;
+      this.problem = error.message || "The server did not answer.";
+    }
+    this.isLoading = false;
+    this.draw();
+    this.root.dataset.ready = String(this.items.length);
+  }
+
+  async older() {
+    try {
+      const { steps } = await getJson("/api/recent?limit=12");
+      const gone = this.outbox.takenBack(), here = new Set(this.past.map(s => s.step));
+      const found = steps.filter(s => !here.has(s.step)).map(s => ({ ...s, labels: s.labels.filter(l => !gone.has(l.key)) })).filter(s => s.labels.length);
+      this.past = [...found.reverse(), ...this.past];
+      this.drawState();
+    } catch { /* undo reaches this page's own steps only; the notice of the page tells that the server is away */ }
+  }
+
+  receive(receipts, own) {
+    const done = new Map(receipts.map(r => [r.key, r]));
+    for (const [cell, label] of this.answers) {
+      const receipt = done.get(label.key);
+      if (!receipt) continue;
+      this.acknowledged.add(label.key);
+      label.suggestion = receipt.suggestion;
+      if (!receipt.accepted) { this.answers.delete(cell); this.said = `One answer was refused: ${receipt.reason}`; }
+    }
+    for (const receipt of receipts) if (own.has(receipt.key)) this.tally[receipt.accepted ? "saved" : "refused"]++;
+    this.drawTiles();
+  }
+
+  elsewhere(event) {
+    if (event.kind === "label" && this.items.some(i => i.cell === event.cell)) this.answers.set(event.cell, { ...event, suggestion: null });
+    this.drawTiles();
+  }
+
+  // ---- choosing and answering
+
+  get columns() { return Math.max(1, getComputedStyle(this.grid).gridTemplateColumns.split(" ").length); }
+  isOpen(item) { return !this.answers.has(item.cell); }
+
+  key(event) {
+    if (isTyping(event) || isShortcut(event) || !this.root.isConnected) return;
+    const key = keyOf(event), category = this.byKey.get(key), command = this.commands.get(key);
+    const isOnButton = event.composedPath()[0].tagName === "BUTTON" && /^(Enter| )$/.test(event.key);
+    const move = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -this.columns, ArrowDown: this.columns }[key];
+    if (isOnButton || (!category && !command && !move)) return;
+    event.preventDefault(); event.stopPropagation();
+    if (move) return this.moveTo(this.cursor + move, event.shiftKey);
+    if (event.repeat) return;
+    if (category) this.answer(category);
+    else this.command(command.id === "undo" && event.shiftKey ? "redo" : command.id);
+  }
+
+  moveTo(index, isExtending) {
+    if (!this.items.length) return;
+    this.cursor = Math.max(0, Math.min(this.items.length - 1, index));
+    if (isExtending) this.range(this.anchor, this.cursor); else this.anchor = this.cursor;
+    this.drawTiles();
+    this.tiles[this.cursor]?.scrollIntoView({ block: "nearest" });
+  }
+
+  range(a, b) { for (let i = Math.min(a, b); i <= Math.max(a, b); i++) if (this.isOpen(this.items[i])) this.chosen.add(this.items[i].cell); }
+
+  toggle(index) {
+    const item = this.items[index];
+    if (!item || !this.isOpen(item)) return;
+    if (!this.chosen.delete(item.cell)) this.chosen.add(item.cell);
+  }
+
+  click(index, event) {
+    this.cursor = index;
+    if (event.shiftKey) this.range(this.anchor, index); else { this.toggle(index); this.anchor = index; }
+    this.drawTiles();
+  }
+
+  command(id) {
+    const open = this.items.filter(i => this.isOpen(i)).map(i => i.cell);
+    ({
+      pick: () => { this.toggle(this.cursor); this.drawTiles(); },
+      all: () => { open.forEach(c => this.chosen.add(c)); this.drawTiles(); },
+      invert: () => { this.chosen = new Set(open.filter(c => !this.chosen.has(c))); this.drawTiles(); },
+      none: () => { this.chosen.clear(); this.said = ""; this.sheetNode?.remove(); this.sheetNode = null; this.draw(); },
+      undo: () => this.undo(), redo: () => this.redo(),
+      like: () => { if (this.items[this.cursor]) this.load(this.items[this.cursor].cell); },
+      next: () => this.load(""), help: () => this.help(),
+    })[id]();
+  }
+
+  answer(category) {
+    const cells = this.items.filter(i => this.chosen.has(i.cell) && this.isOpen(i));
+    if (this.outbox.signedOut) return;
+    if (!cells.length) { this.said = `Choose cells first, then press ${category.key}: it answers all chosen cells at once.`; return this.drawState(); }
+    const step = uuid();
+    this.redoStack = [];
+    this.push({ step, labels: cells.map(i => ({ cell: i.cell, image: i.image, mpp: i.mpp, key: uuid(), category: category.id, suggestion: null })) });
+    this.chosen.clear();
+    this.said = "";
+    this.draw();
+  }
+
+  push(step) {
+    const now = new Date().toISOString();
+    for (const l of step.labels) {
+      this.outbox.add({ key: l.key, kind: "label", cell: l.cell, category: l.category, decided_at: now, seconds: null,
+        confidence: l.confidence || null, comment: l.comment || null, step: step.labels.length > 1 ? step.step : null });
+      this.answers.set(l.cell, l);
+    }
+    if (step.labels.length === 1) step.step = step.labels[0].key;
+    this.tally.taken += step.labels.length;
+    this.past.push(step);
+    this.outbox.send();
+  }
+
+  undo() {
+    const step = this.past.pop();
+    if (!step) { this.said = "There is nothing more to take back."; return this.drawState(); }
+    for (const l of step.labels) { this.outbox.add({ key: uuid(), kind: "undo", label_key: l.key }); this.answers.delete(l.cell); }
+    this.tally.taken += step.labels.length;
+    this.redoStack.push(step);
+    this.chosen = new Set(this.items.map(i => i.cell).filter(c => step.labels.some(l => l.cell === c)));
+    this.said = `${plural(step.labels.length, "label was", "labels were")} taken back.`;
+    this.outbox.send();
+    this.draw();
+    if (this.past.length < 4) this.older();
+  }
+
+  redo() {
+    const step = this.redoStack.pop();
+    if (!step) { this.said = "There is nothing to put back."; return this.drawState(); }
+    this.push({ step: uuid(), labels: step.labels.map(l => ({ ...l, key: uuid(), suggestion: null })) });
+    this.chosen.clear();
+    this.said = "";
+    this.draw();
+  }
+
+  // ---- drawing
+
+  build() {
+    const r = this.root;
+    r.classList.add("cj");
+    this.title = el("div", "ask"); this.saved = el("div", "saved"); this.saved.setAttribute("role", "status");
+    const choice = (label, values, current, set) => {
+      const select = el("select", "quiet");
+      select.setAttribute("aria-label", label);
+      for (const [value, text] of Object.entries(values)) { const o = el("option", "", text); o.value = value; o.selected = Number(value) === current; select.append(o); }
+      select.addEventListener("change", () => { set(Number(select.value)); select.blur(); });
+      return select;
+    };
+    const help = button("pill help", () => this.help(), "?");
+    help.setAttribute("aria-label", "Keys and help");
+    this.grid = el("div", "grid"); this.grid.setAttribute("role", "listbox"); this.grid.setAttribute("aria-multiselectable", "true"); this.grid.setAttribute("aria-label", "Cells of this page");
+    this.grid.tabIndex = 0;
+    this.message = el("div", "message"); this.notice = el("div", "notice"); this.notice.setAttribute("role", "alert");
+    this.scale = el("div", "scalebar"); this.bar = el("div", "answerbar"); this.tools = el("div", "keys");
+    for (const c of this.categories) {
+      const b = button("answer", () => this.answer(c), keycap(c.key, c.color), shapeOf(c), el("span", "", c.name));
+      b.title = c.description;
+      this.bar.append(b);
+    }
+    for (const [key, c] of this.commands) {
+      if (key === c.key && c.short) this.tools.append(button("tool", () => this.command(c.id), keycap(shownKey(key)), c.short));
+    }
+    r.replaceChildren(el("div", "top", this.title, el("div", "grow"),
+      choice("Cells on a page", SIZES, this.size, v => { this.size = v; keep("cytojepa/gallery-size", v); this.load(""); }),
+      choice("Size of a cell", { 72: "small", 96: "medium", 128: "large" }, this.tile, v => { this.tile = v; keep("cytojepa/gallery-tile", v); this.draw(); }),
+      this.saved, help), el("div", "board", this.grid, this.message), this.notice, this.bar, el("div", "foot", this.tools, el("div", "grow"), this.scale));
+  }
+
+  draw() {
+    this.grid.style.setProperty("--tile", `${this.tile}px`);
+    this.tiles = this.items.map((item, index) => this.tileOf(item, index));
+    const nodes = [];
+    let group;
+    for (const [index, item] of this.items.entries()) {
+      const name = item.suggestion ? this.byId.get(item.suggestion.category)?.name : null;
+      if (name && name !== group) nodes.push(el("h3", "band", `Suggested: ${group = name}`));
+      nodes.push(this.tiles[index]);
+    }
+    this.grid.replaceChildren(...nodes);
+    this.drawTiles();
+  }
+
+  tileOf(item, index) {
+    const tile = el("div", "tile", el("span", "mark"));
+    tile.setAttribute("role", "option");
+    const rows = Math.ceil(this.items.length / this.atlas_columns), columns = Math.min(this.items.length, this.atlas_columns);
+    tile.style.backgroundImage = `url("${this.sheet}")`;
+    tile.style.backgroundSize = `${columns * this.tile}px ${rows * this.tile}px`;
+    tile.style.backgroundPosition = `-${(item.place % this.atlas_columns) * this.tile}px -${Math.floor(item.place / this.atlas_columns) * this.tile}px`;
+    tile.dataset.cell = item.cell;
+    tile.addEventListener("click", event => this.click(index, event));
+    return tile;
+  }
+
+  drawTiles() {
+    for (const [index, item] of this.items.entries()) {
+      const tile = this.tiles[index], answer = this.answers.get(item.cell), category = answer && this.byId.get(answer.category);
+      const isChosen = this.chosen.has(item.cell);
+      tile.classList.toggle("chosen", isChosen); tile.classList.toggle("cursor", index === this.cursor); tile.classList.toggle("done", Boolean(answer));
+      tile.setAttribute("aria-selected", String(isChosen));
+      const differs = answer && answer.suggestion && answer.suggestion.category !== answer.category;
+      tile.setAttribute("aria-label", `Cell ${index + 1}${category ? `, ${category.name}` : ""}${isChosen ? ", chosen" : ""}`);
+      const mark = tile.firstChild;
+      mark.textContent = category ? category.name + (differs ? ` \u2260 ${this.byId.get(answer.suggestion.category)?.name}` : "") : "";
+      mark.title = differs ? `The suggestion was ${this.byId.get(answer.suggestion.category)?.name} ${percent(answer.suggestion.probability)}` : "";
+      mark.style.background = category ? category.color : ""; mark.style.color = category ? inkOn(category.color) : "";
+    }
+    this.drawState();
+  }
+
+  drawState() {
+    const n = this.outbox.size, open = this.items.filter(i => this.isOpen(i)).length;
+    this.saved.dataset.state = n === 0 ? "saved" : this.outbox.isFailing ? "failed" : "waiting";
+    this.saved.textContent = n === 0 ? "All saved" : this.outbox.isFailing ? `NOT SAVED: ${n} waiting` : `${n} waiting`;
+    this.title.replaceChildren(el("b", "", this.chosen.size ? `${this.chosen.size} chosen`
+      : this.items.length && !open ? "This page is done: \u21b5 brings the next" : "Choose the cells that belong together"),
+      ` ${open} open of ${this.items.length}${this.seed ? ", sorted by likeness to the first" : ""}`);
+    Object.assign(this.root.dataset, { chosen: this.chosen.size, open, waiting: n, taken: this.tally.taken, acknowledged: this.tally.saved });
+    for (const b of this.bar.children) b.disabled = !this.chosen.size;
+    this.drawMessage(); this.drawScale();
+    const link = el("a", "", "sign in again"); link.href = "/login";
+    const content = this.outbox.signedOut ? [`Signed out. ${plural(n, "label is", "labels are")} kept in this browser: `, link, "."] : this.said ? [this.said] : [];
+    this.notice.classList.toggle("calm", !this.outbox.signedOut);
+    this.notice.replaceChildren(...content);
+  }
+
+  drawMessage() {
+    const link = el("a", "", "See how far the study is"); link.href = "/progress";
+    const content = this.isLoading ? ["Fetching the cells\u2026"]
+      : this.problem ? [el("b", "", "The cells did not arrive."), el("p", "", this.problem), button("quiet", () => this.load(this.like), "Try again")]
+      : !this.items.length ? [el("b", "", "Nothing is left for you."), el("p", "", "Every cell has its label, or a colleague has it on screen."), link]
+      : [];
+    this.message.replaceChildren(...content);
+  }
+
+  drawScale() {
+    const scales = new Set(this.items.map(i => i.mpp));
+    const [mpp] = scales;
+    if (scales.size !== 1 || mpp === null) { this.scale.replaceChildren(this.items.length ? "Scale unknown: sizes cannot be compared" : ""); return; }
+    const line = el("i");
+    line.style.width = `${(10 / (mpp * this.crop_px)) * this.tile}px`;
+    this.scale.replaceChildren(line, "10 \u00b5m, the same for all cells");
+  }
+
+  help() {
+    if (this.sheetNode) { this.sheetNode.remove(); this.sheetNode = null; return; }
+    this.root.append(this.sheetNode = galleryHelp(this));
+  }
+}
+
+export default function ({ parentElement, data }) {
+  const root = parentElement.querySelector(".gallery");
+  let gallery = GALLERIES.get(root);
+  if (!gallery) GALLERIES.set(root, gallery = new Gallery(root, data));
+  else gallery.csrf = gallery.outbox.csrf = data.csrf;
+  return () => { gallery.destroy(); GALLERIES.delete(root); };
+}

@@ -1,0 +1,75 @@
+// The right side: the answers, how sure, and what became of the last one.
+class Panel {
+  constructor(deck) {
+    this.deck = deck;
+    this.rows = new Map();
+    this.answers = el("div", "answers");
+    this.answers.setAttribute("role", "group"); this.answers.setAttribute("aria-label", "Answers");
+    let group = null;
+    for (const category of deck.categories) {
+      if (category.group !== group) this.answers.append(el("div", "group", group = category.group));
+      this.answers.append(this.row(category));
+    }
+    this.unsure = this.toggle("unsure", "Unsure");
+    this.sure = this.toggle("sure", "Sure");
+    this.note = button("quiet", () => deck.command("note"), "Note ", keycap(deck.keyFor("note")));
+    this.last = el("div", "last");
+    this.last.setAttribute("aria-live", "polite");
+    this.node = el("div", "panel", this.answers, el("div", "how", this.unsure, this.sure, this.note), this.last);
+  }
+
+  row(category) {
+    const text = el("span", "text", el("b", "", category.name), el("small", "", category.description));
+    const row = button("row", () => this.deck.answer(category, {}), keycap(category.key, category.color), shapeOf(category), text, el("span", "p"));
+    row.style.setProperty("--c", category.color);
+    row.title = category.description;
+    row.dataset.category = category.id;
+    this.rows.set(category.id, row);
+    return row;
+  }
+
+  toggle(confidence, text) {
+    const node = button("quiet", () => this.deck.setConfidence(confidence), `${text} `, keycap(this.deck.keyFor(confidence)));
+    node.setAttribute("aria-pressed", "false");
+    return node;
+  }
+
+  flash(category) {
+    const row = this.rows.get(category.id);
+    row.classList.add("chosen");
+    clearTimeout(row.timer);
+    row.timer = setTimeout(() => row.classList.remove("chosen"), 260);
+  }
+
+  draw() {
+    const { current: item, confidence, comment, mode } = this.deck;
+    for (const [id, row] of this.rows) {
+      const s = mode === "shown" && item && item.suggestion;
+      row.lastChild.textContent = s && s.category === id ? percent(s.probability) : "";
+      row.classList.toggle("suggested", Boolean(s && s.category === id));
+      row.disabled = !item;
+    }
+    this.unsure.setAttribute("aria-pressed", String(confidence === "unsure"));
+    this.sure.setAttribute("aria-pressed", String(confidence === "sure"));
+    this.note.setAttribute("aria-pressed", String(Boolean(comment)));
+    this.drawLast();
+  }
+
+  drawLast() {
+    const step = this.deck.past[this.deck.past.length - 1];
+    if (!step) { this.last.replaceChildren(el("p", "hint", "Your last answer appears here, with what the suggestion was.")); return; }
+    const label = step.labels[step.labels.length - 1], category = this.deck.byId.get(label.category);
+    const you = el("div", "", "You: ", el("b", "", category ? category.name : label.category),
+      label.confidence ? ` (${label.confidence})` : "", step.labels.length > 1 ? `, ${step.labels.length} cells at once` : "");
+    const lines = [you];
+    const s = label.suggestion, guess = s && this.deck.byId.get(s.category);
+    if (this.deck.mode !== "hidden") {
+      lines.push(el("div", "", "Suggestion: ", guess ? el("b", "", guess.name) : el("span", "", this.deck.isKnown(label) ? "none yet" : "\u2026"),
+        guess ? ` ${percent(s.probability)}` : ""));
+    }
+    if (label.asked_because) lines.push(el("div", "because", `Why asked: ${label.asked_because}`));
+    if (label.comment) lines.push(el("div", "because", `Note: ${label.comment}`));
+    const back = button("quiet", () => this.deck.undo(), "Take back ", keycap("Z"));
+    this.last.replaceChildren(this.deck.thumb(label, "l"), el("div", "words", ...lines), back);
+  }
+}

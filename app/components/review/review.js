@@ -1,0 +1,196 @@
+// Disagreements one by one: the cell, what each doctor said, and one key for the verdict. The
+// suggestion stays hidden until the verdict is given, as it does for a label.
+const REVIEWS = new WeakMap();
+const REVIEW_COMMANDS = [
+  { id: "back", keys: ["ArrowLeft"] }, { id: "next", keys: ["ArrowRight"] }, { id: "undo", keys: ["Z"] },
+  { id: "ring", keys: ["M", "N"] }, { id: "stain", keys: ["E", "O"] }, { id: "wide", keys: ["F", "V"] },
+  { id: "zoomIn", keys: ["+"], also: ["="] }, { id: "zoomOut", keys: ["-"] }, { id: "reset", keys: ["Escape"] },
+];
+
+class Review {
+  constructor(root, data) {
+    Object.assign(this, data);
+    this.root = root;
+    this.byKey = new Map(this.categories.map(c => [c.key.toUpperCase(), c]));
+    this.byId = new Map(this.categories.map(c => [c.id, c]));
+    this.commands = commandKeys(REVIEW_COMMANDS, this.categories);
+    this.cases = []; this.at = 0; this.said = ""; this.problem = ""; this.isLoaded = false; this.past = [];
+    this.withImported = kept("cytojepa/review-imported", false);
+    this.outbox = new Outbox({ name: "verdicts", account: this.account, url: "/api/verdicts", csrf: this.csrf,
+      on: { change: () => this.drawState(), receipts: list => this.receive(list), elsewhere: () => {} } });
+    this.build();
+    document.addEventListener("keydown", this.onKey = e => this.key(e), true);
+    document.addEventListener("keyup", this.onKeyUp = e => { if (this.commands.get(keyOf(e))?.id === "wide") this.wide(false); }, true);
+    this.outbox.send();
+    this.load();
+  }
+
+  destroy() {
+    document.removeEventListener("keydown", this.onKey, true);
+    document.removeEventListener("keyup", this.onKeyUp, true);
+    this.outbox.destroy(); this.view.destroy();
+  }
+
+  async load() {
+    try {
+      const { cases } = await getJson(`/api/cases?imported=${this.withImported ? 1 : 0}`);
+      const waiting = new Map(this.outbox.events().map(e => [e.cell, e]));
+      this.cases = cases.map(c => (waiting.has(c.cell) ? { ...c, verdict: this.verdictOf(waiting.get(c.cell)) } : c));
+      this.at = Math.max(0, this.cases.findIndex(c => !c.verdict));
+      this.problem = "";
+    } catch (error) {
+      if (error.status === 401) this.outbox.signedOut = true;
+      this.problem = error.message || "The server did not answer.";
+    }
+    this.isLoaded = true;
+    this.show();
+  }
+
+  verdictOf(event) { return event.category === null ? null : { category: event.category, by: this.account, comment: event.comment }; }
+
+  receive(receipts) {
+    const refused = receipts.find(r => !r.accepted);
+    if (refused) { this.said = `A verdict was refused: ${refused.reason}`; this.load(); }
+  }
+
+  get case() { return this.cases[this.at] || null; }
+
+  async show() {
+    const found = this.case;
+    this.draw();
+    if (!found) return this.view.clear();
+    const image = new Image();
+    image.src = found.image;
+    try { await image.decode(); } catch { this.said = "The picture of this cell did not arrive; press an arrow key to try again."; return this.drawState(); }
+    if (this.case !== found) return;
+    this.view.show(found, image);
+    this.painted = found.cell;
+    this.root.dataset.cell = found.cell;
+    const following = this.cases[this.at + 1];
+    if (following) new Image().src = following.image;
+  }
+
+  async wide(isOn) {
+    const found = this.case;
+    this.isHeld = isOn;
+    if (!isOn || !found) { if (this.view.isWide) this.view.setWide(null); return; }
+    const image = new Image();
+    image.src = found.image.replace(/image$/, "wide");
+    try { await image.decode(); } catch { this.said = "No wider field of this cell is kept."; return this.drawState(); }
+    if (this.isHeld && this.case === found) this.view.setWide(image);
+  }
+
+  key(event) {
+    if (isTyping(event) || isShortcut(event) || !this.root.isConnected) return;
+    const key = keyOf(event), category = this.byKey.get(key), command = this.commands.get(key);
+    if (!category && !command) return;
+    event.preventDefault(); event.stopPropagation();
+    if (event.repeat) return;
+    if (category) this.decide(category.id);
+    else ({
+      back: () => this.go(-1), next: () => this.go(1), undo: () => this.undo(), ring: () => this.view.toggleRing(),
+      stain: () => this.view.toggleStain(), wide: () => this.wide(true), zoomIn: () => this.view.zoomBy(1.35),
+      zoomOut: () => this.view.zoomBy(1 / 1.35), reset: () => this.view.reset(),
+    })[command.id]();
+  }
+
+  go(step) { this.at = Math.max(0, Math.min(this.cases.length - 1, this.at + step)); this.show(); }
+
+  decide(categoryId) {
+    const found = this.case;
+    if (!found || this.painted !== found.cell || this.outbox.signedOut) return;
+    this.past.push({ cell: found.cell, before: found.verdict });
+    this.store(found, categoryId, this.comment.value.trim() || null);
+    this.said = this.revealed(found, categoryId);
+    if (this.at < this.cases.length - 1) this.go(1); else this.show();
+  }
+
+  revealed(found, categoryId) {
+    const s = found.suggestion, name = id => this.byId.get(id)?.name || id;
+    return `Verdict ${name(categoryId)}.` + (s ? ` The suggestion had been ${name(s.category)} ${percent(s.probability)}.` : "");
+  }
+
+  store(found, category, comment) {
+    const event = { key: uuid(), kind: "verdict", cell: found.cell, category, comment };
+    found.verdict = this.verdictOf(event);
+    this.outbox.add(event);
+    this.outbox.send();
+  }
+
+  undo() {  // the verdict before it counts again; where there was none the cell is open again
+    const last = this.past.pop();
+    if (!last) { this.said = "There is nothing more to take back here."; return this.drawState(); }
+    this.at = this.cases.findIndex(c => c.cell === last.cell);
+    this.store(this.case, last.before ? last.before.category : null, last.before ? last.before.comment : null);
+    this.said = "The verdict was taken back.";
+    this.show();
+  }
+
+  build() {
+    const r = this.root;
+    r.classList.add("cj");
+    this.view = new View({ referenceUm2: this.reference_um2, wideFactor: this.wide_factor, onChange: () => {} });
+    this.title = el("div", "ask"); this.saved = el("div", "saved"); this.saved.setAttribute("role", "status");
+    const box = el("input");
+    Object.assign(box, { type: "checkbox", checked: this.withImported });
+    box.addEventListener("change", () => { this.withImported = box.checked; keep("cytojepa/review-imported", box.checked); this.load(); });
+    this.list = el("div", "opinions"); this.bar = el("div", "verdicts"); this.message = el("div", "message");
+    this.comment = el("input", "noteinput");
+    Object.assign(this.comment, { type: "text", maxLength: 500, placeholder: "Reason for the verdict (optional; no names)" });
+    this.comment.setAttribute("aria-label", "Reason for the verdict");
+    this.comment.addEventListener("keydown", e => { if (e.key === "Enter" || e.key === "Escape") this.comment.blur(); });
+    this.notice = el("div", "notice calm"); this.notice.setAttribute("role", "status");
+    for (const c of this.categories) {
+      const b = button("answer", () => this.decide(c.id), keycap(c.key, c.color), shapeOf(c), el("span", "", c.name));
+      b.title = c.description; b.dataset.category = c.id;
+      this.bar.append(b);
+    }
+    const hint = (key, text) => el("span", "", keycap(key), text);
+    const keys = el("div", "keys", hint("\u2190", "before"), hint("\u2192", "next"), hint("Z", "take back"),
+      ...["wide", "ring", "stain"].map((id, i) => hint([...this.commands].find(([, c]) => c.id === id)[0], ["hold: wider field", "nucleus ring", "haematoxylin"][i])));
+    this.view.node.append(this.message);
+    r.replaceChildren(el("div", "top", this.title, el("div", "grow"), el("label", "check", box, "compare with the labels that came with the data"), this.saved),
+      this.view.node, el("div", "side", el("h3", "", "What they said"), this.list, el("h3", "", "Verdict"), this.bar, this.comment, this.notice), keys);
+  }
+
+  draw() {
+    const found = this.case;
+    this.comment.value = found?.verdict?.comment || "";
+    this.list.replaceChildren(...(found ? found.answers.map(a => this.opinion(a)) : []));
+    for (const b of this.bar.children) {
+      b.disabled = !found;
+      b.setAttribute("aria-pressed", String(Boolean(found?.verdict) && found.verdict.category === b.dataset.category));
+    }
+    this.drawState();
+  }
+
+  opinion(answer) {
+    const category = this.byId.get(answer.category);
+    const who = answer.annotator === "imported" ? "came with the data" : answer.annotator;
+    const detail = [answer.confidence, answer.seconds === null ? null : `${answer.seconds.toFixed(1)} s`].filter(Boolean).join(", ");
+    const card = el("div", "opinion", category ? shapeOf(category) : "", el("div", "", el("b", "", category ? category.name : answer.category),
+      el("div", "by", who + (detail ? ` \u00b7 ${detail}` : "")), answer.comment ? el("div", "by", `\u201c${answer.comment}\u201d`) : null));
+    card.style.setProperty("--c", category ? category.color : "#666666");
+    return card;
+  }
+
+  drawState() {
+    const n = this.outbox.size, open = this.cases.filter(c => !c.verdict).length, found = this.case;
+    this.saved.dataset.state = n === 0 ? "saved" : this.outbox.isFailing ? "failed" : "waiting";
+    this.saved.textContent = n === 0 ? "All saved" : this.outbox.isFailing ? `NOT SAVED: ${n} waiting` : `${n} waiting`;
+    this.title.replaceChildren(el("b", "", found ? `Cell ${this.at + 1} of ${this.cases.length}` : "Review"),
+      found ? ` ${open} without a verdict${found.verdict ? "; this one is decided" : ""}` : "");
+    Object.assign(this.root.dataset, { waiting: n, open, cases: this.cases.length, loaded: this.isLoaded });
+    this.notice.replaceChildren(...(this.outbox.signedOut ? ["Signed out. Sign in again; the verdicts are kept in this browser."] : this.said ? [this.said] : []));
+    this.message.replaceChildren(...(found || !this.isLoaded ? [] : this.problem ? [el("b", "", "The cells did not arrive."), el("p", "", this.problem)]
+      : [el("b", "", "Nobody disagrees."), el("p", "", "Cells come here when two doctors answered differently. For that the study needs more than one reader for each cell: reads = 2 in cytojepa.toml. The labels that came with the data can be compared as well, see the box above.")]));
+  }
+}
+
+export default function ({ parentElement, data }) {
+  const root = parentElement.querySelector(".review");
+  let review = REVIEWS.get(root);
+  if (!review) REVIEWS.set(root, review = new Review(root, data));
+  else review.csrf = review.outbox.csrf = data.csrf;
+  return () => { review.destroy(); REVIEWS.delete(root); };
+}

@@ -1,0 +1,106 @@
+// Shared by all components: elements, marks, ids, requests.
+const SHAPES = {
+  circle: '<circle cx="8" cy="8" r="6"/>', square: '<rect x="2.5" y="2.5" width="11" height="11"/>',
+  triangle: '<path d="M8 2 14.5 13.5H1.5z"/>', diamond: '<path d="M8 1 15 8 8 15 1 8z"/>',
+  star: '<path d="M8 1l2 4.7 5 .5-3.8 3.3 1.2 5L8 11.9 3.6 14.5l1.2-5L1 6.2l5-.5z"/>',
+  cross: '<path d="M5.8 1.5h4.4v4.3h4.3v4.4h-4.3v4.3H5.8v-4.3H1.5V5.8h4.3z"/>',
+  ring: '<circle cx="8" cy="8" r="5" fill="none" stroke="currentColor" stroke-width="3"/>',
+  bar: '<rect x="1" y="5.5" width="14" height="5"/>', dot: '<circle cx="8" cy="8" r="3.5"/>',
+};
+
+function uuid() {  // crypto.randomUUID needs https; hospitals also serve plain http inside
+  const b = crypto.getRandomValues(new Uint8Array(16));
+  b[6] = (b[6] & 15) | 64; b[8] = (b[8] & 63) | 128;
+  const hex = [...b].map(x => x.toString(16).padStart(2, "0")).join("");
+  return hex.replace(/^(.{8})(.{4})(.{4})(.{4})/, "$1-$2-$3-$4-");
+}
+
+function el(tag, className, ...content) {
+  const node = document.createElement(tag);
+  if (className) node.className = className;
+  node.append(...content.filter(part => part !== undefined && part !== null));
+  return node;
+}
+
+function button(className, action, ...content) {
+  const node = el("button", className, ...content);
+  node.type = "button";
+  node.addEventListener("click", action);
+  return node;
+}
+
+function shapeOf(category) {
+  const box = el("span");
+  box.innerHTML = `<svg class="shape" viewBox="0 0 16 16" aria-hidden="true">${SHAPES[category.shape] || SHAPES.dot}</svg>`;
+  box.firstChild.style.color = box.firstChild.style.fill = `color-mix(in srgb, ${category.color} 76%, var(--ink))`;
+  return box.firstChild;
+}
+
+function inkOn(color) {  // dark or white letters, whichever is read better on this colour
+  const [r, g, b] = [1, 3, 5].map(i => parseInt(color.slice(i, i + 2), 16) / 255)
+    .map(v => (v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4));
+  return 0.2126 * r + 0.7152 * g + 0.0722 * b > 0.179 ? "#14171d" : "#ffffff";
+}
+
+function keycap(text, color) {
+  const node = el("kbd", "", text);
+  if (color) { node.style.background = color; node.style.color = inkOn(color); node.style.borderColor = "transparent"; }
+  return node;
+}
+
+// The key as the doctor means it: digits by their place, so that they work on keyboards where
+// digits need shift; letters by what is printed on them.
+function keyOf(event) {
+  const digit = /^(?:Digit|Numpad)(\d)$/.exec(event.code || "");
+  return digit ? digit[1] : event.key.length === 1 ? event.key.toUpperCase() : event.key;
+}
+
+function isTyping(event) {
+  const target = event.composedPath()[0];
+  const isText = /^(TEXTAREA|SELECT)$/.test(target.tagName || "") ||
+    (target.tagName === "INPUT" && !/^(range|checkbox|radio|button)$/.test(target.type));
+  return Boolean(target.isContentEditable || isText);
+}
+
+function isShortcut(event) {  // of the browser or the system; AltGr is how many keyboards write [ and ]
+  return (event.ctrlKey || event.metaKey || event.altKey) && !event.getModifierState("AltGraph");
+}
+
+class HttpError extends Error {
+  constructor(status, sentence) { super(sentence || `The server answered ${status}.`); this.status = status; }
+}
+
+async function getJson(url) {
+  const answer = await fetch(url, { headers: { Accept: "application/json" }, signal: AbortSignal.timeout(15000) });
+  const body = await answer.json().catch(() => ({}));
+  if (!answer.ok) throw new HttpError(answer.status, body.error);
+  return body;
+}
+
+function kept(name, otherwise) {  // what this browser remembers; a damaged or forbidden store counts as empty
+  try { return JSON.parse(localStorage.getItem(name)) ?? otherwise; } catch { return otherwise; }
+}
+
+function keep(name, value) {
+  try { localStorage.setItem(name, JSON.stringify(value)); return true; } catch { return false; }
+}
+
+function percent(probability) { return `${Math.round(100 * probability)} %`; }
+
+function plural(n, one, many) { return `${n} ${n === 1 ? one : many}`; }
+
+// An answer of the study always wins its key; a command then takes the next of its own, and the
+// page's help shows the one in force. Returns a Map from key to command.
+function commandKeys(commands, categories) {
+  const taken = new Set(categories.map(c => c.key.toUpperCase()));
+  const found = new Map();
+  for (const command of commands) {
+    const key = command.keys.find(k => !taken.has(k)) || null;
+    const chosen = { ...command, key };
+    if (key) found.set(key, chosen);
+    for (const other of command.also || []) found.set(other, chosen);
+  }
+  return found;
+}
+
+function shownKey(key) { return { Escape: "Esc", Enter: "\u21b5", "-": "\u2212" }[key] || key; }

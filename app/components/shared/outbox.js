@@ -1,0 +1,142 @@
+// Events on their way to the server. Each is kept in the browser under a name of its own until the
+// server has acknowledged it, so that windows of one account never overwrite each other's, and a
+// reload, a crash or a lost connection loses none. A resend is harmless: the server knows the key.
+const MOST_IN_MESSAGE = 200;
+const MOST_MESSAGE_CHARS = 60000;
+const MOST_KEPT_ALIVE = 20000;      // characters that a browser surely goes on sending when the page is left
+const FIRST_PAUSE = 250;            // milliseconds; doubled with each failure
+const LONGEST_PAUSE = 4000;
+const ORPHAN_AGE = 5000;            // another window's event that is still here after this long is sent by us
+const GIVE_UP = 10000;              // for one message; then it is sent again
+
+class Outbox {
+  // on: { change(), receipts(list, own), elsewhere(event) }
+  constructor({ name, account, url, csrf, on }) {
+    Object.assign(this, { url, csrf, on });
+    this.prefix = `cytojepa/${name}/${encodeURIComponent(account)}/`;
+    this.waiting = new Map();       // key -> { at, event, own }
+    this.pause = 0; this.inFlight = false; this.signedOut = false; this.unkept = false; this.most = MOST_IN_MESSAGE;
+    this.lastAt = 0;
+    this.adopt(0);
+    window.addEventListener("storage", this.onStorage = e => this.seen(e));
+    window.addEventListener("online", this.onOnline = () => { this.pause = 0; this.send(); });
+    this.adopter = setInterval(() => this.adopt(ORPHAN_AGE), ORPHAN_AGE);
+  }
+
+  destroy() {
+    window.removeEventListener("storage", this.onStorage);
+    window.removeEventListener("online", this.onOnline);
+    clearInterval(this.adopter); clearTimeout(this.timer);
+  }
+
+  get size() { return this.waiting.size; }
+  get isFailing() { return this.signedOut || (this.pause > 0 && this.size > 0); }
+  events() { return [...this.waiting.values()].sort((a, b) => a.at - b.at).map(entry => entry.event); }
+  cells() { return this.events().filter(e => e.kind === "label").map(e => e.cell); }
+  takenBack() { return new Set(this.events().filter(e => e.kind === "undo").map(e => e.label_key)); }
+
+  add(event) {
+    const at = this.lastAt = Math.max(Date.now(), this.lastAt + 0.001);
+    this.waiting.set(event.key, { at, event, own: true });
+    if (!keep(this.prefix + event.key, { at, event })) this.unkept = true;
+  }
+
+  adopt(age) {
+    let count = 0;
+    for (let i = 0; i < localStorage.length; i++) {
+      const name = localStorage.key(i);
+      if (!name.startsWith(this.prefix) || this.waiting.has(name.slice(this.prefix.length))) continue;
+      const entry = kept(name, null);
+      if (!entry || !entry.event || Date.now() - entry.at < age) continue;
+      this.waiting.set(entry.event.key, { ...entry, own: false });
+      count++;
+    }
+    if (count) { this.send(); this.on.change(); }
+  }
+
+  seen(change) {  // another window of this account added an event, or got its receipt
+    if (!change.key || !change.key.startsWith(this.prefix)) return;
+    if (change.newValue === null) this.waiting.delete(change.key.slice(this.prefix.length));
+    else try { this.on.elsewhere(JSON.parse(change.newValue).event); } catch { return; }
+    this.on.change();
+  }
+
+  message() {
+    const events = [];
+    let chars = 0;
+    for (const event of this.events()) {
+      chars += JSON.stringify(event).length;
+      if (events.length && (events.length >= this.most || chars > MOST_MESSAGE_CHARS)) break;
+      events.push(event);
+    }
+    return events;
+  }
+
+  async send() {
+    if (this.inFlight || this.signedOut || !this.size) return;
+    this.inFlight = true;
+    clearTimeout(this.timer);
+    const events = this.message(), content = JSON.stringify({ events });
+    try {
+      const answer = await fetch(this.url, {
+        method: "POST", body: content, keepalive: content.length < MOST_KEPT_ALIVE, signal: AbortSignal.timeout(GIVE_UP),
+        headers: { "Content-Type": "application/json", "X-CSRF-Token": this.csrf },
+      });
+      if (answer.status === 401 || answer.status === 403) this.signedOut = true;
+      const body = await answer.json();
+      if (answer.status === 400) this.refused(events, body.error);
+      else if (!answer.ok) throw new HttpError(answer.status);
+      else this.acknowledged(body);
+      this.pause = 0;
+    } catch {
+      this.pause = Math.min(LONGEST_PAUSE, this.pause ? this.pause * 2 : FIRST_PAUSE);
+      if (!this.signedOut) this.timer = setTimeout(() => this.send(), this.pause);
+    } finally {
+      this.inFlight = false;
+    }
+    this.on.change();
+    if (!this.pause) this.send();
+  }
+
+  // One event that makes no sense must not keep the others back: from now on each travels alone.
+  refused(events, reason) {
+    if (events.length > 1) this.most = 1;
+    else this.acknowledged({ receipts: [{ key: events[0].key, accepted: false, reason }] });
+  }
+
+  acknowledged({ receipts, progress }) {
+    const own = new Set();
+    let count = 0;
+    for (const receipt of receipts) {
+      if (this.waiting.get(receipt.key)?.own) own.add(receipt.key);
+      count += this.waiting.delete(receipt.key);
+      localStorage.removeItem(this.prefix + receipt.key);
+    }
+    if (!this.size) this.most = MOST_IN_MESSAGE;
+    this.on.receipts(receipts, own, progress);
+    if (!count) throw new Error("an answer without the receipts that were asked for");
+  }
+}
+
+// Which cells the other windows of this account show, so that no two windows ask for the same one.
+class Holds {
+  constructor(account) {
+    this.prefix = `cytojepa/holds/${encodeURIComponent(account)}/`;
+    this.name = this.prefix + uuid();
+    window.addEventListener("pagehide", this.onHide = () => this.destroy());
+  }
+
+  destroy() { window.removeEventListener("pagehide", this.onHide); localStorage.removeItem(this.name); }
+  publish(cells) { keep(this.name, { at: Date.now(), cells }); }
+
+  others(maxAge) {
+    const found = [];
+    for (let i = 0; i < localStorage.length; i++) {
+      const name = localStorage.key(i);
+      if (!name.startsWith(this.prefix) || name === this.name) continue;
+      const { at, cells } = kept(name, { at: 0, cells: [] });
+      if (Date.now() - at < maxAge) found.push(...cells);
+    }
+    return found;
+  }
+}
