@@ -10,6 +10,7 @@ from app.name_clash import refuse_foreign_datasets
 
 VERBS = {
     "demo": "demo",
+    "detect": "detect",
     "doctor": "doctor",
     "embed": "learn",
     "evaluate": "evaluate",

@@ -15,9 +15,9 @@ from datasets.catalog import Cell, Scan, Slide, crop_path, field_path
 from datasets.crops import Picture, cut_crop, encode_png
 from datasets.db import Database, utc_now
 from datasets.errors import DatasetError, UnreadableFile
-from datasets.files import sha256_of_file, sha256_of_json, write_atomically
+from datasets.files import sha256_of_file, sha256_of_json, write_atomically, write_many
 from datasets.geometry import LARGEST_MPP, SMALLEST_MPP, plausible_mpp
-from datasets.identity import study_code
+from datasets.identity import cell_code, study_code
 from datasets.pictures import ScanPicture, crop_at
 from datasets.public import CellFile, FieldFile, Plan, Point
 from datasets.sandbox import Decoder
@@ -102,6 +102,7 @@ class _Ingest:
         self._slides: dict[str, Slide] = {}
         self._scans: list[Scan] = []
         self._cells: list[Cell] = []
+        self._crops: list[tuple[Path, bytes]] = []
 
     def run(self, on_progress: ProgressCallback) -> IngestReport:
         files: Sequence[CellFile | FieldFile | ScanFiles] = (*self._plan.cells, *self._plan.fields)
@@ -222,10 +223,8 @@ class _Ingest:
         else:
             self._store_cell(cell_id, slide_id, crop, self._mpp, x=x, y=y)
 
-    def _store_cell(
-        self, cell_id: str, slide_id: str, crop: Picture, mpp: float | None, **place: float | None
-    ) -> None:
-        write_atomically(crop_path(self._home, cell_id), encode_png(crop))
+    def _store_cell(self, cell_id: str, slide_id: str, crop: Picture, mpp: float | None, **place: float | None) -> None:
+        self._crops.append((crop_path(self._home, cell_id), encode_png(crop)))
         options = self._options
         columns = dict.fromkeys(("x", "y", "source_width_px", "source_height_px"), None) | place
         self._cells.append(Cell(
@@ -235,6 +234,8 @@ class _Ingest:
         self._known_cells.add(cell_id)
 
     def _flush(self) -> None:
+        write_many(self._crops)
+        self._crops = []
         slides, cells = catalog.add(self._database, list(self._slides.values()), self._cells, self._scans)
         self.report.slides += slides
         self.report.cells += cells

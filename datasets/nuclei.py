@@ -91,7 +91,7 @@ def find_nuclei(picture: Picture, mpp: float, *, white: NDArray[np.float64] | No
         Nuclei in order of falling confidence; empty when there is none.
     """
     density = nuclear_density(picture, mpp, white_point(picture) if white is None else white)
-    smooth = cv2.GaussianBlur(density, (0, 0), 0.6 / WORK_MPP)
+    smooth = np.asarray(cv2.GaussianBlur(density, (0, 0), 0.6 / WORK_MPP), np.float32)
     blobs, answer = _blobs(density)
     darkness = max(float(np.quantile(smooth[::3, ::3], 0.995)), _DARKNESS_FLOOR)
     centers = blobs

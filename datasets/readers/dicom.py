@@ -14,7 +14,7 @@ import pydicom
 import pydicom.errors
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
-from pydicom.pixels import pixel_array
+from pydicom.pixels.utils import pixel_array
 from wsidicom import WsiDicom
 from wsidicom import errors as wsidicom_errors
 
@@ -25,10 +25,11 @@ from datasets.readers.base import Level, SlideInfo, inner_box, paste
 
 WSI_CLASS = "1.2.840.10008.5.1.4.1.1.77.1.6"
 _IDENTIFYING = ("LABEL", "OVERVIEW")
-_WSIDICOM_ERRORS = tuple(
+_WSIDICOM_ERRORS: tuple[type[Exception], ...] = tuple(
     kind for kind in vars(wsidicom_errors).values() if isinstance(kind, type) and issubclass(kind, Exception)
 )
 """They share no base."""
+_CANNOT_OPEN: tuple[type[Exception], ...] = (*_WSIDICOM_ERRORS, ValueError, KeyError, AttributeError)
 
 
 def read_header(path: Path) -> Dataset:
@@ -78,7 +79,7 @@ class DicomReader:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 self._slide = WsiDicom.open([str(path) for path in paths])
-        except (*_WSIDICOM_ERRORS, ValueError, KeyError, AttributeError) as error:
+        except _CANNOT_OPEN as error:
             raise UnreadableFile(f"not a whole slide that can be put together ({type(error).__name__})") from error
         base = self._slide.pyramid.base_level
         self._levels = list(self._slide.pyramid)
@@ -121,9 +122,7 @@ class DicomReader:
     def _raw(self, left: int, top: int, width: int, height: int, level: int, z_um: float) -> NDArray[np.generic]:
         try:
             return np.asarray(
-                self._slide.read_region(
-                    (left, top), self._levels[level].level, (width, height), z=z_um, as_array=True
-                )
+                self._slide.read_region((left, top), self._levels[level].level, (width, height), z=z_um, as_array=True)
             )
         except _WSIDICOM_ERRORS as error:
             raise UnreadableFile(f"damaged: {type(error).__name__}") from error

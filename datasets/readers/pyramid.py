@@ -14,6 +14,8 @@ from datasets.readers.base import MAX_SLIDE_PIXELS, Level, SlideInfo, inner_box,
 
 _NDPI_FOCUS_TAG = 65424
 """Offset of a page's focal plane; seen from the bytes of Hamamatsu's own files."""
+_MOST_PAGES = 64
+_WAY_OUT = "save it anew with the scanner's software, or leave it out"
 
 
 class PyramidReader:
@@ -30,7 +32,7 @@ class PyramidReader:
         try:
             self._slide = openslide.OpenSlide(path)
         except openslide.OpenSlideError as error:
-            raise UnreadableFile(_reason(error, path)) from error
+            raise UnreadableFile(f"OpenSlide cannot open it ({_reason(error, path)}); {_WAY_OUT}") from error
         properties = self._slide.properties
         # A MIRAX scan is a small island in a large empty frame: only the island is the slide.
         self._left, self._top = (_whole(properties.get(f"openslide.bounds-{axis}")) or 0 for axis in "xy")
@@ -72,7 +74,7 @@ class PyramidReader:
         try:
             pixels = self._slide.read_region(corner, level, (inner_width, inner_height))
         except openslide.OpenSlideError as error:
-            raise UnreadableFile(f"damaged: {_reason(error, None)}") from error
+            raise UnreadableFile(f"damaged ({_reason(error, None)}); {_WAY_OUT}") from error
         # What was not scanned is transparent; converted to RGB as it is, it would turn black.
         ground = Image.new("RGBA", pixels.size, OUTSIDE)
         inside = np.asarray(Image.alpha_composite(ground, pixels).convert("RGB"), np.uint8)
@@ -86,7 +88,9 @@ class PyramidReader:
 def _focus_notes(path: Path) -> tuple[str, ...]:
     with tifffile.TiffFile(path) as tif:
         # The number of pages first: a chain of pages that loops hangs what comes after otherwise.
-        planes = {page.tags.valueof(_NDPI_FOCUS_TAG, 0) for page in list(tif.pages)[:64]} if len(tif.pages) else {0}
+        count = min(len(tif.pages), _MOST_PAGES)
+        pages = [page for page in tif.pages[:count] if isinstance(page, tifffile.TiffPage)]
+        planes = {page.tags.valueof(_NDPI_FOCUS_TAG, 0) for page in pages}
     if len(planes) > 1:
         return (f"{len(planes)} focal planes in the file, only the first can be read",)
     return ()
