@@ -11,6 +11,7 @@ from app.name_clash import refuse_foreign_datasets
 VERBS = {
     "backup": "backup",
     "demo": "demo",
+    "detect": "detect",
     "doctor": "doctor",
     "embed": "learn",
     "evaluate": "evaluate",

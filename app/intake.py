@@ -69,7 +69,7 @@ def take_in(
     ]
     count = import_labels(services.database, labels)
     notes: tuple[str, ...] = ()
-    if report.mpp is None and (plan.cells or plan.fields):
+    if report.mpp is None and (plan.cells or report.fields_without_scale):
         notes = (
             f"Scale unknown: crops are {settings.crop_px} source pixels, "
             f"not {settings.crop_um:.0f} um, and sizes cannot be compared. Give --mpp with a new workspace to mend it.",

@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
-from sqlalchemy import ForeignKey, Index, String, func, select
+from sqlalchemy import JSON, ForeignKey, Index, String, func, select
 from sqlalchemy.dialects.sqlite import insert
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from datasets.db import Base, Database, UtcDateTime
 
@@ -22,7 +23,8 @@ class Slide(Base):
 
     id: Mapped[str] = mapped_column(String(20), primary_key=True)
     kind: Mapped[str] = mapped_column(String(10))
-    """"field" (one picture in `slides/`) or "cells" (single-cell pictures)."""
+    """"field" (one picture in `slides/`), "slide" (a scan, read through the sandbox from its
+    original) or "cells" (single-cell pictures)."""
     sha256: Mapped[str | None] = mapped_column(String(64))
     """Of the original file's bytes; None for a group of single-cell pictures."""
     width_px: Mapped[int | None]
@@ -56,6 +58,48 @@ class Cell(Base):
     added_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
+class Scan(Base):
+    """Technical facts of one scanned slide, beside its row in `slides`. Written by ingest only."""
+
+    __tablename__ = "scans"
+
+    slide_id: Mapped[str] = mapped_column(ForeignKey("slides.id"), primary_key=True)
+    info: Mapped[dict[str, Any]] = mapped_column(JSON)
+    """`readers.base.SlideInfo`: format, levels, focal planes, what was told to the operator."""
+
+
+class Nucleus(Base):
+    """Where a detected cell's nucleus lies. Written by detection only, never changed."""
+
+    __tablename__ = "nuclei"
+
+    cell_id: Mapped[str] = mapped_column(ForeignKey("cells.id"), primary_key=True)
+    left_um: Mapped[float]
+    top_um: Mapped[float]
+    """Corner of the box, from the slide's upper left corner."""
+    width_um: Mapped[float]
+    height_um: Mapped[float]
+    confidence: Mapped[float]
+    """0 to 1 by contrast; orders, is no probability."""
+    overlap: Mapped[float]
+    """Share of the box that another nucleus covers."""
+
+
+class Search(Base):
+    """How far the search for nuclei on a slide has come. Written by detection only."""
+
+    __tablename__ = "searches"
+
+    slide_id: Mapped[str] = mapped_column(ForeignKey("slides.id"), primary_key=True)
+    version: Mapped[int]
+    """Of the detector."""
+    tiles_done: Mapped[int]
+    tiles: Mapped[int]
+    unreadable_tiles: Mapped[int]
+    cells: Mapped[int]
+    updated_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CatalogCounts:
     """How much the study holds."""
@@ -75,21 +119,38 @@ class Place:
     mpp: float | None
 
 
-def add(database: Database, slides: Sequence[Slide], cells: Sequence[Cell]) -> tuple[int, int]:
+def add(
+    database: Database, slides: Sequence[Slide], cells: Sequence[Cell], scans: Sequence[Scan] = ()
+) -> tuple[int, int]:
     """Add what is not there yet, in one transaction; known ids are left as they are.
 
     Returns:
         How many slides and cells were new.
     """
     with database.write() as session:
-        added = []
-        for table, rows in ((Slide, slides), (Cell, cells)):
-            before = session.scalar(select(func.count()).select_from(table)) or 0
-            if rows:
-                values = [{column.key: getattr(row, column.key) for column in table.__table__.columns} for row in rows]
-                session.execute(insert(table).on_conflict_do_nothing(), values)
-            added.append((session.scalar(select(func.count()).select_from(table)) or 0) - before)
+        added = [_add_rows(session, table, rows) for table, rows in ((Slide, slides), (Cell, cells), (Scan, scans))]
         return added[0], added[1]
+
+
+def add_found(database: Database, search: Search, cells: Sequence[Cell], nuclei: Sequence[Nucleus]) -> int:
+    """Add the cells of one searched tile and how far the search has come, in one transaction.
+
+    Returns:
+        How many cells were new.
+    """
+    with database.write() as session:
+        added = _add_rows(session, Cell, cells)
+        _add_rows(session, Nucleus, nuclei)
+        session.merge(search)
+        return added
+
+
+def _add_rows(session: Session, table: type[Base], rows: Sequence[Base]) -> int:
+    before = session.scalar(select(func.count()).select_from(table)) or 0
+    if rows:
+        values = [{column.key: getattr(row, column.key) for column in table.__table__.columns} for row in rows]
+        session.execute(insert(table).on_conflict_do_nothing(), values)
+    return (session.scalar(select(func.count()).select_from(table)) or 0) - before
 
 
 def counts(database: Database) -> CatalogCounts:
@@ -159,3 +220,40 @@ def place_of_cell(database: Database, cell_id: str) -> Place | None:
     if row is None or row[1] is None or row[2] is None:
         return None
     return Place(slide_id=row[0], x=row[1], y=row[2], mpp=row[3])
+
+
+def slides_with_pictures(database: Database) -> list[Slide]:
+    """Return all fields and scans, ordered by id."""
+    with database.read() as session:
+        return list(session.scalars(select(Slide).where(Slide.kind.in_(("field", "slide"))).order_by(Slide.id)))
+
+
+def scan_info(database: Database, slide_id: str) -> dict[str, Any] | None:
+    """Return a scan's technical facts, None for what is not a scan."""
+    with database.read() as session:
+        scan = session.get(Scan, slide_id)
+        return None if scan is None else dict(scan.info)
+
+
+def cells_of_slide(database: Database, slide_id: str) -> list[Cell]:
+    """Return a slide's cells, ordered by id."""
+    with database.read() as session:
+        return list(session.scalars(select(Cell).where(Cell.slide_id == slide_id).order_by(Cell.id)))
+
+
+def slides_with_points(database: Database) -> set[str]:
+    """Return the slides that have cells which came with their files."""
+    with database.read() as session:
+        return set(session.scalars(select(Cell.slide_id).where(Cell.origin == "imported").distinct()))
+
+
+def searches(database: Database) -> dict[str, Search]:
+    """Return the searches for nuclei by slide."""
+    with database.read() as session:
+        return {search.slide_id: search for search in session.scalars(select(Search))}
+
+
+def nuclei(database: Database, wanted: Sequence[str]) -> dict[str, Nucleus]:
+    """Return the boxes of those of the wanted cells that were detected."""
+    with database.read() as session:
+        return {n.cell_id: n for n in session.scalars(select(Nucleus).where(Nucleus.cell_id.in_(wanted)))}

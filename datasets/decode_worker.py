@@ -8,15 +8,23 @@ import json
 import os
 import resource
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
+from datasets.crops import Picture
 from datasets.errors import UnreadableFile
+from datasets.readers.base import MAX_REGION_PIXELS, SlideReader
 from datasets.readers.flat import read_picture
 
 MEMORY_BYTES = 4 << 30
 CPU_SECONDS = 30
-"""For one file; the soft limit is moved forward before each."""
+"""For one request; the soft limit is moved forward before each."""
+_OPEN_SLIDES = 2
+_OPEN_FILES = 512
+"""A DICOM slide can be hundreds of instances."""
+
+Answer = tuple[dict[str, Any], Picture | None]
 
 
 def limit_process() -> None:
@@ -24,32 +32,101 @@ def limit_process() -> None:
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (_OPEN_FILES, _OPEN_FILES))
 
 
-def serve(requests: BinaryIO, answers: BinaryIO) -> None:
-    """Answer requests `{"path": ...}` until the input ends.
+class Worker:
+    """Answers requests `{"op": ..., ...}`; keeps the last slides open."""
 
-    An answer is `{"shape": [H, W, 3]}` and H*W*3 bytes, or `{"reason": "..."}`.
-    """
-    for line in requests:
-        used = resource.getrusage(resource.RUSAGE_SELF)
-        limit = int(used.ru_utime + used.ru_stime) + CPU_SECONDS
-        resource.setrlimit(resource.RLIMIT_CPU, (limit, resource.RLIM_INFINITY))
+    def __init__(self) -> None:
+        self._slides: dict[tuple[str, ...], SlideReader] = {}
+        self._operations: dict[str, Callable[[dict[str, Any]], Answer]] = {
+            "picture": self._picture, "kind": self._kind, "open": self._open, "region": self._region,
+            "overview": self._overview,
+        }  # fmt: skip
+
+    def serve(self, requests: BinaryIO, answers: BinaryIO) -> None:
+        """Answer requests until the input ends.
+
+        An answer is an object, with `shape` and H*W*3 bytes where pixels follow, or `{"reason": "..."}`.
+        """
+        for line in requests:
+            used = resource.getrusage(resource.RUSAGE_SELF)
+            limit = int(used.ru_utime + used.ru_stime) + CPU_SECONDS
+            resource.setrlimit(resource.RLIMIT_CPU, (limit, resource.RLIM_INFINITY))
+            try:
+                request = json.loads(line)
+                header, pixels = self._operations[request["op"]](request)
+            except UnreadableFile as error:
+                _send(answers, {"reason": error.reason})
+            except MemoryError:
+                _send(answers, {"reason": f"needs more than {MEMORY_BYTES >> 30} GB of memory"})
+            except RecursionError:
+                _send(answers, {"reason": "damaged: nested too deeply"})
+            except Exception as error:  # noqa: BLE001  decoders raise types that nobody can list
+                _send(answers, {"reason": f"damaged: {type(error).__name__}"})
+            else:
+                _send(answers, header, pixels)
+
+    def _picture(self, request: dict[str, Any]) -> Answer:
+        path = Path(request["path"])
+        if _starts_with_dicom(path):
+            from datasets.readers.dicom import read_single  # a second to import; most pictures are not DICOM
+
+            return {}, read_single(path)
+        return {}, read_picture(path)
+
+    def _kind(self, request: dict[str, Any]) -> Answer:
+        """Tell a slide from a picture, and what puts DICOM instances together."""
+        from datasets.readers import dicom, sniff
+
+        path = Path(request["path"])
+        if path.stat().st_size == 0:
+            raise UnreadableFile("the file is empty")
+        if sniff.is_dicom(path):
+            return {"dicom": dicom.describe(path)}, None
+        return {"scan": sniff.is_scan(path)}, None
+
+    def _open(self, request: dict[str, Any]) -> Answer:
+        return {"info": self._slide(request).info.to_json()}, None
+
+    def _region(self, request: dict[str, Any]) -> Answer:
+        x, y, width, height, level = (int(request[name]) for name in ("x", "y", "width", "height", "level"))
+        if not 0 < width * height <= MAX_REGION_PIXELS:
+            raise UnreadableFile(f"a region of {width} x {height} pixels is too large to read at once")
+        slide = self._slide(request)
         try:
-            picture = read_picture(Path(json.loads(line)["path"]))
-        except UnreadableFile as error:
-            _send(answers, {"reason": error.reason})
-        except MemoryError:
-            _send(answers, {"reason": f"needs more than {MEMORY_BYTES >> 30} GB of memory"})
-        except Exception as error:  # noqa: BLE001  decoders raise types that nobody can list
-            _send(answers, {"reason": f"damaged: {type(error).__name__}"})
-        else:
-            _send(answers, {"shape": picture.shape}, picture.tobytes())
+            return {}, slide.read_region(x, y, width, height, level=level, z_um=float(request["z_um"]))
+        except UnreadableFile:
+            # After one damaged tile OpenSlide's handle fails for ever: the next request opens anew.
+            self._slides.pop(tuple(request["paths"])).close()
+            raise
+
+    def _overview(self, request: dict[str, Any]) -> Answer:
+        from datasets.readers import sniff
+
+        return {}, sniff.overview(self._slide(request))
+
+    def _slide(self, request: dict[str, Any]) -> SlideReader:
+        from datasets.readers import sniff
+
+        key = tuple(str(path) for path in request["paths"])
+        if key not in self._slides:
+            while len(self._slides) >= _OPEN_SLIDES:
+                self._slides.pop(next(iter(self._slides))).close()
+            self._slides[key] = sniff.open_slide([Path(path) for path in key])
+        return self._slides[key]
 
 
-def _send(answers: BinaryIO, header: dict[str, object], pixels: bytes = b"") -> None:
-    answers.write(json.dumps(header).encode() + b"\n" + pixels)
+def _starts_with_dicom(path: Path) -> bool:
+    with path.open("rb") as stream:
+        return stream.read(132)[128:] == b"DICM"
+
+
+def _send(answers: BinaryIO, header: dict[str, Any], pixels: Picture | None = None) -> None:
+    if pixels is not None:
+        header = {**header, "shape": pixels.shape}
+    answers.write(json.dumps(header).encode() + b"\n" + (b"" if pixels is None else pixels.tobytes()))
     answers.flush()
 
 
@@ -58,7 +135,7 @@ def main() -> None:
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     limit_process()
-    serve(sys.stdin.buffer, answers)
+    Worker().serve(sys.stdin.buffer, answers)
 
 
 if __name__ == "__main__":

@@ -4,18 +4,21 @@ Ids are keyed hashes of the files' bytes (and of a point's place), so a second r
 known, and a killed run goes on where it stopped. File names stay on the operator's terminal.
 """
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from datasets import catalog
-from datasets.catalog import Cell, Slide, crop_path, field_path
+from datasets import catalog, originals
+from datasets.bundles import ScanFiles, sort_files
+from datasets.catalog import Cell, Scan, Slide, crop_path, field_path
 from datasets.crops import Picture, cut_crop, encode_png
 from datasets.db import Database, utc_now
 from datasets.errors import DatasetError, UnreadableFile
-from datasets.files import sha256_of_file, write_atomically
+from datasets.files import sha256_of_file, sha256_of_json, write_atomically, write_many
 from datasets.geometry import LARGEST_MPP, SMALLEST_MPP, plausible_mpp
-from datasets.identity import study_code
+from datasets.identity import cell_code, study_code
+from datasets.pictures import ScanPicture, crop_at
 from datasets.public import CellFile, FieldFile, Plan, Point
 from datasets.sandbox import Decoder
 
@@ -33,7 +36,7 @@ class IngestOptions:
     side_px: int
     """Side of a crop in pixels."""
     mpp: float | None = None
-    """Scale of all given files in um/px; None: what the known set publishes, else unknown."""
+    """Scale in um/px of files that do not tell; None: what the known set publishes, else unknown."""
 
 
 @dataclass(slots=True)
@@ -48,6 +51,11 @@ class IngestReport:
     """(cell id, category) that came with the files, new or known; the caller stores them."""
     refused: list[tuple[Path, str]] = field(default_factory=list)
     """Files that could not be taken in, with the reason."""
+    notes: list[tuple[Path, str]] = field(default_factory=list)
+    """What the operator must know of a slide that was taken in: repairs, odd colours, planes."""
+    removed: Counter[str] = field(default_factory=Counter)
+    """Kinds of identifying content that stayed behind, and in how many slides."""
+    fields_without_scale: int = 0
     mpp: float | None = None
     mpp_source: str = "unknown"
 
@@ -92,32 +100,46 @@ class _Ingest:
         self._known_slides = catalog.slide_ids(database)
         self._seen: set[str] = set()
         self._slides: dict[str, Slide] = {}
+        self._scans: list[Scan] = []
         self._cells: list[Cell] = []
+        self._crops: list[tuple[Path, bytes]] = []
 
     def run(self, on_progress: ProgressCallback) -> IngestReport:
-        files: Sequence[CellFile | FieldFile] = (*self._plan.cells, *self._plan.fields)
+        files: Sequence[CellFile | FieldFile | ScanFiles] = (*self._plan.cells, *self._plan.fields)
+        if self._plan.layout == "slides":
+            bundles = sort_files(self._plan.fields, self._decoder)
+            self.report.refused += bundles.refused
+            self.report.removed.update(kind for _, kind in bundles.dropped)
+            files = (*bundles.scans, *bundles.pictures)
         for number, file in enumerate(files, start=1):
+            path = file.paths[0] if isinstance(file, ScanFiles) else file.path
             try:
                 self._take(file)
             except UnreadableFile as error:
-                self.report.refused.append((file.path, error.reason))
+                self.report.refused.append((path, error.reason))
             except OSError as error:
-                self.report.refused.append((file.path, error.strerror or "cannot be read"))
+                self.report.refused.append((path, error.strerror or "cannot be read"))
             if len(self._cells) >= _FLUSH_CELLS:
                 self._flush()
             on_progress(number, len(files))
         self._flush()
         return self.report
 
-    def _take(self, file: CellFile | FieldFile) -> None:
-        sha256 = sha256_of_file(file.path)
+    def _take(self, file: CellFile | FieldFile | ScanFiles) -> None:
+        if isinstance(file, ScanFiles):
+            parts = sorted(sha256_of_file(path) for path in file.paths)
+            sha256 = parts[0] if len(parts) == 1 else sha256_of_json(parts)
+        else:
+            sha256 = sha256_of_file(file.path)
         if sha256 in self._seen:
             raise UnreadableFile("the same picture as an earlier file of this import")
         self._seen.add(sha256)
         if isinstance(file, CellFile):
             self._take_cell(file, sha256)
-        else:
+        elif isinstance(file, FieldFile):
             self._take_field(file, sha256)
+        else:
+            self._take_scan(file, sha256)
 
     def _take_cell(self, file: CellFile, sha256: str) -> None:
         cell_id = study_code(self._key, "CE", sha256)
@@ -131,8 +153,7 @@ class _Ingest:
 
     def _take_field(self, file: FieldFile, sha256: str) -> None:
         slide_id = study_code(self._key, "SL", sha256)
-        # The tenth of a pixel tells points apart and survives a rewritten table.
-        ids = [study_code(self._key, "CE", f"{sha256}:{p.x:.1f}:{p.y:.1f}") for p in file.points]
+        ids = [cell_code(self._key, sha256, p.x, p.y) for p in file.points]
         is_known = slide_id in self._known_slides and self._known_cells.issuperset(ids)
         if not is_known:
             picture = self._decoder.read_picture(file.path)
@@ -140,22 +161,53 @@ class _Ingest:
             slide = self._slide("field", slide_id, sha256)
             slide.height_px, slide.width_px = picture.shape[:2]
             self._slides[slide_id] = slide
+            self.report.fields_without_scale += self._mpp is None
             for cell_id, point in zip(ids, file.points, strict=True):
-                self._take_point(file, cell_id, slide_id, picture, point)
+                if self._is_inside(file.path, point, slide) and cell_id not in self._known_cells:
+                    self._add_cell(cell_id, slide_id, picture, point.x, point.y)
             # One transaction per field: its cells and the field itself appear together.
             self._flush()
-        known = self._known_cells
-        self.report.labels += [
-            (i, p.category) for i, p in zip(ids, file.points, strict=True) if p.category and i in known
-        ]
+        self._keep_labels(ids, file.points)
 
-    def _take_point(self, file: FieldFile, cell_id: str, slide_id: str, picture: Picture, point: Point) -> None:
-        height, width = picture.shape[:2]
-        if not (0 <= point.x < width and 0 <= point.y < height):
-            reason = f"the point {point.x:.0f}, {point.y:.0f} lies outside its {width} x {height} pixels"
-            self.report.refused.append((file.path, reason))
-        elif cell_id not in self._known_cells:
-            self._add_cell(cell_id, slide_id, picture, point.x, point.y)
+    def _take_scan(self, scan: ScanFiles, sha256: str) -> None:
+        slide_id = study_code(self._key, "SL", sha256)
+        points = scan.points.points
+        ids = [cell_code(self._key, sha256, p.x, p.y) for p in points]
+        if not (slide_id in self._known_slides and self._known_cells.issuperset(ids)):
+            info = self._decoder.open_slide(scan.paths)
+            mpp = info.mpp or self._options.mpp
+            if mpp is None:
+                told = "".join(f"{note}; " for note in info.notes)
+                raise UnreadableFile(f"{told}no scale in the file: give it with --mpp, or leave the slide out")
+            slide = self._slide("slide", slide_id, sha256)
+            slide.width_px, slide.height_px = info.size
+            slide.mpp, slide.mpp_source = mpp, "file" if info.mpp else "given"
+            self._slides[slide_id] = slide
+            self._scans.append(Scan(slide_id=slide_id, info=info.to_json()))
+            self.report.notes += [(scan.paths[0], note) for note in info.notes]
+            self.report.removed.update(info.removed)
+            picture = ScanPicture(self._decoder, scan.paths, info, mpp)
+            for cell_id, point in zip(ids, points, strict=True):
+                if self._is_inside(scan.points.path, point, slide) and cell_id not in self._known_cells:
+                    crop = crop_at(picture, point.x, point.y, mpp=mpp, side_um=self._options.side_um,
+                                   side_px=self._options.side_px)  # fmt: skip
+                    self._store_cell(cell_id, slide_id, crop, mpp, x=point.x, y=point.y)
+            self._flush()
+        # Last, when the slide is in: a slide that was refused leaves no trace of its name.
+        originals.remember(self._home, slide_id, scan.paths)
+        self._keep_labels(ids, points)
+
+    def _keep_labels(self, ids: Sequence[str], points: Sequence[Point]) -> None:
+        known = self._known_cells
+        self.report.labels += [(i, p.category) for i, p in zip(ids, points, strict=True) if p.category and i in known]
+
+    def _is_inside(self, path: Path, point: Point, slide: Slide) -> bool:
+        width, height = slide.width_px or 0, slide.height_px or 0
+        if 0 <= point.x < width and 0 <= point.y < height:
+            return True
+        reason = f"the point {point.x:.0f}, {point.y:.0f} lies outside its {width} x {height} pixels"
+        self.report.refused.append((path, reason))
+        return False
 
     def _slide(self, kind: str, slide_id: str, sha256: str | None = None) -> Slide:
         return Slide(id=slide_id, kind=kind, sha256=sha256, width_px=None, height_px=None,
@@ -165,21 +217,27 @@ class _Ingest:
                   is_whole_picture: bool = False) -> None:  # fmt: skip
         options = self._options
         crop = cut_crop(picture, x, y, mpp=self._mpp, side_um=options.side_um, side_px=options.side_px)
-        write_atomically(crop_path(self._home, cell_id), encode_png(crop))
-        height, width = picture.shape[:2]
+        if is_whole_picture:
+            height, width = picture.shape[:2]
+            self._store_cell(cell_id, slide_id, crop, self._mpp, source_width_px=width, source_height_px=height)
+        else:
+            self._store_cell(cell_id, slide_id, crop, self._mpp, x=x, y=y)
+
+    def _store_cell(self, cell_id: str, slide_id: str, crop: Picture, mpp: float | None, **place: float | None) -> None:
+        self._crops.append((crop_path(self._home, cell_id), encode_png(crop)))
+        options = self._options
+        columns = dict.fromkeys(("x", "y", "source_width_px", "source_height_px"), None) | place
         self._cells.append(Cell(
-            id=cell_id, slide_id=slide_id,
-            x=None if is_whole_picture else x, y=None if is_whole_picture else y,
-            crop_mpp=None if self._mpp is None else options.side_um / options.side_px,
-            source_width_px=width if is_whole_picture else None,
-            source_height_px=height if is_whole_picture else None,
-            origin="imported", added_at=utc_now(),
+            id=cell_id, slide_id=slide_id, crop_mpp=None if mpp is None else options.side_um / options.side_px,
+            origin="imported", added_at=utc_now(), **columns,
         ))  # fmt: skip
         self._known_cells.add(cell_id)
 
     def _flush(self) -> None:
-        slides, cells = catalog.add(self._database, list(self._slides.values()), self._cells)
+        write_many(self._crops)
+        self._crops = []
+        slides, cells = catalog.add(self._database, list(self._slides.values()), self._cells, self._scans)
         self.report.slides += slides
         self.report.cells += cells
         self._known_slides.update(self._slides)
-        self._slides, self._cells = {}, []
+        self._slides, self._cells, self._scans = {}, [], []

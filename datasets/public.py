@@ -107,7 +107,9 @@ def _files(path: Path) -> Iterator[Path]:
         return
     for child in sorted(path.rglob("*")):
         is_hidden = any(part.startswith(".") for part in child.relative_to(path).parts)
-        if child.is_file() and not is_hidden:
+        # A MIRAX slide is a file and a folder of the same name: the folder's files are its parts.
+        is_part = (child.parent / "Slidedat.ini").is_file()
+        if child.is_file() and not is_hidden and not is_part:
             yield child
 
 
@@ -116,10 +118,21 @@ def _class_folders(path: Path) -> list[Path]:
         return []
     folders = [child for child in sorted(path.iterdir()) if child.is_dir() and not child.name.startswith(".")]
     filled = [folder for folder in folders if any(child.is_file() for child in folder.iterdir())]
-    # One folder is a folder of fields ("images"), not a set with one class.
-    return filled if len(filled) > 1 else []
+    # One folder is a folder of fields ("images"), not a set with one class; a folder that holds
+    # anything but pictures is a hospital's.
+    is_set = len(filled) > 1 and all(_holds_only_pictures(folder) for folder in filled)
+    return filled if is_set else []
 
 
+def _holds_only_pictures(folder: Path) -> bool:
+    return all(
+        child.name.startswith(".") or child.suffix.lower() in _PICTURE_SUFFIXES | _COMPANION_SUFFIXES
+        for child in folder.iterdir()
+        if child.is_file()
+    )
+
+
+_COMPANION_SUFFIXES = {".txt", ".csv", ".dat", ".md", ".db", ".ini"}
 _PICTURE_SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"}
 
 

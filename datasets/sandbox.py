@@ -10,27 +10,41 @@ import selectors
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 
 from datasets.errors import UnreadableFile
-from datasets.readers.flat import MAX_PIXELS, Picture
+from datasets.readers.base import MAX_REGION_PIXELS, SlideInfo
+from datasets.readers.flat import Picture
 
 WALL_SECONDS = 60.0
-_HEADER_BYTES = 1 << 16
+_HEADER_BYTES = 1 << 18
 _CHUNK_BYTES = 1 << 20
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DicomPart:
+    """What puts DICOM instances of one slide together."""
+
+    series: str
+    is_wsi: bool
+    flavor: str
+    size: tuple[int, int]
+    concatenation: str
+
+
 class Decoder:
-    """Decodes untrusted picture files in a child process that is replaced whenever it dies.
+    """Decodes untrusted files in a child process that is replaced whenever it dies.
 
     Use as a context manager; not to be shared between threads.
 
     Args:
-        wall_seconds: How long one file may take before the child is killed.
+        wall_seconds: How long one request may take before the child is killed.
     """
 
     def __init__(self, *, wall_seconds: float = WALL_SECONDS) -> None:
@@ -46,7 +60,7 @@ class Decoder:
         self._kill()
 
     def read_picture(self, path: Path) -> Picture:
-        """Decode one flat picture.
+        """Decode one flat picture: PNG, JPEG, WebP, BMP, TIFF or single-frame DICOM.
 
         Returns:
             RGB, shape (H, W, 3), uint8.
@@ -54,13 +68,85 @@ class Decoder:
         Raises:
             UnreadableFile: With the reason, also when the decoder crashed or took too long.
         """
-        if path.is_symlink() or not path.is_file():
-            raise UnreadableFile("not a regular file")
+        return self._pixels({"op": "picture", "path": _absolute(path)})
+
+    def is_scan(self, path: Path) -> bool | DicomPart:
+        """Tell a slide from a picture by the bytes.
+
+        Returns:
+            Whether it is a slide that one file holds; for DICOM what it is a part of.
+
+        Raises:
+            UnreadableFile: With the reason.
+        """
+        header, _ = self._ask({"op": "kind", "path": _absolute(path)})
+        if "dicom" not in header:
+            return header.get("scan") is True
+        part = header["dicom"]
+        return DicomPart(
+            series=str(part["series"]), is_wsi=part["is_wsi"] is True, flavor=str(part["flavor"]),
+            size=(int(part["size"][0]), int(part["size"][1])), concatenation=str(part["concatenation"]),
+        )  # fmt: skip
+
+    def open_slide(self, paths: Sequence[Path]) -> SlideInfo:
+        """Open a slide and look at all of it once.
+
+        Args:
+            paths: One file, or all DICOM instances of the slide.
+
+        Raises:
+            UnreadableFile: With the reason.
+        """
+        header, _ = self._ask({"op": "open", "paths": [_absolute(path) for path in paths]})
+        try:
+            return SlideInfo.from_json(header["info"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise UnreadableFile("the decoder's answer makes no sense") from error
+
+    def read_region(
+        self, paths: Sequence[Path], x: int, y: int, width: int, height: int, *, level: int = 0, z_um: float = 0.0
+    ) -> Picture:
+        """Read a region of a slide.
+
+        Args:
+            paths: As given to `open_slide`.
+            x: Left edge in level-0 pixels; may lie outside.
+            y: Top edge in level-0 pixels.
+            width: In pixels of the level.
+            height: In pixels of the level.
+            level: Index into the slide's levels.
+            z_um: Focal plane; the nearest one is taken.
+
+        Returns:
+            RGB, shape (height, width, 3), uint8; what lies outside is painted in `crops.OUTSIDE`.
+
+        Raises:
+            UnreadableFile: With the reason; the next region is tried anew.
+        """
+        picture = self._pixels({
+            "op": "region", "paths": [_absolute(path) for path in paths], "x": x, "y": y, "width": width,
+            "height": height, "level": level, "z_um": z_um,
+        })  # fmt: skip
+        if picture.shape != (height, width, 3):
+            raise UnreadableFile("the decoder's answer makes no sense")
+        return picture
+
+    def read_overview(self, paths: Sequence[Path]) -> Picture:
+        """Return a small picture of the whole slide, or of its middle where it has no small level."""
+        return self._pixels({"op": "overview", "paths": [_absolute(path) for path in paths]})
+
+    def _pixels(self, request: dict[str, Any]) -> Picture:
+        _, picture = self._ask(request)
+        if picture is None:
+            raise UnreadableFile("the decoder's answer makes no sense")
+        return picture
+
+    def _ask(self, request: dict[str, Any]) -> tuple[dict[str, Any], Picture | None]:
         deadline = time.monotonic() + self._wall_seconds
         try:
             child = self._running_child()
             assert child.stdin is not None
-            child.stdin.write(json.dumps({"path": str(path.absolute())}).encode() + b"\n")
+            child.stdin.write(json.dumps(request).encode() + b"\n")
             child.stdin.flush()
             return self._receive(child, deadline)
         except (TimeoutError, BrokenPipeError, EOFError, ValueError) as error:
@@ -72,25 +158,28 @@ class Decoder:
 
     def _running_child(self) -> subprocess.Popen[bytes]:
         if self._child is None or self._child.poll() is not None:
+            self._kill()
             self._buffer = b""
             self._child = subprocess.Popen(
                 [sys.executable, "-I", "-m", "datasets.decode_worker"],
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-                env={"OPENBLAS_NUM_THREADS": "1"},
+                env={"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
             )  # fmt: skip
         return self._child
 
-    def _receive(self, child: subprocess.Popen[bytes], deadline: float) -> Picture:
+    def _receive(self, child: subprocess.Popen[bytes], deadline: float) -> tuple[dict[str, Any], Picture | None]:
         while b"\n" not in self._buffer:
-            self._fill(child, deadline)
+            self._buffer += self._read_some(child, deadline)
             if b"\n" not in self._buffer and len(self._buffer) > _HEADER_BYTES:
                 raise ValueError("no header")
         line, self._buffer = self._buffer.split(b"\n", 1)
         header = json.loads(line)
         if "reason" in header:
             raise UnreadableFile(str(header["reason"]))
+        if "shape" not in header:
+            return header, None
         height, width, channels = (int(n) for n in header["shape"])
-        if channels != 3 or not 0 < height * width <= MAX_PIXELS:
+        if channels != 3 or not 0 < height * width <= MAX_REGION_PIXELS:
             raise ValueError("impossible shape")
         parts, length, wanted = [self._buffer], len(self._buffer), height * width * 3
         while length < wanted:
@@ -98,10 +187,7 @@ class Decoder:
             length += len(parts[-1])
         pixels = b"".join(parts)
         self._buffer = pixels[wanted:]
-        return np.frombuffer(pixels[:wanted], np.uint8).reshape(height, width, 3)
-
-    def _fill(self, child: subprocess.Popen[bytes], deadline: float) -> None:
-        self._buffer += self._read_some(child, deadline)
+        return header, np.frombuffer(pixels[:wanted], np.uint8).reshape(height, width, 3)
 
     def _read_some(self, child: subprocess.Popen[bytes], deadline: float) -> bytes:
         assert child.stdout is not None
@@ -119,3 +205,10 @@ class Decoder:
             self._child.kill()
             self._child.communicate()
             self._child = None
+
+
+def _absolute(path: Path) -> str:
+    """Return the absolute path of a regular file; links are refused before the child sees them."""
+    if path.is_symlink() or not path.is_file():
+        raise UnreadableFile("not a regular file")
+    return str(path.absolute())

@@ -1,5 +1,6 @@
 """`ingest`: files into the catalogue."""
 
+from collections import Counter
 from pathlib import Path
 
 import click
@@ -29,6 +30,8 @@ def ingest(paths: tuple[Path, ...], layout: str, mpp: float | None, home: Path, 
     services = Services.open(home)
     totals = {"slides": 0, "cells": 0, "labels": 0}
     refused: list[dict[str, str]] = []
+    notes: list[dict[str, str]] = []
+    removed: Counter[str] = Counter()
     for path in paths:
         found = plan(path, layout)  # type: ignore[arg-type]  # click.Choice has checked it
         services, sentence = adopt_label_set(services, found)
@@ -41,10 +44,16 @@ def ingest(paths: tuple[Path, ...], layout: str, mpp: float | None, home: Path, 
         totals["cells"] += intake.report.cells
         totals["labels"] += intake.labels
         refused += [{"path": str(file), "reason": reason} for file, reason in intake.report.refused]
+        notes += [{"path": str(file), "note": note} for file, note in intake.report.notes]
+        removed.update(intake.report.removed)
         for note in filter(None, (sentence, *intake.notes)):
             click.echo(note, err=True)
     lines = [f"{totals['slides']} slides, {totals['cells']} cells, {totals['labels']} labels are new."]
     lines += [f"refused {item['path']}: {item['reason']}" for item in refused[:_SHOWN_REFUSALS]]
     if len(refused) > _SHOWN_REFUSALS:
         lines.append(f"... and {len(refused) - _SHOWN_REFUSALS} more (--json lists all).")
-    emit(as_json, {**totals, "refused": refused}, lines)
+    lines += [f"{item['path']}: {item['note']}" for item in notes]
+    if removed:
+        kinds = ", ".join(f"{kind} ({count})" for kind, count in sorted(removed.items()))
+        lines.append(f"Left behind, in so many slides: {kinds}.")
+    emit(as_json, {**totals, "refused": refused, "notes": notes, "removed": dict(removed)}, lines)

@@ -14,6 +14,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from datasets.errors import UnreadableFile
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF")
+_KNOWN = "SVS, NDPI, MRXS, DICOM and others that OpenSlide reads; " + ", ".join(FORMATS)
 MAX_PIXELS = 100_000_000
 """Larger pictures are scans, not fields; also the guard against decompression bombs."""
 
@@ -43,7 +44,7 @@ def read_picture(path: Path) -> Picture:
                     raise UnreadableFile(_too_large(image.width, image.height))
                 return _to_rgb(ImageOps.exif_transpose(image))
     except UnidentifiedImageError as error:
-        raise UnreadableFile(f"not a picture of a known format ({', '.join(FORMATS)})") from error
+        raise UnreadableFile(f"neither a slide nor a picture of a known format ({_KNOWN})") from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise UnreadableFile(f"more than {MAX_PIXELS / 1e6:.0f} million pixels") from error
     except (OSError, ValueError, SyntaxError, Warning) as error:

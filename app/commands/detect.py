@@ -1,0 +1,39 @@
+"""`detect`: nuclei of slides and fields that nobody has marked."""
+
+from pathlib import Path
+
+import click
+
+from app.commands.output import ProgressBar, emit, home_option, json_option, verb
+from app.services import Services
+from datasets.finding import FindOptions, find_cells
+
+
+@click.command()
+@click.option("--slide", "slide_ids", multiple=True, metavar="ID", help="Only this slide, even if it has points.")
+@click.option("--most-per-mm2", type=click.FloatRange(min=1), help="Keep only the surest nuclei of each tile.")
+@home_option
+@json_option
+@verb
+def detect(slide_ids: tuple[str, ...], most_per_mm2: float | None, home: Path, as_json: bool) -> None:
+    """Find nuclei where no points came with the file. Interrupt and rerun without harm."""
+    services = Services.open(home)
+    options = FindOptions(side_um=services.settings.crop_um, side_px=services.settings.crop_px,
+                          most_per_mm2=most_per_mm2)  # fmt: skip
+    bar = ProgressBar("detect", "tile")
+    try:
+        report = find_cells(
+            services.database, services.home, services.secret_key, options,
+            slide_ids=slide_ids or None, on_progress=bar,
+        )  # fmt: skip
+    finally:
+        bar.close()
+    refused = [{"slide": slide, "reason": reason} for slide, reason in report.refused]
+    result = {
+        "slides": report.slides, "cells": report.cells, "seconds": round(report.seconds, 2),
+        "area_mm2": round(report.area_mm2, 3), "refused": refused,
+    }  # fmt: skip
+    lines = [f"{report.cells} new cells on {report.slides} slides, {report.area_mm2:.2f} mm2, {report.seconds:.1f} s"]
+    lines += [f"not searched {item['slide']}: {item['reason']}" for item in refused]
+    lines.append("A found nucleus is a place to look at. What was not found may still be there.")
+    emit(as_json, result, lines)

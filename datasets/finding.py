@@ -1,0 +1,234 @@
+"""Cells of slides that nobody has marked: tile by tile, found nuclei become cells with crops.
+
+A tile's cells and the slide's progress are committed together, so a killed search goes on where it
+stopped and a second one changes nothing. Knows no label.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from datasets import catalog
+from datasets.catalog import Cell, Nucleus, Search, Slide, crop_path
+from datasets.crops import OUTSIDE, cut_crop, encode_png
+from datasets.db import Database, utc_now
+from datasets.detection import has_foreground
+from datasets.errors import DatasetError, UnreadableFile
+from datasets.files import write_many
+from datasets.identity import cell_code
+from datasets.nuclei import VERSION, Nuclei, find_nuclei, white_point
+from datasets.pictures import SlidePicture, open_picture
+from datasets.sandbox import Decoder
+
+_TILE_PX = 2048
+_MARGIN_UM = 24.0
+"""Seen around a tile, so that a nucleus on its edge looks as it does elsewhere."""
+_SAME_UM = 4.5
+"""A found nucleus this near to a known cell is that cell."""
+_MOST_BAD_TILES = 0.01
+_OVERVIEW_TILE_PX = 16
+"""A tile of the overview smaller than this tells nothing about what is in it."""
+
+OnProgress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FindOptions:
+    """How crops are cut, and how many cells a slide may give."""
+
+    side_um: float
+    side_px: int
+    most_per_mm2: float | None = None
+    """Keep only the surest of each tile; None: all."""
+
+
+@dataclass(slots=True)
+class FindReport:
+    """What a search did."""
+
+    slides: int = 0
+    """Slides that were searched, wholly or to their end."""
+    cells: int = 0
+    """New cells."""
+    seconds: float = 0.0
+    area_mm2: float = 0.0
+    refused: list[tuple[str, str]] = field(default_factory=list)
+    """(slide, reason) of what could not be searched."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Tile:
+    x: int
+    y: int
+    width: int
+    height: int
+
+
+def find_cells(
+    database: Database, home: Path, secret_key: bytes, options: FindOptions, *,
+    slide_ids: Sequence[str] | None = None, on_progress: OnProgress = lambda done, total: None,
+) -> FindReport:  # fmt: skip
+    """Find the nuclei of slides and fields and take them into the catalogue as cells.
+
+    Args:
+        database: The study's database.
+        home: The workspace; crops are written below it.
+        secret_key: The study's key for cell codes.
+        options: Size of crops, most cells.
+        slide_ids: Search these, even where cells came with the file; None: all without such cells.
+        on_progress: Called with (tiles done, tiles in all).
+
+    Raises:
+        DatasetError: A named slide is not in the catalogue.
+    """
+    slides = _wanted(database, slide_ids)
+    searches, report, started = catalog.searches(database), FindReport(), time.monotonic()
+    open_ones = [slide for slide in slides if not _is_done(searches.get(slide.id))]
+    total = sum(len(_tiles(slide.width_px or 0, slide.height_px or 0)) for slide in open_ones)
+    done = 0
+    with Decoder() as decoder:
+        for slide in open_ones:
+            count = len(_tiles(slide.width_px or 0, slide.height_px or 0))
+            try:
+                search = _SlideSearch(database, home, secret_key, options, slide, searches.get(slide.id), decoder)
+                for finished in search.run(report):
+                    on_progress(done + finished, total)
+                report.slides += 1
+            except UnreadableFile as error:
+                report.refused.append((slide.id, error.reason))
+            done += count
+            on_progress(done, total)
+    report.seconds = time.monotonic() - started
+    return report
+
+
+def _wanted(database: Database, slide_ids: Sequence[str] | None) -> list[Slide]:
+    slides = catalog.slides_with_pictures(database)
+    if slide_ids is None:
+        marked = catalog.slides_with_points(database)
+        return [slide for slide in slides if slide.id not in marked]
+    known = {slide.id: slide for slide in slides}
+    for slide_id in slide_ids:
+        if slide_id not in known:
+            raise DatasetError(f"slide {slide_id}: there is no field or scan of that code in this workspace.")
+    return [known[slide_id] for slide_id in slide_ids]
+
+
+def _is_done(search: Search | None) -> bool:
+    return search is not None and search.tiles_done >= search.tiles
+
+
+def _tiles(width: int, height: int) -> list[_Tile]:
+    """Cover a slide with tiles of about the same size, row by row; a camera field is one tile."""
+    columns, rows = max(1, round(width / _TILE_PX)), max(1, round(height / _TILE_PX))
+    lefts = [round(width * i / columns) for i in range(columns + 1)]
+    tops = [round(height * i / rows) for i in range(rows + 1)]
+    return [
+        _Tile(x=lefts[c], y=tops[r], width=lefts[c + 1] - lefts[c], height=tops[r + 1] - tops[r])
+        for r in range(rows) for c in range(columns)
+    ]  # fmt: skip
+
+
+class _SlideSearch:
+    """The search of one slide: what its tiles share."""
+
+    def __init__(self, database: Database, home: Path, secret_key: bytes, options: FindOptions, slide: Slide,
+                 before: Search | None, decoder: Decoder) -> None:  # fmt: skip
+        if slide.mpp is None or slide.sha256 is None:
+            raise UnreadableFile("its scale is unknown: nuclei have no size there; ingest it again with --mpp")
+        self._database, self._home, self._key, self._options = database, home, secret_key, options
+        self._slide, self._mpp, self._sha256 = slide, slide.mpp, slide.sha256
+        self._picture: SlidePicture = open_picture(database, home, slide, decoder)
+        self._tiles = _tiles(self._picture.width_px, self._picture.height_px)
+        self._overview = self._picture.overview()
+        self._white = white_point(self._overview)
+        known = [(c.x, c.y) for c in catalog.cells_of_slide(database, slide.id) if c.x is not None and c.y is not None]
+        self._known = np.asarray(known, np.float64).reshape(-1, 2)
+        self._done = before.tiles_done if before else 0
+        self._bad = before.unreadable_tiles if before else 0
+        self._cells = before.cells if before else 0
+
+    def run(self, report: FindReport) -> Iterator[int]:
+        """Search the tiles that are left; yields how many are done."""
+        for index in range(self._done, len(self._tiles)):
+            tile = self._tiles[index]
+            cells: list[Cell] = []
+            nuclei: list[Nucleus] = []
+            try:
+                if self._may_hold_cells(tile):
+                    cells, nuclei = self._search(tile)
+            except UnreadableFile as error:
+                self._bad += 1
+                if self._bad > max(1, _MOST_BAD_TILES * len(self._tiles)):
+                    raise UnreadableFile(f"{self._bad} of its tiles cannot be read ({error.reason})") from error
+            self._done = index + 1
+            self._cells += len(cells)
+            row = Search(
+                slide_id=self._slide.id, version=VERSION, tiles_done=self._done, tiles=len(self._tiles),
+                unreadable_tiles=self._bad, cells=self._cells, updated_at=utc_now(),
+            )  # fmt: skip
+            report.cells += catalog.add_found(self._database, row, cells, nuclei)
+            report.area_mm2 += tile.width * tile.height * self._mpp**2 / 1e6
+            yield self._done
+
+    def _may_hold_cells(self, tile: _Tile) -> bool:
+        """Judge a tile by the overview, so that empty glass is not decoded."""
+        height, width = self._overview.shape[:2]
+        scale = self._picture.width_px / width
+        is_whole = abs(self._picture.height_px / scale - height) <= 1.5
+        if len(self._tiles) == 1 or not is_whole or tile.width / scale < _OVERVIEW_TILE_PX:
+            return True
+        left, top = int(tile.x / scale), int(tile.y / scale)
+        part = self._overview[top : top + max(1, round(tile.height / scale)),
+                              left : left + max(1, round(tile.width / scale))]  # fmt: skip
+        return has_foreground(part, self._mpp * scale)
+
+    def _search(self, tile: _Tile) -> tuple[list[Cell], list[Nucleus]]:
+        crop_mpp = self._options.side_um / self._options.side_px
+        margin = round(max(_MARGIN_UM, self._options.side_um / 2) / self._mpp) + 4
+        # Only what the slide has: paint around it would look like the edge of something.
+        left, top = max(tile.x - margin, 0), max(tile.y - margin, 0)
+        right = min(tile.x + tile.width + margin, self._picture.width_px)
+        bottom = min(tile.y + tile.height + margin, self._picture.height_px)
+        pixels, down = self._picture.read(left, top, right - left, bottom - top, mpp=crop_mpp)
+        if (pixels == OUTSIDE).all():
+            return [], []
+        found = find_nuclei(pixels, self._mpp * down, white=self._white)
+        places = found.centers_px * down + (left, top)
+        rows = self._chosen(tile, places, found)
+        cells, nuclei, crops = [], [], []
+        for row in np.flatnonzero(rows):
+            x, y = (float(value) for value in places[row])
+            cell_id = cell_code(self._key, self._sha256, x, y)
+            crop = cut_crop(pixels, (x - left) / down, (y - top) / down, mpp=self._mpp * down,
+                            side_um=self._options.side_um, side_px=self._options.side_px)  # fmt: skip
+            crops.append((crop_path(self._home, cell_id), encode_png(crop)))
+            cells.append(Cell(id=cell_id, slide_id=self._slide.id, x=x, y=y, crop_mpp=crop_mpp, source_width_px=None,
+                              source_height_px=None, origin="detected", added_at=utc_now()))  # fmt: skip
+            box_left, box_top, width, height = (float(value) for value in found.boxes_um[row])
+            nuclei.append(Nucleus(
+                cell_id=cell_id, left_um=box_left + left * self._mpp, top_um=box_top + top * self._mpp,
+                width_um=width, height_um=height, confidence=float(found.confidence[row]),
+                overlap=float(found.overlap[row]),
+            ))  # fmt: skip
+        write_many(crops)
+        self._known = np.vstack([self._known, places[rows]])
+        return cells, nuclei
+
+    def _chosen(self, tile: _Tile, places: NDArray[np.float64], found: Nuclei) -> NDArray[np.bool_]:
+        """Choose the nuclei of this tile that are not known yet, the surest where there is a limit."""
+        corner, size = np.array([tile.x, tile.y]), np.array([tile.width, tile.height])
+        rows = ((places >= corner) & (places < corner + size)).all(axis=1)
+        reach = _SAME_UM / self._mpp
+        near = self._known[((self._known >= corner - reach) & (self._known <= corner + size + reach)).all(axis=1)]
+        if len(near) and len(places):
+            rows &= np.linalg.norm(places[:, None] - near[None], axis=2).min(axis=1) > reach
+        if self._options.most_per_mm2 is not None:
+            most = max(1, round(self._options.most_per_mm2 * float(np.prod(size * self._mpp)) / 1e6))
+            # In order of confidence already: the first ones are the surest.
+            rows &= np.cumsum(rows) <= most
+        return np.asarray(rows, np.bool_)

@@ -1,0 +1,46 @@
+"""Which files a slide was read from: the one list that links study codes to names, kept apart.
+
+`originals.json` in the workspace, readable by its owner alone. It is not in the database, not in
+exports and not in backups of the database; deleting it makes the study one-way, at the price that
+scans cannot be looked at any more.
+"""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from datasets.errors import UnreadableFile
+from datasets.files import write_json
+
+ORIGINALS_FILE = "originals.json"
+
+
+def remember(home: Path, slide_id: str, paths: Sequence[Path]) -> None:
+    """Keep which files a slide is read from; the newest place wins."""
+    known = _load(home)
+    places = [str(path.absolute()) for path in paths]
+    if known.get(slide_id) != places:
+        write_json(home / ORIGINALS_FILE, {**known, slide_id: places}, mode=0o600)
+
+
+def files_of(home: Path, slide_id: str) -> list[Path]:
+    """Return the files of a scan.
+
+    Raises:
+        UnreadableFile: They are not known, or not there any more.
+    """
+    places = _load(home).get(slide_id)
+    if not places:
+        raise UnreadableFile(f"slide {slide_id}: its files are not listed in {ORIGINALS_FILE}; ingest them again")
+    paths = [Path(place) for place in places]
+    if not all(path.is_file() for path in paths):
+        raise UnreadableFile(f"slide {slide_id}: its files are not where they were; ingest them from their new place")
+    return paths
+
+
+def _load(home: Path) -> dict[str, list[str]]:
+    path = home / ORIGINALS_FILE
+    if not path.exists():
+        return {}
+    known: dict[str, list[str]] = json.loads(path.read_text())
+    return known

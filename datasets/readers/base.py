@@ -1,0 +1,127 @@
+"""What every slide reader offers: its levels, its scale, and regions of pixels.
+
+Coordinates are level-0 pixels (x, y), sizes are (width, height) in pixels of the level, arrays are
+(H, W, 3). Readers run only inside the killable child that `sandbox` starts.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Protocol, Self
+
+import numpy as np
+
+from datasets.crops import OUTSIDE, Picture
+
+MAX_REGION_PIXELS = 100_000_000
+MAX_SLIDE_PIXELS = 1 << 40
+"""Larger claims are lies: no scanner makes them."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Level:
+    """One level of the pyramid."""
+
+    width_px: int
+    height_px: int
+    downsample: float
+    """Level-0 pixels for each of its pixels."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SlideInfo:
+    """All that is kept of a slide's header: technical facts, no text that a person wrote."""
+
+    format: str
+    """"aperio", "hamamatsu", "mirax", "generic-tiff", "dicom", ..."""
+    levels: tuple[Level, ...]
+    """Level 0 first, the finest."""
+    mpp: float | None
+    """Micrometres per pixel of level 0, None where the file does not tell or tells nonsense."""
+    objective: float | None = None
+    z_um: tuple[float, ...] = (0.0,)
+    """Focal planes that can be read, in micrometres."""
+    notes: tuple[str, ...] = ()
+    """What the operator must be told: repairs, planes out of reach, odd colours."""
+    removed: tuple[str, ...] = ()
+    """Kinds of identifying content that stayed behind in the original, never decoded."""
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height of level 0 in pixels."""
+        return self.levels[0].width_px, self.levels[0].height_px
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values for a pipe or a database."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Self:
+        """Return what `to_json` made; wrong names or types raise TypeError or ValueError."""
+        levels = tuple(Level(width_px=int(v["width_px"]), height_px=int(v["height_px"]),
+                             downsample=float(v["downsample"])) for v in value["levels"])  # fmt: skip
+        if not levels:
+            raise ValueError("no level")
+        return cls(
+            format=str(value["format"]), levels=levels,
+            mpp=None if value["mpp"] is None else float(value["mpp"]),
+            objective=None if value["objective"] is None else float(value["objective"]),
+            z_um=tuple(float(z) for z in value["z_um"]),
+            notes=tuple(str(note) for note in value["notes"]),
+            removed=tuple(str(kind) for kind in value["removed"]),
+        )  # fmt: skip
+
+    def level_for(self, mpp: float, base_mpp: float) -> int:
+        """Return the coarsest level that is at least as fine as `mpp`, else level 0.
+
+        Args:
+            mpp: Wanted micrometres per pixel.
+            base_mpp: Scale of level 0; given by hand where the file does not tell.
+        """
+        fine = [i for i, level in enumerate(self.levels) if level.downsample * base_mpp <= mpp * 1.02]
+        return max(fine, key=lambda i: self.levels[i].downsample, default=0)
+
+
+class SlideReader(Protocol):
+    """An open slide."""
+
+    @property
+    def info(self) -> SlideInfo:
+        """Its technical facts."""
+
+    def read_region(self, x: int, y: int, width: int, height: int, *, level: int, z_um: float = 0.0) -> Picture:
+        """Read pixels.
+
+        Args:
+            x: Left edge in level-0 pixels; may lie outside.
+            y: Top edge in level-0 pixels.
+            width: Of the result, in pixels of the level.
+            height: Of the result, in pixels of the level.
+            level: Index into `info.levels`.
+            z_um: The focal plane; the nearest one is taken.
+
+        Returns:
+            RGB, shape (height, width, 3), uint8; what lies outside is painted in `OUTSIDE`.
+        """
+
+    def close(self) -> None:
+        """Give back files and memory."""
+
+
+def inner_box(level: Level, x: int, y: int, width: int, height: int) -> tuple[int, int, int, int]:
+    """Return the part of a region that lies inside its level: left, top, width, height in its pixels."""
+    left, top = round(x / level.downsample), round(y / level.downsample)
+    right, bottom = min(left + width, level.width_px), min(top + height, level.height_px)
+    left, top = max(left, 0), max(top, 0)
+    return left, top, max(right - left, 0), max(bottom - top, 0)
+
+
+def paste(level: Level, x: int, y: int, width: int, height: int, inside: Picture) -> Picture:
+    """Put what `inner_box` named into a region that is painted in `OUTSIDE` elsewhere."""
+    left, top, inner_width, inner_height = inner_box(level, x, y, width, height)
+    if (inner_width, inner_height) == (width, height):
+        return inside
+    region = np.full((height, width, 3), OUTSIDE, np.uint8)
+    row, column = top - round(y / level.downsample), left - round(x / level.downsample)
+    if inner_width and inner_height:
+        region[row : row + inner_height, column : column + inner_width] = inside
+    return region

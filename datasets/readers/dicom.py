@@ -1,0 +1,237 @@
+"""DICOM whole slides through wsidicom, and through pydicom where a header needs a stated repair.
+
+DICOM PS3.3 A.32.8 (VL Whole Slide Microscopy). A slide is a list of instances: its levels, its
+focal planes, its concatenated parts.
+"""
+
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pydicom
+import pydicom.errors
+from numpy.typing import NDArray
+from pydicom.dataset import Dataset
+from pydicom.pixels.utils import pixel_array
+from wsidicom import WsiDicom
+from wsidicom import errors as wsidicom_errors
+
+from datasets.crops import Picture
+from datasets.errors import UnreadableFile
+from datasets.geometry import plausible_mpp
+from datasets.readers.base import Level, SlideInfo, inner_box, paste
+
+WSI_CLASS = "1.2.840.10008.5.1.4.1.1.77.1.6"
+_IDENTIFYING = ("LABEL", "OVERVIEW")
+_WSIDICOM_ERRORS: tuple[type[Exception], ...] = tuple(
+    kind for kind in vars(wsidicom_errors).values() if isinstance(kind, type) and issubclass(kind, Exception)
+)
+"""They share no base."""
+_CANNOT_OPEN: tuple[type[Exception], ...] = (*_WSIDICOM_ERRORS, ValueError, KeyError, AttributeError)
+
+
+def read_header(path: Path) -> Dataset:
+    """Return a DICOM header without its pixels.
+
+    Raises:
+        UnreadableFile: It is not DICOM, or damaged.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # a value that is too long is no reason to refuse a slide
+            return pydicom.dcmread(path, stop_before_pixels=True)
+    except pydicom.errors.InvalidDicomError as error:
+        raise UnreadableFile("not a DICOM file") from error
+
+
+def flavor(header: Dataset) -> str:
+    """Return the third value of ImageType: VOLUME, THUMBNAIL, LABEL or OVERVIEW; empty when absent."""
+    kinds = header.get("ImageType") or []
+    return str(kinds[2]) if len(kinds) > 2 else ""
+
+
+def describe(path: Path) -> dict[str, object]:
+    """Return what is needed to put instances together: nothing that a person wrote."""
+    header = read_header(path)
+    return {
+        "series": str(header.get("SeriesInstanceUID", "")),
+        "is_wsi": str(header.get("SOPClassUID", "")) == WSI_CLASS,
+        "flavor": flavor(header),
+        "size": [int(header.get("TotalPixelMatrixColumns") or 0), int(header.get("TotalPixelMatrixRows") or 0)],
+        "concatenation": str(header.get("ConcatenationUID", "")),
+    }
+
+
+class DicomReader:
+    """A slide of DICOM instances, opened by wsidicom.
+
+    Args:
+        paths: All instances of the slide.
+
+    Raises:
+        UnreadableFile: wsidicom does not open them; `StitchedReader` may.
+    """
+
+    def __init__(self, paths: Sequence[Path]) -> None:
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                self._slide = WsiDicom.open([str(path) for path in paths])
+        except _CANNOT_OPEN as error:
+            raise UnreadableFile(f"not a whole slide that can be put together ({type(error).__name__})") from error
+        base = self._slide.pyramid.base_level
+        self._levels = list(self._slide.pyramid)
+        levels = tuple(
+            Level(width_px=level.size.width, height_px=level.size.height,
+                  downsample=(base.size.width / level.size.width + base.size.height / level.size.height) / 2)
+            for level in self._levels
+        )  # fmt: skip
+        told = (base.mpp.width + base.mpp.height) / 2 if base.mpp else None
+        headers = [read_header(path) for path in paths]
+        is_dropped = {flavor(header) for header in headers}.intersection(_IDENTIFYING)
+        self._info = SlideInfo(
+            format="dicom", levels=levels, mpp=plausible_mpp(told),
+            z_um=tuple(sorted(base.focal_planes)) or (0.0,),
+            removed=("DICOM attributes outside the allow-list", *(f"{k.lower()} picture" for k in sorted(is_dropped))),
+        )  # fmt: skip
+        self._range: tuple[float, float] | None = None
+        if int(headers[0].get("BitsAllocated") or 8) > 8:
+            self._range = self._stretch()
+
+    @property
+    def info(self) -> SlideInfo:
+        """Its technical facts."""
+        return self._info
+
+    def read_region(self, x: int, y: int, width: int, height: int, *, level: int, z_um: float = 0.0) -> Picture:
+        """Read pixels; see `SlideReader`."""
+        place = self._info.levels[level]
+        left, top, inner_width, inner_height = inner_box(place, x, y, width, height)
+        if not inner_width or not inner_height:
+            return paste(place, x, y, width, height, np.empty((0, 0, 3), np.uint8))
+        plane = min(self._info.z_um, key=lambda known: abs(known - z_um))
+        pixels = self._raw(left, top, inner_width, inner_height, level, plane)
+        return paste(place, x, y, width, height, to_rgb(pixels, self._range))
+
+    def close(self) -> None:
+        """Close the files."""
+        self._slide.close()
+
+    def _raw(self, left: int, top: int, width: int, height: int, level: int, z_um: float) -> NDArray[np.generic]:
+        try:
+            return np.asarray(
+                self._slide.read_region((left, top), self._levels[level].level, (width, height), z=z_um, as_array=True)
+            )
+        except _WSIDICOM_ERRORS as error:
+            raise UnreadableFile(f"damaged: {type(error).__name__}") from error
+
+    def _stretch(self) -> tuple[float, float]:
+        coarse = self._info.levels[-1]
+        side = (min(coarse.width_px, 2048), min(coarse.height_px, 2048))
+        values = self._raw(0, 0, *side, len(self._info.levels) - 1, self._info.z_um[0])
+        return float(values.min()), float(max(values.max(), values.min() + 1))
+
+
+class StitchedReader:
+    """One-instance slide whose header lacks what readers need: frames are laid out row by row.
+
+    Only where that is certain: as many frames as tiles cover the slide, one focal plane.
+
+    Args:
+        path: The instance.
+
+    Raises:
+        UnreadableFile: The frames do not cover the slide exactly once.
+    """
+
+    def __init__(self, path: Path) -> None:
+        header = read_header(path)
+        if not {"TotalPixelMatrixColumns", "TotalPixelMatrixRows", "Rows", "Columns"}.issubset(header.dir()):
+            raise UnreadableFile("DICOM without TotalPixelMatrixColumns or Rows: not a whole slide")
+        self._path = path
+        self._tile = (int(header.Columns), int(header.Rows))
+        size = (int(header.TotalPixelMatrixColumns), int(header.TotalPixelMatrixRows))
+        self._columns, rows = -(-size[0] // self._tile[0]), -(-size[1] // self._tile[1])
+        frames = int(header.get("NumberOfFrames") or 1)
+        if frames != self._columns * rows:
+            raise UnreadableFile(
+                f"DICOM with {frames} frames where {self._columns * rows} tiles cover the slide, "
+                "and no attribute that tells their places"
+            )
+        missing = [name for name in ("ImageType", "DimensionOrganizationType") if name not in header]
+        lacking = " and ".join(missing) or "what readers need"
+        width_mm = float(header.get("ImagedVolumeWidth") or 0)
+        self._info = SlideInfo(
+            format="dicom", levels=(Level(width_px=size[0], height_px=size[1], downsample=1.0),),
+            mpp=plausible_mpp(1000 * width_mm / size[0]),
+            notes=(f"the header lacks {lacking}; repaired: its {frames} frames were laid out row by row",),
+            removed=("DICOM attributes outside the allow-list",),
+        )  # fmt: skip
+
+    @property
+    def info(self) -> SlideInfo:
+        """Its technical facts."""
+        return self._info
+
+    def read_region(self, x: int, y: int, width: int, height: int, *, level: int, z_um: float = 0.0) -> Picture:
+        """Read pixels; see `SlideReader`."""
+        del z_um
+        place = self._info.levels[level]
+        left, top, inner_width, inner_height = inner_box(place, x, y, width, height)
+        inside = np.empty((inner_height, inner_width, 3), np.uint8)
+        tile_width, tile_height = self._tile
+        for row in range(top // tile_height, -(-(top + inner_height) // tile_height) if inner_height else 0):
+            for column in range(left // tile_width, -(-(left + inner_width) // tile_width) if inner_width else 0):
+                tile = self._frame(row * self._columns + column)
+                at_x, at_y = column * tile_width, row * tile_height
+                x0, x1 = max(left, at_x), min(left + inner_width, at_x + tile_width)
+                y0, y1 = max(top, at_y), min(top + inner_height, at_y + tile_height)
+                inside[y0 - top : y1 - top, x0 - left : x1 - left] = tile[y0 - at_y : y1 - at_y, x0 - at_x : x1 - at_x]
+        return paste(place, x, y, width, height, inside)
+
+    def close(self) -> None:
+        """Nothing is kept open."""
+
+    def _frame(self, index: int) -> Picture:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return to_rgb(pixel_array(self._path, index=index), None)
+
+
+def read_single(path: Path) -> Picture:
+    """Read a DICOM picture of one frame.
+
+    Returns:
+        RGB, shape (H, W, 3), uint8.
+
+    Raises:
+        UnreadableFile: It has several frames, or cannot be decoded.
+    """
+    header = read_header(path)
+    frames = int(header.get("NumberOfFrames") or 1)
+    if frames != 1:
+        raise UnreadableFile(f"DICOM with {frames} frames that is not a whole slide")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        values = pixel_array(path)
+    span = (float(values.min()), float(max(values.max(), values.min() + 1))) if values.dtype != np.uint8 else None
+    return to_rgb(values, span)
+
+
+def to_rgb(values: NDArray[np.generic], span: tuple[float, float] | None) -> Picture:
+    """Return RGB of decoded values; 16-bit ones are stretched from `span` to 0..255."""
+    if span is not None:
+        stretched = (np.asarray(values, np.float64) - span[0]) / (span[1] - span[0]) * 255
+        values = np.clip(stretched.round(), 0, 255).astype(np.uint8)
+    if values.ndim == 3 and values.shape[2] == 1:
+        values = values[..., 0]
+    if values.ndim == 2:
+        values = np.repeat(values[..., None], 3, axis=2)
+    return np.asarray(values[..., :3], np.uint8)
+
+
+def ycc_to_rgb(picture: Picture) -> Picture:
+    """Return the colours of frames that were taken for RGB but hold Y, Cb, Cr."""
+    return np.asarray(cv2.cvtColor(picture[..., [0, 2, 1]], cv2.COLOR_YCrCb2RGB), np.uint8)

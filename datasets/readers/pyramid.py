@@ -1,0 +1,124 @@
+"""Vendor pyramids and tiled TIFF through OpenSlide: SVS, NDPI, MRXS, BIF, SCN, CZI and others."""
+
+from pathlib import Path
+
+import numpy as np
+import openslide
+import tifffile
+from PIL import Image
+
+from datasets.crops import OUTSIDE, Picture
+from datasets.errors import UnreadableFile
+from datasets.geometry import plausible_mpp
+from datasets.readers.base import MAX_SLIDE_PIXELS, Level, SlideInfo, inner_box, paste
+
+_NDPI_FOCUS_TAG = 65424
+"""Offset of a page's focal plane; seen from the bytes of Hamamatsu's own files."""
+_MOST_PAGES = 64
+_WAY_OUT = "save it anew with the scanner's software, or leave it out"
+
+
+class PyramidReader:
+    """A slide that OpenSlide opens. Label and macro pictures are never decoded.
+
+    Args:
+        path: A regular file.
+
+    Raises:
+        UnreadableFile: OpenSlide does not open it, with its reason.
+    """
+
+    def __init__(self, path: Path) -> None:
+        try:
+            self._slide = openslide.OpenSlide(path)
+        except openslide.OpenSlideError as error:
+            raise UnreadableFile(f"OpenSlide cannot open it ({_reason(error, path)}); {_WAY_OUT}") from error
+        properties = self._slide.properties
+        # A MIRAX scan is a small island in a large empty frame: only the island is the slide.
+        self._left, self._top = (_whole(properties.get(f"openslide.bounds-{axis}")) or 0 for axis in "xy")
+        full = self._slide.level_dimensions[0]
+        size = (_whole(properties.get("openslide.bounds-width")) or full[0],
+                _whole(properties.get("openslide.bounds-height")) or full[1])  # fmt: skip
+        if size[0] * size[1] > MAX_SLIDE_PIXELS:
+            raise UnreadableFile(f"claims {size[0]} x {size[1]} pixels, more than any scanner makes")
+        levels = tuple(
+            Level(width_px=max(1, int(size[0] / down)), height_px=max(1, int(size[1] / down)), downsample=down)
+            for down in self._slide.level_downsamples
+        )
+        scales = [_number(properties.get(f"openslide.mpp-{axis}")) for axis in "xy"]
+        told = None if None in scales else sum(s for s in scales if s) / 2
+        vendor = properties.get("openslide.vendor", "unknown")
+        notes = _focus_notes(path) if vendor == "hamamatsu" else ()
+        if told is not None and plausible_mpp(told) is None:
+            notes = (*notes, f"its scale of {told:.4g} um/px is not one of a microscope and was left out")
+        self._info = SlideInfo(
+            format=vendor, levels=levels, mpp=plausible_mpp(told),
+            objective=_number(properties.get("openslide.objective-power")), notes=notes,
+            removed=tuple(sorted({*(f"{name} picture" for name in self._slide.associated_images if name != "thumbnail"),
+                                  *_text_kinds(properties)})),
+        )  # fmt: skip
+
+    @property
+    def info(self) -> SlideInfo:
+        """Its technical facts."""
+        return self._info
+
+    def read_region(self, x: int, y: int, width: int, height: int, *, level: int, z_um: float = 0.0) -> Picture:
+        """Read pixels; see `SlideReader`. OpenSlide knows one focal plane."""
+        del z_um
+        place = self._info.levels[level]
+        left, top, inner_width, inner_height = inner_box(place, x, y, width, height)
+        if not inner_width or not inner_height:
+            return paste(place, x, y, width, height, np.empty((0, 0, 3), np.uint8))
+        corner = (self._left + round(left * place.downsample), self._top + round(top * place.downsample))
+        try:
+            pixels = self._slide.read_region(corner, level, (inner_width, inner_height))
+        except openslide.OpenSlideError as error:
+            raise UnreadableFile(f"damaged ({_reason(error, None)}); {_WAY_OUT}") from error
+        # What was not scanned is transparent; converted to RGB as it is, it would turn black.
+        ground = Image.new("RGBA", pixels.size, OUTSIDE)
+        inside = np.asarray(Image.alpha_composite(ground, pixels).convert("RGB"), np.uint8)
+        return paste(place, x, y, width, height, inside)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._slide.close()
+
+
+def _focus_notes(path: Path) -> tuple[str, ...]:
+    with tifffile.TiffFile(path) as tif:
+        # The number of pages first: a chain of pages that loops hangs what comes after otherwise.
+        count = min(len(tif.pages), _MOST_PAGES)
+        pages = [page for page in tif.pages[:count] if isinstance(page, tifffile.TiffPage)]
+        planes = {page.tags.valueof(_NDPI_FOCUS_TAG, 0) for page in pages}
+    if len(planes) > 1:
+        return (f"{len(planes)} focal planes in the file, only the first can be read",)
+    return ()
+
+
+def _text_kinds(properties: object) -> set[str]:
+    """Return the kinds of text in a header that can identify: none of it is kept."""
+    names = " ".join(str(name).lower() for name in dict(properties))  # type: ignore[call-overload]  # a Mapping
+    kinds = {"date": "scan date", "user": "user name", "filename": "file name", "barcode": "bar code", "title": "title",
+             "scanscope id": "scanner id", "serial": "scanner id", "reference": "reference text",
+             "comment": "comment", "imagedescription": "description"}  # fmt: skip
+    return {kind for word, kind in kinds.items() if word in names}
+
+
+def _number(text: str | None) -> float | None:
+    try:
+        return None if text is None else float(text)
+    except ValueError:
+        return None
+
+
+def _whole(text: str | None) -> int | None:
+    return int(text) if text is not None and text.isdigit() else None
+
+
+def _reason(error: Exception, path: Path | None) -> str:
+    """Return OpenSlide's sentence without the path, which can be a name."""
+    text = str(error)
+    if path is not None:
+        text = text.replace(str(path), "it").replace(path.name, "it")
+    return text[:200]
