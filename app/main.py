@@ -20,6 +20,7 @@ pages = [
     st.Page("views/progress.py", title="Progress"),
 ]
 if person.role == "admin":
+    pages.append(st.Page("views/runs.py", title="Runs"))
     pages.append(st.Page("views/team.py", title="Team"))
 page = st.navigation(pages, position="top")
 page.run()

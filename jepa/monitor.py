@@ -13,6 +13,8 @@ from torch.nn import functional
 _RANK_DROP = 0.7
 _COSINE_LIMIT = 0.95
 _STD_DROP = 0.1
+COLLAPSE = "collapse"
+"""How a warning of a collapse begins; other warnings begin otherwise."""
 NEIGHBOURS = 10
 """Neighbours that vote on a tile's label."""
 
@@ -125,11 +127,11 @@ def warning(health: Health, best_rankme: float, *, past_warmup: bool, first_std:
         return None
     remedy = "Lower lr, or set variance, covariance or sigreg."
     if health.mean_cosine > _COSINE_LIMIT:
-        return f"collapse: embeddings are nearly alike (mean cosine {health.mean_cosine:.2f}). {remedy}"
+        return f"{COLLAPSE}: embeddings are nearly alike (mean cosine {health.mean_cosine:.2f}). {remedy}"
     if health.rankme < _RANK_DROP * best_rankme:
-        return f"collapse: effective rank fell from {best_rankme:.1f} to {health.rankme:.1f}. {remedy}"
+        return f"{COLLAPSE}: effective rank fell from {best_rankme:.1f} to {health.rankme:.1f}. {remedy}"
     if first_std and health.feature_std < _STD_DROP * first_std:
-        return f"collapse: the spread of a feature fell from {first_std:.3f} to {health.feature_std:.3f}. {remedy}"
+        return f"{COLLAPSE}: the spread of a feature fell from {first_std:.3f} to {health.feature_std:.3f}. {remedy}"
     if health.predictor_r2 is not None and health.predictor_r2 < 0:
         return (
             f"the predictor is worse than the mean target at each position (R2 {health.predictor_r2:.2f}): "
