@@ -10,7 +10,7 @@ from app.encoders import open_encoder
 from app.intake import take_in
 from app.refit import refit_study
 from app.services import Services
-from app.training import embed_all, new_run_folder, run_folders, tiles_for
+from app.training import embed_all, labels_for, new_run_folder, run_folders, tiles_for
 from datasets import catalog
 from datasets.demo_slides import DRAWN_MPP, write_drawn_slides
 from datasets.files import write_json
@@ -68,7 +68,10 @@ def _pretrain(services: Services, *, is_fast: bool) -> None:
     config = PRESETS["demo"].with_overrides({"steps": "6"} if is_fast else {"max_minutes": str(_MINUTES)})
     pack = tiles_for(services, config, lambda done, total: None)
     bar = ProgressBar("pretrain", "step")
-    pretrain(config, pack, new_run_folder(services), on_progress=lambda p: bar(p.step, p.steps))
+    pretrain(
+        config, pack, new_run_folder(services), labels=labels_for(services, pack),
+        on_progress=lambda p: bar(p.step, p.steps),
+    )  # fmt: skip
     bar.close()
 
 

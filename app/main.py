@@ -25,6 +25,7 @@ pages = [
 if person.role in people.ADJUDICATORS:
     pages.insert(2, st.Page("views/review.py", title="Review", url_path="review"))
 if person.role == "admin":
+    pages.append(st.Page("views/runs.py", title="Runs"))
     pages.append(st.Page("views/team.py", title="Team"))
 st.html(
     "<style>.who{position:fixed;top:.95rem;right:1.7rem;z-index:999995;font-size:.92rem}</style>"

@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from app.services import Services
@@ -15,6 +16,9 @@ from jepa.config import PRESETS, RunConfig
 from jepa.embed import embed_cells
 from jepa.encoder import FrozenEncoder
 from jepa.errors import CheckpointError
+from jepa.watch import TileLabels
+from labeling.answers import current_labels
+from labeling.records import IMPORTED
 
 _MARGIN = 8 / 7
 """Tiles are this much larger than what the encoder sees, so that crops can shift."""
@@ -55,6 +59,29 @@ def tiles_for(services: Services, config: RunConfig, on_progress: OnProgress) ->
     """Build, or find, the tile pack that a run needs."""
     side_px = round(config.image_px * _MARGIN)
     return build_tile_pack(services.database, services.home, TileOptions(mpp=config.mpp, side_px=side_px), on_progress)
+
+
+def labels_for(services: Services, pack: Path) -> TileLabels | None:
+    """Collect the tiles of a pack whose cell has a label, for the watch of a run.
+
+    A doctor's newest label counts before one that came with the data; answers that are no category
+    of the study are left out.
+
+    Returns:
+        Codes and groups count the study's categories and the slides; None without such a tile.
+    """
+    classes = {name: code for code, name in enumerate(services.label_set.class_ids)}
+    with services.database.read() as session:
+        found = current_labels(session, include_imported=True)
+    found.sort(key=lambda label: (label.annotator != IMPORTED, label.label_id))
+    known = {label.cell_id: classes[label.category] for label in found if label.category in classes}
+    sources = json.loads((pack / "manifest.json").read_text())["sources"]
+    rows = [(tile, known[row["cell"]], row["slide"]) for tile, row in enumerate(sources) if row.get("cell") in known]
+    if not rows:
+        return None
+    tiles, codes, slides = zip(*rows, strict=True)
+    groups = np.unique(np.array(slides), return_inverse=True)[1]
+    return TileLabels(tiles=np.array(tiles), codes=np.array(codes), groups=groups)
 
 
 def embed_all(services: Services, encoder: FrozenEncoder, *, batch_size: int, on_progress: OnProgress) -> int:

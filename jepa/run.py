@@ -5,7 +5,7 @@ Nothing waits for the device in every step: numbers stay there until `answer` fe
 
 import logging
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,21 +13,21 @@ import torch
 from torch import Tensor
 
 from datasets.files import write_json
-from jepa import monitor
 from jepa.checkpoint import Checkpoint, load_checkpoint, newest_checkpoint, save_checkpoint, set_aside
 from jepa.config import RunConfig
 from jepa.data import Ahead, TilePack, TileStream, Views
 from jepa.distributed import World, gathered
-from jepa.encoder import embed_batch, load_encoder
+from jepa.encoder import load_encoder
 from jepa.errors import CheckpointError, DivergedError
-from jepa.masking import MaskConfig, mask_generator, sample_masks
-from jepa.published_masks import sample_published_masks
-from jepa.runlog import RunLog
+from jepa.events import EventFiles
+from jepa.masking import mask_generator
+from jepa.monitor import Health
+from jepa.objectives import draw_masks
+from jepa.runlog import METRICS_FILE, RunLog, read_metrics
 from jepa.step import Learner, Outcome, Tensors, seed_model
+from jepa.watch import PICTURE_FOLDER, TileLabels, Watch
 
 LOG = logging.getLogger(__name__)
-SAMPLERS = {"own": sample_masks, "published": sample_published_masks}
-_LOOK_BATCH = 64
 _STEPS_BETWEEN_ANSWERS = {"cpu": 1, "cuda": 20}
 """How often the host waits for the device's numbers; every wait leaves a GPU idle."""
 _PREPARED = {"cpu": 0, "cuda": 3}
@@ -72,28 +72,30 @@ class Run:
         world: This process among those that train together.
         resume: Go on from the newest whole checkpoint.
         start_from: Weights for a new run.
+        labels: Labelled tiles for the watch.
     """
 
     def __init__(
-        self, config: RunConfig, pack: TilePack, folder: Path, world: World, *, resume: bool, start_from: Tensors | None
-    ) -> None:
+        self, config: RunConfig, pack: TilePack, folder: Path, world: World, *, resume: bool,
+        start_from: Tensors | None, labels: TileLabels | None = None,
+    ) -> None:  # fmt: skip
         self.folder, self.world = folder, world
         self._pack_hash = pack.hash
         self._stream = TileStream(pack, config)
         self.config = config = config.for_tiles(self._stream.num_tiles)
         self._rows = world.rows(config.batch_size)
-        self._mask_config = MaskConfig.of(config)
         self._learner = self._make_learner(self._newest() if resume else None, start_from)
         self._saved_step = self.step if resume else -1
-        self._log = RunLog(folder / "metrics.jsonl", first_step=self.step) if world.is_first else None
+        self._log = RunLog(folder / METRICS_FILE, first_step=self.step) if world.is_first else None
+        self._event_files = EventFiles(folder, first_step=self.step) if world.is_first else None
+        pictures = folder / PICTURE_FOLDER if world.is_first else None
+        self._watch = Watch(config, self._stream, labels, pictures, read_metrics(folder) if resume else [])
         if world.is_first:
             set_aside(folder / "checkpoints", after_step=self.step)
             write_json(folder / "config.json", config.to_dict())
         self._batches = Ahead(self._make_batch, _PREPARED[world.device.type])
         self._outcomes: list[Outcome] = []
         self.loss, self.speed = math.nan, 0.0
-        self.health: monitor.Health | None = None
-        self._best_rank = 0.0
         self._events: dict[str, Any] = {}
 
     @property
@@ -122,9 +124,7 @@ class Run:
     def _make_batch(self, step: int) -> tuple[Views, Tensor, Tensor]:
         """Return this process's pictures, contexts and targets of a step."""
         config = self.config
-        sample = SAMPLERS[config.mask_rule]
-        chance = mask_generator(config.seed, step)
-        masks = sample(config.grid, self._mask_config, config.batch_size, chance, self._rows)
+        masks = draw_masks(config, config.batch_size, mask_generator(config.seed, step), self._rows)
         views = self._stream.views(step, self._rows)
         context, targets = torch.from_numpy(masks.context), torch.from_numpy(masks.targets)
         if self.world.device.type == "cuda":
@@ -143,7 +143,7 @@ class Run:
         """Whether to wait for the device: rarely on a GPU, and before anything is saved or ends."""
         often = _STEPS_BETWEEN_ANSWERS[self.world.device.type]
         marks = (often, self.config.monitor_every, self.config.checkpoint_every)
-        return self.step == self.config.steps or any(self.step % mark == 0 for mark in marks)
+        return self.step in (1, self.config.steps) or any(self.step % mark == 0 for mark in marks)
 
     def answer(self) -> None:
         """Fetch the numbers of the steps since the last time and write them down.
@@ -167,7 +167,10 @@ class Run:
     def _write(self, row: dict[str, Any], *, is_last: bool) -> None:
         if self._log is None:
             return
-        self._log.add(row | self._events if is_last else row)
+        row = row | self._events if is_last else row
+        self._log.add(row)
+        if self._event_files:
+            self._event_files.add(row)
         if is_last:
             self._events = {}
 
@@ -190,23 +193,22 @@ class Run:
                 return reason
         return "finished"
 
-    @torch.no_grad()
+    @property
+    def health(self) -> Health | None:
+        """The newest look at the target encoder."""
+        return self._watch.health
+
     def look(self) -> None:
-        """Measure the target encoder on the hold-out."""
-        pictures = self._stream.holdout_batch()
-        if len(pictures) < 2:
-            return
+        """Measure the target encoder; the newest step's line of the log carries it. All processes must."""
         model = self._learner.model
         with gathered(model):
-            parts = [
-                embed_batch(model.target_encoder, part.to(self.world.device), self.config)
-                for part in torch.split(pictures, _LOOK_BATCH)
-            ]
-        self.health = monitor.look(torch.cat(parts).float().cpu())
-        self._best_rank = max(self._best_rank, self.health.rankme)
-        past_warmup = self.step > self.config.warmup * self.config.steps
-        sentence = monitor.warning(self.health, self._best_rank, past_warmup=past_warmup)
-        self._events = asdict(self.health) | ({"warning": sentence} if sentence else {})
+            self._events = self._watch.look(model, self.step)
+
+    def close(self) -> None:
+        """End the threads and close the files."""
+        self._batches.close()
+        if self._event_files:
+            self._event_files.close()
 
     def progress(self) -> Progress:
         """Return where the run stands; the loss is the newest known."""

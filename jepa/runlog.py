@@ -9,6 +9,9 @@ from typing import Any
 from datasets.files import write_atomically
 
 LOG = logging.getLogger(__name__)
+METRICS_FILE = "metrics.jsonl"
+
+Row = dict[str, Any]
 
 
 class RunLog:
@@ -28,7 +31,7 @@ class RunLog:
             if len(kept) < len(lines):
                 write_atomically(path, b"".join(kept))
 
-    def add(self, row: dict[str, Any]) -> None:
+    def add(self, row: Row) -> None:
         """Add one line; `row["step"]` counts from 1."""
         self._waiting.append(json.dumps(row) + "\n")
 
@@ -67,3 +70,10 @@ def _step(line: bytes) -> float:
         return float(json.loads(line)["step"]) if line.endswith(b"\n") else float("inf")
     except (ValueError, KeyError, TypeError):
         return float("inf")
+
+
+def read_metrics(folder: Path) -> list[Row]:
+    """Return the lines of a run's `metrics.jsonl`; a line torn by a power cut is left out."""
+    path = folder / METRICS_FILE
+    lines = path.read_bytes().splitlines(keepends=True) if path.exists() else []
+    return [json.loads(line) for line in lines if _step(line) < float("inf")]

@@ -8,6 +8,7 @@ the same numbers and each takes its rows, so that their number does not change t
 """
 
 import argparse
+import contextlib
 import json
 import sys
 import time
@@ -23,6 +24,7 @@ from jepa.errors import JepaError
 from jepa.interrupt import Wish, stop_on_signal
 from jepa.run import Progress, Run, RunResult
 from jepa.step import Tensors
+from jepa.watch import TileLabels
 
 
 def pretrain(
@@ -32,6 +34,7 @@ def pretrain(
     *,
     resume: bool = False,
     start_from: Tensors | None = None,
+    labels: TileLabels | None = None,
     on_progress: Callable[[Progress], None] = lambda progress: None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> RunResult:
@@ -40,9 +43,10 @@ def pretrain(
     Args:
         config: Everything that decides the result.
         pack_folder: From `datasets.manifest`.
-        run_folder: Gets `config.json`, `metrics.jsonl` and `checkpoints/`.
+        run_folder: Gets `config.json`, `metrics.jsonl`, `tensorboard/`, `tokens/` and `checkpoints/`.
         resume: Go on from the newest whole checkpoint of the folder.
         start_from: Weights of all three networks for a new run, from `checkpoint.load_weights`.
+        labels: Labelled tiles for the watch; training never sees them.
         on_progress: Called after every step.
         should_stop: Asked after every step; True saves and ends the run.
 
@@ -53,14 +57,16 @@ def pretrain(
             state could not be saved.
         DivergedError: The loss is not finite; the weights before that step are saved.
     """
-    with open_world() as world:
-        run = Run(config, open_pack(pack_folder, config), run_folder, world, resume=resume, start_from=start_from)
+    with open_world() as world, contextlib.ExitStack() as at_the_end:
+        pack = open_pack(pack_folder, config)
+        run = Run(config, pack, run_folder, world, resume=resume, start_from=start_from, labels=labels)
+        at_the_end.callback(run.close)
         started, first, stopped = time.monotonic(), run.step, "finished"
         while run.step < run.config.steps and stopped == "finished":
             run.train_step()
             seconds = time.monotonic() - started
             run.speed = (run.step - first) * config.batch_size / seconds
-            if run.step % config.monitor_every == 0 or run.step == run.config.steps:
+            if run.step in (1, run.config.steps) or run.step % config.monitor_every == 0:
                 run.look()
             if run.is_time_to_ask():
                 run.answer()
@@ -69,8 +75,6 @@ def pretrain(
             on_progress(run.progress())
             if run.step % config.checkpoint_every == 0 and run.step < run.config.steps and stopped == "finished":
                 run.save()
-        if run.health is None:
-            run.look()
         return run.result(stopped)
 
 

@@ -9,13 +9,14 @@ import click
 from app.commands.output import ProgressBar, emit, home_option, json_option, verb
 from app.encoders import open_encoder
 from app.services import Services
-from app.training import embed_all, latest_run, new_run_folder, preset_for_machine, tiles_for
+from app.training import embed_all, labels_for, latest_run, new_run_folder, preset_for_machine, tiles_for
 from jepa.checkpoint import load_weights
 from jepa.config import RunConfig, parse_overrides
 from jepa.distributed import open_world
 from jepa.interrupt import stop_on_signal
 from jepa.run import Progress, RunResult
 from jepa.train import pretrain as run_pretraining
+from jepa.watch import TileLabels
 
 
 @click.command()
@@ -52,7 +53,7 @@ def pretrain(run_file: Path | None, steps: int | None, resume: bool, init: Path 
         with stop_on_signal() as wish:
             result = run_pretraining(
                 prepared.config, prepared.pack, prepared.run_folder, resume=resume, start_from=start_from,
-                on_progress=show, should_stop=wish,
+                labels=prepared.labels, on_progress=show, should_stop=wish,
             )  # fmt: skip
         bar.close()
         if world.is_first:
@@ -64,6 +65,7 @@ class _Prepared:
     config: RunConfig
     pack: Path
     run_folder: Path
+    labels: TileLabels | None
 
 
 def _prepare(
@@ -81,8 +83,9 @@ def _prepare(
     bar = ProgressBar("tiles", "slide")
     pack = tiles_for(services, config, bar)
     bar.close()
+    labels = labels_for(services, pack)
     services.database.close()
-    return _Prepared(config=config, pack=pack, run_folder=run_folder)
+    return _Prepared(config=config, pack=pack, run_folder=run_folder, labels=labels)
 
 
 def _report(result: RunResult, as_json: bool) -> None:

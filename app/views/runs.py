@@ -1,0 +1,105 @@
+"""Pretraining runs: is the encoder learning, and does it still tell pictures apart?"""
+
+import altair as alt
+import pandas as pd
+import streamlit as st
+
+from app.runs import MEASURES, Measure, Run, read_run, summary
+from app.theme import ACCENT
+from app.training import run_folders
+from app.views import people
+from jepa.monitor import COLLAPSE
+
+_COLOURS = [ACCENT, "#b4682a", "#4f8a5b", "#8a5a9e"]
+_COLUMNS = 4
+_REFRESH_SECONDS = 20
+
+
+def _chart(measure: Measure, runs: list[Run]) -> None:
+    st.markdown(f"**{measure.title}**")
+    chance = runs[0].newest("knn_chance") if measure.name == "knn_balanced_accuracy" else None
+    st.caption(measure.sentence + (f" Dashed: guessing, {chance:.2f}." if chance is not None else ""))
+    curves = pd.concat([run.curve(measure.name) for run in runs])
+    if not len(curves):
+        st.caption("_Not measured yet._")
+        return
+    names = [run.name for run in runs]
+    legend = alt.Legend(title=None, orient="top") if len(runs) > 1 else None
+    lines = alt.Chart(curves).mark_line(point=len(curves) < 40 * len(runs), strokeWidth=1.8).encode(
+        x=alt.X("step:Q", title=None, axis=alt.Axis(grid=False, tickCount=4)),
+        y=alt.Y("value:Q", title=None, scale=alt.Scale(zero=False), axis=alt.Axis(tickCount=4)),
+        color=alt.Color("run:N", scale=alt.Scale(domain=names, range=_COLOURS[: len(names)]), legend=legend),
+        tooltip=["run:N", "step:Q", alt.Tooltip("value:Q", format=".4g")],
+    )  # fmt: skip
+    layers = [lines]
+    if chance is not None:
+        rule = alt.Chart(pd.DataFrame({"value": [chance]})).mark_rule(strokeDash=[4, 4], color="#8a8f9c")
+        layers.append(rule.encode(y="value:Q"))
+    st.altair_chart(alt.layer(*layers).properties(height=170))
+
+
+def _say_health(run: Run) -> None:
+    warning = run.standing_warning
+    if warning and warning.startswith(COLLAPSE):
+        st.error(f"{run.name}, step {run.step}: {warning}", icon=":material/warning:")
+    elif warning:
+        st.warning(f"{run.name}: no sign of collapse at the newest look, but {warning}")
+    elif run.collapses:
+        step, sentence = run.collapses[-1]
+        st.warning(f"{run.name}: no sign of collapse at the newest look, but at step {step}: {sentence}")
+    elif run.newest("rankme") is not None:
+        st.success(f"{run.name}: no sign of collapse at the newest look.", icon=":material/check_circle:")
+    if run.state == "stopped":
+        st.info(f"{run.name} stopped at step {run.step}. `cytojepa pretrain --resume` goes on with the newest run.")
+
+
+def _token_picture(run: Run) -> None:
+    if not run.pictures:
+        return
+    st.subheader("What the encoder sees")
+    st.caption(
+        "Above, tiles that training never uses. Below, their patches: equal colours look alike to the encoder. "
+        "Nuclei, cytoplasm and empty glass in colours of their own are a good sign; noise or one colour is a bad one."
+    )
+    for path in {run.pictures[0]: None, run.pictures[-1]: None}:
+        st.image(path.read_bytes(), caption=f"{run.name}, step {int(path.stem.removeprefix('step-'))}")
+
+
+@st.fragment(run_every=_REFRESH_SECONDS)
+def _page() -> None:
+    folders = run_folders(people.services())[::-1]
+    if not folders:
+        st.info("No run yet. `cytojepa pretrain` on the machine of this study starts one; it appears here at once.")
+        return
+    runs = [read_run(folder) for folder in folders]
+    st.dataframe(
+        summary(runs), hide_index=True,
+        column_config={
+            "rank": st.column_config.NumberColumn(format="%.1f"),
+            "nearest labels": st.column_config.NumberColumn(format="%.2f"),
+            "images/s": st.column_config.NumberColumn(format="%.1f"),
+            "warning": st.column_config.TextColumn(width="large"),
+        },
+    )  # fmt: skip
+    by_name = {run.name: run for run in runs}
+    chosen = st.multiselect("Runs to compare, four at most", list(by_name), default=[runs[0].name], max_selections=4)
+    shown = [by_name[name] for name in chosen if name in by_name]
+    if not shown:
+        st.caption("Choose a run to see its curves.")
+        return
+    for run in shown:
+        _say_health(run)
+    for start in range(0, len(MEASURES), _COLUMNS):
+        columns = st.columns(_COLUMNS, gap="medium")
+        for column, measure in zip(columns, MEASURES[start : start + _COLUMNS], strict=True):
+            with column:
+                _chart(measure, shown)
+    _token_picture(shown[0])
+    st.caption("A checkpoint is never chosen by these curves; `cytojepa evaluate` compares encoders by labels.")
+
+
+if people.require().role != "admin":
+    st.error("Only an admin sees this page.")
+    st.stop()
+st.title("Runs")
+_page()
