@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from jepa.journal import METRICS_FILE, Row, read_metrics
 
 from jepa.monitor import COLLAPSE
+from jepa.runlog import METRICS_FILE, Row, read_metrics
 from jepa.watch import PICTURE_FOLDER
 
 QUIET_SECONDS = 300.0

@@ -189,7 +189,7 @@ def export_encoder(folder: Path, out: Path) -> tuple[str, int]:
     weights, config = load_weights(folder)
     prefix = "target_encoder."
     own = {name.removeprefix(prefix): value for name, value in weights.items() if name.startswith(prefix)}
-    # One entry only: the library writes several in an order of chance, and the bytes would differ.
+    # One entry only: safetensors writes several in any order, and the same encoder shall give the same bytes.
     metadata = {CONFIG_KEY: json.dumps(config.to_dict(), sort_keys=True)}
     write_atomically(out, safetensors.torch.save(_on_cpu(own), metadata))
     return sha256_of_file(out), len(own)

@@ -1,6 +1,7 @@
 """TensorBoard event files of a run, beside `metrics.jsonl`, for people who watch runs there. Knows no model."""
 
 import math
+import os
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,9 @@ class EventFiles:
     """
 
     def __init__(self, folder: Path, *, first_step: int) -> None:
-        self._writer = SummaryWriter(str(folder / EVENTS_FOLDER), purge_step=first_step + 1)
+        # The writer names files by the second alone: a quick restart would replace the file before.
+        suffix = f".{first_step:07d}.{os.getpid()}"
+        self._writer = SummaryWriter(str(folder / EVENTS_FOLDER), purge_step=first_step + 1, filename_suffix=suffix)
 
     def add(self, row: dict[str, Any]) -> None:
         """Add one line of the log: numbers become points of curves, words become text."""

@@ -95,7 +95,8 @@ class Run:
             write_json(folder / "config.json", config.to_dict())
         self._batches = Ahead(self._make_batch, _PREPARED[world.device.type])
         self._outcomes: list[Outcome] = []
-        self.loss, self.speed = math.nan, 0.0
+        self.loss: float = self._log.last.get("loss", math.nan) if self._log else math.nan
+        self.speed = 0.0
         self._events: dict[str, Any] = {}
 
     @property

@@ -17,6 +17,8 @@ Row = dict[str, Any]
 class RunLog:
     """Lines that wait until they are written; a full disk delays them and stops nothing.
 
+    `last` is the file's last line when the run went on, empty for a new run.
+
     Args:
         path: `metrics.jsonl`.
         first_step: Steps done; lines of later steps, and a torn last line, are dropped from the file.
@@ -25,11 +27,13 @@ class RunLog:
     def __init__(self, path: Path, *, first_step: int) -> None:
         self._path, self._waiting = path, list[str]()
         self._is_told = False
+        self.last: dict[str, Any] = {}
         if path.exists():
             lines = path.read_bytes().splitlines(keepends=True)
             kept = [line for line in lines if _step(line) <= first_step]
             if len(kept) < len(lines):
                 write_atomically(path, b"".join(kept))
+            self.last = json.loads(kept[-1]) if kept else {}
 
     def add(self, row: Row) -> None:
         """Add one line; `row["step"]` counts from 1."""

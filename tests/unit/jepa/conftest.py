@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 GOLDEN = Path(os.environ.get("CYTOJEPA_TEST_GOLDEN", Path(__file__).resolve().parents[3].parent / "shared" / "golden"))
 
@@ -23,3 +24,12 @@ def load_case(golden):
             return sizes, {key: arrays[key] for key in arrays.files}
 
     return load
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread():
+    """Networks this small only wait for each other on several threads, most of all on a busy machine."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
