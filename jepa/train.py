@@ -4,7 +4,7 @@ Every step's tiles, masks and schedules are pure functions of (seed, step), so a
 only weights and moments, and on a CPU equals the unbroken run bit for bit. Several processes draw
 the same numbers and each takes its rows, so that their number does not change the result.
 
-    torchrun --nproc-per-node=4 -m jepa.train [RUN.toml] --pack FOLDER --run FOLDER [--resume]
+    torchrun --nproc-per-node=4 -m jepa.train [RUN.toml] --pack FOLDER --out FOLDER [--resume]
 """
 
 import argparse
@@ -87,7 +87,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m jepa.train", description="I-JEPA on a tile pack.")
     parser.add_argument("run_file", nargs="?", type=Path, metavar="RUN.toml", help="options; default: the preset tiny")
     parser.add_argument("--pack", type=Path, required=True, help="folder of the tile pack")
-    parser.add_argument("--run", type=Path, required=True, help="folder of the run")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the run")
     parser.add_argument("--init", type=Path, help="weights to start from: a checkpoint folder or a published file")
     parser.add_argument("--resume", action="store_true", help="go on from the newest whole checkpoint")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="replace one option")
@@ -107,11 +107,11 @@ def _run_as_asked(options: argparse.Namespace, wish: Wish) -> RunResult:
     base = PRESETS["tiny"] if options.run_file is None else RunConfig.from_toml(options.run_file)
     overrides = parse_overrides(options.set)
     if options.resume:
-        base = RunConfig.from_dict(json.loads((options.run / "config.json").read_text()))
+        base = RunConfig.from_dict(json.loads((options.out / "config.json").read_text()))
     start_from, config = None, base.with_overrides(overrides)
     if options.init:
         start_from, config = load_weights(options.init, config, overrides)
-    return pretrain(config, options.pack, options.run, resume=options.resume, start_from=start_from, should_stop=wish)
+    return pretrain(config, options.pack, options.out, resume=options.resume, start_from=start_from, should_stop=wish)
 
 
 if __name__ == "__main__":

@@ -209,7 +209,7 @@ def test_options__run_and_change_the_result(tmp_path, pack, unbroken, change):
 def test_command__runs_resumes_and_says_why_not(tmp_path, pack, capsys):
     run_file = tmp_path / "run.toml"
     run_file.write_text(TINY.to_toml())
-    common = ["--pack", str(pack), "--run", str(tmp_path / "run")]
+    common = ["--pack", str(pack), "--out", str(tmp_path / "run")]
 
     assert main([str(run_file), *common, "--set", "steps=2"]) == 0
     first = json.loads(capsys.readouterr().out)
@@ -219,7 +219,7 @@ def test_command__runs_resumes_and_says_why_not(tmp_path, pack, capsys):
     assert main([*common, "--resume", "--set", "steps"]) == 1
     assert capsys.readouterr().err == "--set steps: write it as key=value.\n"
     checkpoint = first["checkpoint"].replace("step-0000002", "step-0000004")
-    assert main([str(run_file), "--pack", str(pack), "--run", str(tmp_path / "b"), "--init", checkpoint]) == 0
+    assert main([str(run_file), "--pack", str(pack), "--out", str(tmp_path / "b"), "--init", checkpoint]) == 0
 
 
 def test_command__interrupted_by_signal(tmp_path, pack, capsys):
