@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, func, select
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, and_, exists, func, select
+from sqlalchemy.orm import Bundle, Session, aliased
 
 from datasets.bethesda import LabelSet
 from datasets.catalog import Cell, Slide
-from datasets.db import Database
+from datasets.db import Base, Database
 from datasets.files import sha256_of_json
 from labeling.answers import is_not_undone
 from labeling.records import IMPORTED, Label, Probe, Undo
@@ -76,22 +76,19 @@ def iter_labels(session: Session, study: Study, selection: Selection, *, by_cell
     `is_current` is False for labels that were taken back or replaced by a newer one of the same
     annotator. Times are UTC, ISO 8601. Coordinates are level-0 pixels of the slide.
     """
-    newest = select(func.max(Label.id).label("id")).where(is_not_undone()).group_by(
-        Label.cell_id, Label.annotator
-    ).subquery()  # fmt: skip
+    current = _is_current()
     query = (
-        select(Label, Cell, Slide, Undo.made_at, Probe.encoder_fingerprint, newest.c.id.is_not(None))
+        select(*map(_columns, (Label, Cell, Slide)), Undo.made_at, Probe.encoder_fingerprint, current)
         .join(Cell, Cell.id == Label.cell_id)
         .join(Slide, Slide.id == Cell.slide_id)
         .outerjoin(Undo, Undo.label_id == Label.id)
         .outerjoin(Probe, Probe.id == Label.probe_id)
-        .outerjoin(newest, newest.c.id == Label.id)
         .where(*_conditions(selection))
         .order_by(*((Cell.slide_id, Label.cell_id, Label.id) if by_cell else (Label.id,)))
         .execution_options(yield_per=_CHUNK)
     )
     if selection.is_current_only:
-        query = query.where(newest.c.id.is_not(None))
+        query = query.where(current)
     for label, cell, slide, undone_at, fingerprint, is_current in session.execute(query):
         yield {
             **_place(cell, slide, study),
@@ -148,7 +145,7 @@ _PLACE = ("cell", "slide", "x_px", "y_px", "slide_mpp", "crop_mpp", "label_set",
           "slide_width_px", "slide_height_px", "width_px", "height_px")  # fmt: skip
 
 
-def _place(cell: Cell, slide: Slide, study: Study) -> Row:
+def _place(cell: Any, slide: Any, study: Study) -> Row:
     """Return where a cell lies: a single-cell picture is its own slide, with the cell in its middle."""
     is_single = cell.x is None or cell.y is None
     if is_single:
@@ -157,13 +154,28 @@ def _place(cell: Cell, slide: Slide, study: Study) -> Row:
         side = (
             study.crop_px if slide.mpp is None or cell.crop_mpp is None else cell.crop_mpp * study.crop_px / slide.mpp
         )
-        width = height = side  # type: ignore[assignment]  # pixels of a square need not be whole
+        width = height = side
     return {
         "cell": cell.id, "slide": cell.slide_id, "x_px": cell.x, "y_px": cell.y, "slide_mpp": slide.mpp,
         "crop_mpp": cell.crop_mpp, "label_set": study.label_set.id, "split": split_of(cell.slide_id),
         "slide_width_px": slide.width_px, "slide_height_px": slide.height_px,
         "width_px": width, "height_px": height,
     }  # fmt: skip
+
+
+def _columns(table: type[Base]) -> Bundle[Any]:
+    """Return a table's columns as one value: three times as fast as objects that could be changed."""
+    return Bundle(table.__tablename__, *(getattr(table, column.key) for column in table.__table__.columns))
+
+
+def _is_current() -> ColumnElement[bool]:
+    """Return the SQL condition that a label counts: asked row by row, so that rows can stream."""
+    newer = aliased(Label)
+    newer_undo = exists().where(Undo.label_id == newer.id)
+    replaced = exists().where(
+        newer.cell_id == Label.cell_id, newer.annotator == Label.annotator, newer.id > Label.id, ~newer_undo
+    )  # fmt: skip
+    return and_(is_not_undone(), ~replaced.correlate(Label))
 
 
 def _conditions(selection: Selection) -> list[ColumnElement[bool]]:
