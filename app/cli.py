@@ -2,6 +2,7 @@
 
 import sys
 from importlib import import_module
+from keyword import iskeyword
 from typing import Any
 
 import click
@@ -17,6 +18,7 @@ VERBS = {
     "evaluate": "evaluate",
     "export": "study",
     "fit": "study",
+    "import": "imports",
     "ingest": "ingest",
     "pretrain": "learn",
     "restore": "backup",
@@ -39,7 +41,9 @@ class Verbs(click.Group):
         """Import and return one verb, None when there is none of that name."""
         if cmd_name not in VERBS:
             return None
-        verb: click.Command = getattr(import_module(f"app.commands.{VERBS[cmd_name]}"), cmd_name)
+        module = import_module(f"app.commands.{VERBS[cmd_name]}")
+        # `import` is a word of Python's own: its function has an underscore behind it.
+        verb: click.Command = getattr(module, f"{cmd_name}_" if iskeyword(cmd_name) else cmd_name)
         return verb
 
 

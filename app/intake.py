@@ -12,7 +12,8 @@ from datasets.bethesda import BETHESDA, LABEL_SETS, Category, LabelSet
 from datasets.errors import LayoutError
 from datasets.ingest import IngestOptions, IngestReport, ingest
 from datasets.public import Plan
-from labeling.labels import ImportedLabel, import_labels
+from labeling.imports.resolve import categories_by_word, normal_word
+from labeling.imports.store import ImportedLabel, store_labels
 
 _KEYS = "123456789QWETASDG"
 _COLORS = (
@@ -67,7 +68,7 @@ def take_in(
         )
         for word, count in unknown.items()
     ]
-    count = import_labels(services.database, labels)
+    count = store_labels(services.database, labels).new
     notes: tuple[str, ...] = ()
     if report.mpp is None and (plan.cells or report.fields_without_scale):
         notes = (
@@ -78,19 +79,15 @@ def take_in(
 
 
 def _sort_labels(labels: Iterable[tuple[str, str]], label_set: LabelSet) -> tuple[list[ImportedLabel], Counter[str]]:
-    by_word = {_normal(word): c.id for c in label_set.categories for word in (c.id, c.name)}
+    by_word = categories_by_word(label_set)
     known, unknown = [], Counter[str]()
     for cell_id, word in labels:
-        category = by_word.get(_normal(word))
+        category = by_word.get(normal_word(word))
         if category is None:
             unknown[word] += 1
         else:
             known.append(ImportedLabel(cell_id=cell_id, category=category))
     return known, unknown
-
-
-def _normal(word: str) -> str:
-    return word.casefold().strip().replace("_", "-").replace(" ", "-")
 
 
 def adopt_label_set(services: Services, plan: Plan) -> tuple[Services, str | None]:
@@ -116,7 +113,7 @@ def adopt_label_set(services: Services, plan: Plan) -> tuple[Services, str | Non
 
 def _fitting_set(words: list[str]) -> LabelSet:
     for known in LABEL_SETS.values():
-        if {_normal(word) for word in words} <= {_normal(i) for i in known.ids}:
+        if {normal_word(word) for word in words} <= {normal_word(i) for i in known.ids}:
             return known
     if len(words) > len(_KEYS):
         raise LayoutError(

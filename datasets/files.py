@@ -71,6 +71,12 @@ def _write_one(row: tuple[Path, bytes]) -> None:
         os.fdatasync(stream.fileno())
 
 
+def sync_file(path: Path) -> None:
+    """Bring a file that was written elsewhere to the disk, before its rename."""
+    with path.open("rb") as stream:
+        os.fsync(stream.fileno())
+
+
 def sync_folder(folder: Path) -> None:
     """Make a rename in this folder survive a power cut."""
     handle = os.open(folder, os.O_RDONLY)

@@ -1,11 +1,11 @@
 """Doctors' decisions: stored once, taken back by a second row, never changed or deleted.
 
-The only writer of the tables `labels` and `undos`. Knows no probe and no web page.
+The writer of the tables `labels` and `undos`, beside `imports.store` for labels that come in files.
+Knows no probe and no web page.
 """
 
-import hashlib
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -66,14 +66,6 @@ class Receipt:
     """Why the cell had been shown."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ImportedLabel:
-    """A label that came with the data."""
-
-    cell_id: str
-    category: str
-
-
 def record(
     database: Database,
     annotator: str,
@@ -106,42 +98,6 @@ def record(
     with database.write() as session:
         desk = _Desk(session, annotator, label_set, shown, reads, lease_seconds)
         return [desk.accept(event) for event in events]
-
-
-def import_labels(database: Database, labels: Iterable[ImportedLabel], annotator: str = IMPORTED) -> int:
-    """Store labels that came with the data; the same label is stored once, however often it comes.
-
-    Args:
-        database: The study's database.
-        labels: Cells of the catalogue with their categories.
-        annotator: Under whose name.
-
-    Returns:
-        How many were new.
-
-    Raises:
-        LabelRefused: A cell is not in the catalogue; nothing was stored.
-    """
-    now = utc_now()
-    by_key = {_import_key(annotator, label): label for label in labels}
-    if not by_key:
-        return 0
-    with database.write() as session:
-        unknown = {label.cell_id for label in by_key.values()}.difference(session.scalars(select(Cell.id)))
-        if unknown:
-            raise LabelRefused(
-                f"{len(unknown)} of the labels name a cell that is not in the catalogue, "
-                f"{min(unknown)} for one; ingest the cells first."
-            )
-        stored = set(session.scalars(select(Label.key).where(Label.annotator == annotator)))
-        new = [
-            Label(key=key, cell_id=label.cell_id, annotator=annotator, category=label.category, made_at=now)
-            for key, label in by_key.items()
-            if key not in stored
-        ]
-        session.info["by"] = "import"
-        session.add_all(new)
-        return len(new)
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,8 +230,3 @@ class _Desk:
 def _plausible_seconds(seconds: float | None) -> float | None:
     """Drop a time that no clock can have measured: it must not cost the doctor his answer."""
     return seconds if seconds is not None and math.isfinite(seconds) and seconds >= 0 else None
-
-
-def _import_key(annotator: str, label: ImportedLabel) -> str:
-    content = "\x00".join((annotator, label.cell_id, label.category))
-    return f"import:{hashlib.sha256(content.encode()).hexdigest()}"

@@ -45,7 +45,11 @@ class Label(Base):
     """
 
     __tablename__ = "labels"
-    __table_args__ = (Index("labels_by_cell", "cell_id"), Index("labels_by_annotator", "annotator"))
+    __table_args__ = (
+        Index("labels_by_cell", "cell_id"),
+        Index("labels_by_annotator", "annotator"),
+        Index("labels_by_cell_and_annotator", "cell_id", "annotator"),
+    )
 
     id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
     key: Mapped[str] = mapped_column(String(80), unique=True)

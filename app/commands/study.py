@@ -1,16 +1,17 @@
 """`fit`, `worklist` and `export`: what a study makes of its labels."""
 
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import click
 
-from app.commands.output import emit, home_option, json_option, table, verb
+from app.commands.output import ProgressBar, emit, home_option, json_option, table, verb
 from app.refit import refit_study, watch
 from app.services import Services
 from labeling import worklist as worklists
 from labeling.export import FORMATS, export_labels
+from labeling.export.rows import Selection
 
 
 @click.command()
@@ -61,21 +62,41 @@ def worklist(annotator: str, limit: int, home: Path, as_json: bool) -> None:
 
 @click.command()
 @click.argument("format_name", metavar="FORMAT", type=click.Choice((*FORMATS, "encoder")))
-@click.argument("out", type=click.Path(path_type=Path, dir_okay=False))
+@click.argument("out", type=click.Path(path_type=Path))
+@click.option("--slide", "slides", multiple=True, metavar="ID", help="Only this slide; may be given more than once.")
+@click.option("--annotator", "annotators", multiple=True, metavar="NAME", help="Only this annotator's labels.")
+@click.option("--category", "categories", multiple=True, metavar="ID", help="Only this category.")
+@click.option("--current", "is_current", is_flag=True, help="Leave out what was taken back or replaced.")
+@click.option(
+    "--rows", "kind", type=click.Choice(["label", "reference"]), help="Only labels, or only reference labels."
+)
 @click.option("--encoder", default="default", metavar="NAME", help="For the format encoder: which one; see embed.")
 @home_option
 @json_option
 @verb
-def export(format_name: str, out: Path, encoder: str, home: Path, as_json: bool) -> None:
-    """Write all labels with where they come from, or the encoder as safetensors. Same study, same bytes."""
+def export(
+    format_name: str, out: Path, slides: tuple[str, ...], annotators: tuple[str, ...], categories: tuple[str, ...],
+    is_current: bool, kind: str | None, encoder: str, home: Path, as_json: bool,
+) -> None:  # fmt: skip
+    """Write labels with where they come from, or the encoder as safetensors. Same study, same bytes."""
     services = Services.open(home)
     if format_name == "encoder":
         _export_encoder(services, encoder, out, as_json)
         return
-    report = export_labels(services.database, format_name, out, label_set=services.label_set)
+    selection = Selection(slides=slides, annotators=annotators, categories=categories, is_current_only=is_current)
+    if kind is not None:
+        selection = replace(selection, kinds=(kind,))  # type: ignore[arg-type]  # click.Choice has checked it
+    bar = ProgressBar("export", "row")
+    try:
+        report = export_labels(
+            services.database, format_name, out, label_set=services.label_set, crop_px=services.settings.crop_px,
+            selection=selection, on_progress=bar,
+        )  # fmt: skip
+    finally:
+        bar.close()
     result = {key: str(value) if isinstance(value, Path) else value for key, value in asdict(report).items()}
     result["files"] = [str(file) for file in report.files]
-    emit(as_json, result, [f"{report.rows} labels to {out}", f"sha256 {report.sha256}"])
+    emit(as_json, result, [f"{report.rows} rows to {out}", f"sha256 {report.sha256}"])
 
 
 def _export_encoder(services: Services, name: str, out: Path, as_json: bool) -> None:

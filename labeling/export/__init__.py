@@ -1,20 +1,51 @@
 """Labels out: one query, one file for each format. The same database gives the same bytes."""
 
 import hashlib
-from dataclasses import dataclass
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
+
+from sqlalchemy.orm import Session
 
 from datasets.bethesda import LabelSet
 from datasets.db import Database
-from datasets.files import write_atomically
+from datasets.files import sha256_of_file, sync_file, sync_folder
 from labeling.errors import LabelingError
-from labeling.export.delimited import to_csv
-from labeling.export.parquet import to_parquet
-from labeling.export.rows import export_rows
+from labeling.export.coco import write_coco
+from labeling.export.delimited import write_csv
+from labeling.export.folders import write_image_folder
+from labeling.export.geojson import write_geojson, write_geojson_folder
+from labeling.export.labelstudio import write_labelstudio
+from labeling.export.parquet import write_parquet
+from labeling.export.rows import Kind, Row, Selection, Study, count_labels, iter_labels, iter_references
 
-_WRITERS = {"csv": to_csv, "parquet": to_parquet}
-FORMATS = tuple(_WRITERS)
+ProgressCallback = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Format:
+    write: Callable[..., None]
+    kinds: tuple[Kind, ...] = ("label",)
+    """What it holds unless something else is asked for."""
+    is_current_only: bool = True
+    is_by_cell: bool = False
+    is_folder: bool = False
+
+
+_FORMATS = {
+    "csv": _Format(write=write_csv, kinds=("label", "reference"), is_current_only=False),
+    "parquet": _Format(write=write_parquet, kinds=("label", "reference"), is_current_only=False),
+    "coco": _Format(write=write_coco),
+    "geojson": _Format(write=write_geojson),
+    "labelstudio": _Format(write=write_labelstudio, is_by_cell=True),
+    "imagefolder": _Format(write=write_image_folder, kinds=("reference",), is_by_cell=True, is_folder=True),
+}
+_GEOJSON_FOLDER = _Format(write=write_geojson_folder, is_by_cell=True, is_folder=True)
+FORMATS = tuple(_FORMATS)
 """Names of the formats."""
+EVERYTHING = Selection()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -24,26 +55,94 @@ class ExportReport:
     rows: int
     files: tuple[Path, ...]
     sha256: str
-    """Of the file's bytes."""
+    """Of the file's bytes; of several files, of the lines `sha256  name` in the order of the names."""
 
 
-def export_labels(database: Database, format_name: str, out: Path, *, label_set: LabelSet) -> ExportReport:
-    """Write every label, current or taken back, with where it comes from.
+def export_labels(
+    database: Database, format_name: str, out: Path, *, label_set: LabelSet, crop_px: int = 256,
+    selection: Selection = EVERYTHING, on_progress: ProgressCallback = lambda done, total: None,
+) -> ExportReport:  # fmt: skip
+    """Write labels and reference labels with where they come from.
+
+    CSV and Parquet hold all labels, also those that were taken back, and the reference labels; the
+    other formats the current labels, `imagefolder` the reference labels. Memory does not grow with
+    the number of labels; what is written appears whole or not at all.
 
     Args:
         database: The study's database.
         format_name: One of `FORMATS`.
-        out: The file; replaced atomically.
+        out: The file, replaced atomically; for `imagefolder`, and for `geojson` without an ending, a
+            folder that does not exist or is empty.
         label_set: Named in every row.
+        crop_px: Side of the study's crops in pixels.
+        selection: Which rows.
+        on_progress: Called with (rows done, labels in all).
 
     Raises:
-        LabelingError: An unknown format.
+        LabelingError: An unknown format, or a folder that is not empty.
         OSError: The file cannot be written.
     """
-    if format_name not in _WRITERS:
+    if format_name not in _FORMATS:
         raise LabelingError(f"format {format_name}: there are {', '.join(FORMATS)}.")
-    rows = export_rows(database, label_set)
-    content = _WRITERS[format_name](rows)
-    write_atomically(out, content)
-    digest = hashlib.sha256(content).hexdigest()
-    return ExportReport(rows=len(rows), files=(out,), sha256=digest)
+    chosen = _GEOJSON_FOLDER if format_name == "geojson" and not out.suffix else _FORMATS[format_name]
+    selection = _narrow(chosen, selection)
+    study = Study(label_set=label_set, crop_px=crop_px)
+    if chosen.is_folder and out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise LabelingError(f"{out}: is not an empty folder. Nothing is overwritten; choose another name.")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as scratch, database.read() as session:
+        counted = _Counted(_rows(session, study, selection, chosen), count_labels(session, selection), on_progress)
+        draft = Path(scratch) / "draft"
+        if chosen.is_folder:
+            draft.mkdir()
+        context = database.path.parent if chosen.write is write_image_folder else study
+        chosen.write(iter(counted), draft, context)
+        return _finish(draft, out, counted.count)
+
+
+def _narrow(chosen: _Format, selection: Selection) -> Selection:
+    is_current = chosen.is_current_only or selection.is_current_only
+    kinds = selection.kinds if selection.kinds != EVERYTHING.kinds else chosen.kinds
+    return replace(selection, is_current_only=is_current, kinds=kinds)
+
+
+def _rows(session: Session, study: Study, selection: Selection, chosen: _Format) -> Iterator[Row]:
+    if "label" in selection.kinds:
+        yield from iter_labels(session, study, selection, by_cell=chosen.is_by_cell)
+    # A reference label belongs to no annotator: it is not asked for where one annotator's labels are.
+    if "reference" in selection.kinds and not selection.annotators:
+        yield from iter_references(session, study, selection)
+
+
+class _Counted:
+    """Counts what passes, and tells."""
+
+    def __init__(self, rows: Iterator[Row], total: int, on_progress: ProgressCallback) -> None:
+        self._rows, self._total, self._on_progress, self.count = rows, total, on_progress, 0
+
+    def __iter__(self) -> Iterator[Row]:
+        for row in self._rows:
+            self.count += 1
+            if self.count % 500 == 0:
+                self._on_progress(self.count, max(self.count, self._total))
+            yield row
+        self._on_progress(self.count, self.count)
+
+
+def _finish(draft: Path, out: Path, rows: int) -> ExportReport:
+    """Put the finished file or folder in its place, and say what it is."""
+    names = sorted(p.relative_to(draft) for p in draft.rglob("*") if p.is_file()) if draft.is_dir() else None
+    for path in [draft / name for name in names] if names is not None else [draft]:
+        sync_file(path)
+    files: tuple[Path, ...] = (out,) if names is None else tuple(out / name for name in names)
+    if names is None:
+        digest = sha256_of_file(draft)
+    else:
+        lines = "".join(f"{sha256_of_file(draft / name)}  {name.as_posix()}\n" for name in names)
+        digest = hashlib.sha256(lines.encode()).hexdigest()
+        if out.exists():
+            out.rmdir()
+        shutil.copymode(out.parent, draft)
+    draft.replace(out)
+    sync_folder(out.parent)
+    return ExportReport(rows=rows, files=files, sha256=digest)

@@ -1,27 +1,33 @@
 """CSV that a spreadsheet opens without running anything in it."""
 
 import csv
-import io
+from collections.abc import Iterable
+from pathlib import Path
 
-from labeling.export.rows import COLUMNS, Row
+from labeling.export.rows import COLUMNS, Row, Study
 
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
-def to_csv(rows: list[Row]) -> bytes:
+def write_csv(rows: Iterable[Row], out: Path, _study: Study) -> None:
     """Write rows as UTF-8 CSV with a header; a missing value is an empty field.
 
     Text that a spreadsheet would take for a formula gets a leading apostrophe.
     """
-    text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    for row in rows:
-        writer.writerow({key: _safe(value) for key, value in row.items()})
-    return text.getvalue().encode()
+    with out.open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.DictWriter(stream, COLUMNS, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows({key: safe_text(value) for key, value in row.items()} for row in rows)
 
 
-def _safe(value: object) -> object:
-    if isinstance(value, str) and value.startswith(_FORMULA_STARTS):
+def safe_text(value: object) -> object:
+    """Return a value that no spreadsheet takes for a formula."""
+    if isinstance(value, str) and value.startswith(("'", *_FORMULA_STARTS)):
         return f"'{value}"
     return value
+
+
+def plain_text(value: str) -> str:
+    """Take the apostrophe away that `safe_text` has put in front."""
+    is_marked = value.startswith("'") and value[1:].startswith(("'", *_FORMULA_STARTS))
+    return value[1:] if is_marked else value

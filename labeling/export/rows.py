@@ -1,14 +1,20 @@
 """The one query behind every export: a row for each label, with all that explains it."""
 
-from typing import Any
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any, Literal
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, and_, exists, func, select
+from sqlalchemy.orm import Bundle, Session, aliased
 
 from datasets.bethesda import LabelSet
 from datasets.catalog import Cell, Slide
-from datasets.db import Database
-from labeling.answers import current_labels
-from labeling.records import Label, Probe, Undo
+from datasets.db import Base, Database
+from datasets.files import sha256_of_json
+from labeling.answers import is_not_undone
+from labeling.records import IMPORTED, Label, Probe, Undo
 
 COLUMNS: dict[str, type] = {
     "label_id": int, "label_key": str, "cell": str, "slide": str, "x_px": float, "y_px": float,
@@ -16,44 +22,166 @@ COLUMNS: dict[str, type] = {
     "is_current": bool, "made_at": str, "decided_at": str, "taken_back_at": str, "seconds": float,
     "reason": str, "suggestion": str, "suggestion_probability": float, "suggestion_shown": bool,
     "probe": str, "encoder_fingerprint": str, "confidence": str, "comment": str, "step": str,
+    "kind": str, "split": str, "slide_width_px": int, "slide_height_px": int, "width_px": float, "height_px": float,
 }  # fmt: skip
 """Column names and kinds, in order; every kind may be missing (None)."""
 
 Row = dict[str, Any]
 
 
+_CHUNK = 1000
+_SPLITS = (("train", 70), ("validation", 85), ("test", 100))
+"""Per cent of the slides, as upper ends."""
+
+
+Kind = Literal["label", "reference"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Selection:
+    """Which rows are wanted; an empty tuple means all."""
+
+    slides: tuple[str, ...] = ()
+    annotators: tuple[str, ...] = ()
+    categories: tuple[str, ...] = ()
+    is_current_only: bool = False
+    """Leave out what was taken back or replaced by the same annotator."""
+    kinds: tuple[Kind, ...] = ("label", "reference")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Study:
+    """What a row needs to know of the study beside its tables."""
+
+    label_set: LabelSet
+    crop_px: int
+    """Side of a crop in pixels; with its um/px it gives the square that the doctor saw."""
+
+
 def export_rows(database: Database, label_set: LabelSet) -> list[Row]:
-    """Return all labels in the order in which they were given.
+    """Return all labels in the order in which they were given, without the reference labels."""
+    with database.read() as session:
+        return list(iter_labels(session, Study(label_set=label_set, crop_px=0), Selection()))
+
+
+def count_labels(session: Session, selection: Selection) -> int:
+    """Return how many labels `iter_labels` will yield."""
+    query = select(func.count()).select_from(Label).join(Cell, Cell.id == Label.cell_id)
+    return session.scalar(query.where(*_conditions(selection))) or 0
+
+
+def iter_labels(session: Session, study: Study, selection: Selection, *, by_cell: bool = False) -> Iterator[Row]:
+    """Yield labels in the order in which they were given, or cell by cell; memory stays the same.
 
     `is_current` is False for labels that were taken back or replaced by a newer one of the same
     annotator. Times are UTC, ISO 8601. Coordinates are level-0 pixels of the slide.
     """
-    with database.read() as session:
-        current = {label.label_id for label in current_labels(session, include_imported=True)}
-        found = session.execute(
-            select(Label, Cell, Slide.mpp, Undo.made_at, Probe.encoder_fingerprint)
-            .join(Cell, Cell.id == Label.cell_id)
-            .join(Slide, Slide.id == Cell.slide_id)
-            .outerjoin(Undo, Undo.label_id == Label.id)
-            .outerjoin(Probe, Probe.id == Label.probe_id)
-            .order_by(Label.id)
+    current = _is_current()
+    query = (
+        select(*map(_columns, (Label, Cell, Slide)), Undo.made_at, Probe.encoder_fingerprint, current)
+        .join(Cell, Cell.id == Label.cell_id)
+        .join(Slide, Slide.id == Cell.slide_id)
+        .outerjoin(Undo, Undo.label_id == Label.id)
+        .outerjoin(Probe, Probe.id == Label.probe_id)
+        .where(*_conditions(selection))
+        .order_by(*((Cell.slide_id, Label.cell_id, Label.id) if by_cell else (Label.id,)))
+        .execution_options(yield_per=_CHUNK)
+    )
+    if selection.is_current_only:
+        query = query.where(current)
+    for label, cell, slide, undone_at, fingerprint, is_current in session.execute(query):
+        yield {
+            **_place(cell, slide, study),
+            "label_id": label.id, "label_key": label.key, "annotator": label.annotator, "category": label.category,
+            "is_current": bool(is_current),
+            "made_at": label.made_at.isoformat(), "decided_at": _iso(label.decided_at),
+            "taken_back_at": _iso(undone_at), "seconds": label.seconds, "reason": label.reason,
+            "suggestion": label.suggestion,
+            "suggestion_probability": label.suggestion_probability,
+            "suggestion_shown": label.suggestion_shown, "probe": label.probe_id,
+            "encoder_fingerprint": fingerprint,
+            "confidence": label.confidence, "comment": label.comment, "step": label.step, "kind": "label",
+        }  # fmt: skip
+
+
+def iter_references(session: Session, study: Study, selection: Selection) -> Iterator[Row]:
+    """Yield one reference label for each cell that has one, cell by cell.
+
+    The majority of the doctors' current labels, or what came with the data where no doctor has
+    decided; no row where two answers tie. `reason` says how many readers agree.
+    """
+    wanted = Selection(slides=selection.slides, is_current_only=True)
+    for _, group in groupby(iter_labels(session, study, wanted, by_cell=True), key=lambda row: row["cell"]):
+        labels = list(group)
+        row = _reference(labels)
+        if row is not None and (not selection.categories or row["category"] in selection.categories):
+            yield row
+
+
+def _reference(labels: list[Row]) -> Row | None:
+    doctors = [row for row in labels if row["annotator"] != IMPORTED] or labels
+    votes = Counter(row["category"] for row in doctors).most_common()
+    if len(votes) > 1 and votes[0][1] == votes[1][1]:
+        return None
+    category, count = votes[0]
+    is_own = doctors[0]["annotator"] != IMPORTED
+    agreeing = [row for row in doctors if row["category"] == category]
+    return {
+        **dict.fromkeys(COLUMNS),
+        **{name: labels[0][name] for name in _PLACE},
+        "category": category, "is_current": True, "made_at": max(row["made_at"] for row in agreeing),
+        "reason": f"{count} of {len(doctors)} readers" if is_own else "came with the data",
+        "kind": "reference",
+    }  # fmt: skip
+
+
+def split_of(slide_id: str) -> str:
+    """Return train, validation or test: the same for all cells of a slide, for ever."""
+    place = int(sha256_of_json(["split", slide_id])[:8], 16) % 100
+    return next(name for name, end in _SPLITS if place < end)
+
+
+_PLACE = ("cell", "slide", "x_px", "y_px", "slide_mpp", "crop_mpp", "label_set", "split",
+          "slide_width_px", "slide_height_px", "width_px", "height_px")  # fmt: skip
+
+
+def _place(cell: Any, slide: Any, study: Study) -> Row:
+    """Return where a cell lies: a single-cell picture is its own slide, with the cell in its middle."""
+    is_single = cell.x is None or cell.y is None
+    if is_single:
+        width, height = cell.source_width_px, cell.source_height_px
+    else:
+        side = (
+            study.crop_px if slide.mpp is None or cell.crop_mpp is None else cell.crop_mpp * study.crop_px / slide.mpp
         )
-        return [
-            {
-                "label_id": label.id, "label_key": label.key, "cell": cell.id,
-                "slide": cell.slide_id, "x_px": cell.x, "y_px": cell.y, "slide_mpp": mpp, "crop_mpp": cell.crop_mpp,
-                "annotator": label.annotator, "category": label.category,
-                "label_set": label_set.id, "is_current": label.id in current,
-                "made_at": label.made_at.isoformat(), "decided_at": _iso(label.decided_at),
-                "taken_back_at": _iso(undone_at), "seconds": label.seconds, "reason": label.reason,
-                "suggestion": label.suggestion,
-                "suggestion_probability": label.suggestion_probability,
-                "suggestion_shown": label.suggestion_shown, "probe": label.probe_id,
-                "encoder_fingerprint": fingerprint, "confidence": label.confidence,
-                "comment": label.comment, "step": label.step,
-            }
-            for label, cell, mpp, undone_at, fingerprint in found
-        ]  # fmt: skip
+        width = height = side
+    return {
+        "cell": cell.id, "slide": cell.slide_id, "x_px": cell.x, "y_px": cell.y, "slide_mpp": slide.mpp,
+        "crop_mpp": cell.crop_mpp, "label_set": study.label_set.id, "split": split_of(cell.slide_id),
+        "slide_width_px": slide.width_px, "slide_height_px": slide.height_px,
+        "width_px": width, "height_px": height,
+    }  # fmt: skip
+
+
+def _columns(table: type[Base]) -> Bundle[Any]:
+    """Return a table's columns as one value: three times as fast as objects that could be changed."""
+    return Bundle(table.__tablename__, *(getattr(table, column.key) for column in table.__table__.columns))
+
+
+def _is_current() -> ColumnElement[bool]:
+    """Return the SQL condition that a label counts: asked row by row, so that rows can stream."""
+    newer = aliased(Label)
+    newer_undo = exists().where(Undo.label_id == newer.id)
+    replaced = exists().where(
+        newer.cell_id == Label.cell_id, newer.annotator == Label.annotator, newer.id > Label.id, ~newer_undo
+    )  # fmt: skip
+    return and_(is_not_undone(), ~replaced.correlate(Label))
+
+
+def _conditions(selection: Selection) -> list[ColumnElement[bool]]:
+    wanted = ((Cell.slide_id, selection.slides), (Label.annotator, selection.annotators),
+              (Label.category, selection.categories))  # fmt: skip
+    return [column.in_(values) for column, values in wanted if values]
 
 
 def _iso(moment: Any) -> str | None:

@@ -26,6 +26,7 @@ def upgrade() -> None:
         sa.Column("body", sa.Text, nullable=False),
         sa.Column("hash", sa.String(64), nullable=False),
     )
+    op.create_index("labels_by_cell_and_annotator", "labels", ["cell_id", "annotator"])
     _chain_stored_rows(op.get_bind())
     for action in ("UPDATE", "DELETE"):
         op.execute(

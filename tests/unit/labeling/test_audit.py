@@ -7,7 +7,8 @@ from sqlalchemy import select
 
 from labeling import accounts, audit
 from labeling.errors import AccountError
-from labeling.labels import ImportedLabel, LabelEvent, import_labels, record
+from labeling.imports.store import ImportedLabel, store_labels
+from labeling.labels import LabelEvent, record
 from labeling.records import Event, Label
 
 
@@ -17,7 +18,7 @@ def _events(services) -> list[dict]:
 
 
 def test_events__labels_undos_and_imports_in_their_order(labelled, cells) -> None:
-    import_labels(labelled.database, [ImportedLabel(cell_id=cells[0], category="SCC")])
+    store_labels(labelled.database, [ImportedLabel(cell_id=cells[0], category="SCC")])
     found = _events(labelled)
 
     assert [event["kind"] for event in found] == ([*["labels"] * 10, "undos"] * 2) + ["labels"]

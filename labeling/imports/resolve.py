@@ -1,0 +1,205 @@
+"""What a file says, held against the study: which cell, which category, whose label, what past."""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import PurePosixPath
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import select
+
+from datasets.bethesda import LabelSet
+from datasets.catalog import Cell, Slide
+from datasets.db import Database, utc_now
+from datasets.geometry import um_to_px
+from labeling.errors import LabelRefused
+from labeling.export.rows import COLUMNS
+from labeling.imports.store import HISTORY_COLUMNS, ImportedLabel
+from labeling.records import IMPORTED
+
+NEAR_UM, NEAR_PX = 5.0, 20.0
+"""How far from a cell's centre a point may lie: half a nucleus; in pixels where um/px is unknown."""
+_RENAMED = {"probe": "probe_id"}
+_HISTORY = {name: _RENAMED.get(name, name) for name in COLUMNS if _RENAMED.get(name, name) in HISTORY_COLUMNS}
+_MOMENTS = ("made_at", "decided_at")
+_CLOCK_SLACK = timedelta(minutes=5)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Found:
+    """One label as a file tells it, under the names of the export's columns."""
+
+    where: str
+    """Row or object, for the list of what was refused."""
+    values: Mapping[str, Any]
+    """Also `image`: a file name that tells slide or cell."""
+    changed_from: str | None = None
+    """The category that the label had when it left, where another program has changed it."""
+
+
+class Resolver:
+    """Turns what files say into labels of this study.
+
+    Args:
+        database: The study's database.
+        label_set: The study's answers.
+        annotator: Whose labels they become; None: the file's own annotators, else "imported".
+    """
+
+    def __init__(self, database: Database, label_set: LabelSet, annotator: str | None) -> None:
+        self._database, self._annotator = database, annotator
+        self._words = categories_by_word(label_set)
+        self._label_set = label_set
+        self._points: dict[str, tuple[list[str], NDArray[np.float64]]] = {}
+        with database.read() as session:
+            self._cells = set(session.scalars(select(Cell.id)))
+            self._slides: dict[str, float | None] = dict(session.execute(select(Slide.id, Slide.mpp)).all())
+
+    def label(self, found: Found) -> ImportedLabel:
+        """Return the label.
+
+        Raises:
+            LabelRefused: It does not fit, with the reason.
+        """
+        values = found.values
+        annotator = self._annotator or _word(values, "annotator") or IMPORTED
+        if not (len(annotator) <= 64 and annotator.isprintable()):
+            raise LabelRefused("the annotator's name is not 1 to 64 visible characters.")
+        if found.changed_from is not None and self._annotator is None:
+            raise LabelRefused(
+                f"its category was changed from {found.changed_from}; say by whom with --annotator NAME."
+            )
+        is_own = found.changed_from is None and annotator == _word(values, "annotator")
+        key = _word(values, "label_key") if is_own else None
+        if key is not None and len(key) > 80:
+            raise LabelRefused(f"a key of {len(key)} characters; it has 1 to 80.")
+        return ImportedLabel(
+            cell_id=self._cell(values), category=self._category(values), annotator=annotator, key=key,
+            history=_history(values) if found.changed_from is None else {},
+            taken_back_at=_moment(values, "taken_back_at") if is_own else None,
+        )  # fmt: skip
+
+    def _category(self, values: Mapping[str, Any]) -> str:
+        word = _word(values, "category")
+        if word is None:
+            raise LabelRefused("no category.")
+        category = self._words.get(normal_word(word))
+        if category is None:
+            raise LabelRefused(
+                f"category {word[:64]}: not in the label set {self._label_set.id} ({', '.join(self._label_set.ids)})."
+            )
+        return category
+
+    def _cell(self, values: Mapping[str, Any]) -> str:
+        cell_id = _word(values, "cell")
+        if cell_id in self._cells and cell_id is not None:
+            return cell_id
+        image = PurePosixPath((_word(values, "image") or "").replace("\\", "/").partition("?")[0]).stem
+        names = [cell_id, _word(values, "slide"), image]
+        if image in self._cells:
+            return image
+        slide = next((name for name in names if name in self._slides), None)
+        x, y = _number(values, "x_px"), _number(values, "y_px")
+        if slide is None or x is None or y is None:
+            if cell_id:
+                raise LabelRefused(f"cell {cell_id[:40]}: not in the catalogue; ingest it first.")
+            raise LabelRefused("it names no cell, and no slide of the catalogue with x and y.")
+        return self._nearest(slide, x, y)
+
+    def _nearest(self, slide: str, x: float, y: float) -> str:
+        ids, points = self._points_of(slide)
+        mpp = self._slides[slide]
+        reach = NEAR_PX if mpp is None else um_to_px(NEAR_UM, mpp)
+        distances = np.hypot(points[:, 0] - x, points[:, 1] - y)
+        if not len(ids) or distances.min() > reach:
+            nearest = f"; the nearest is {distances.min():.0f} px away" if len(ids) else ""
+            raise LabelRefused(f"slide {slide}: no cell within {reach:.0f} px of {x:.0f}, {y:.0f}{nearest}.")
+        return ids[int(distances.argmin())]
+
+    def _points_of(self, slide: str) -> tuple[list[str], NDArray[np.float64]]:
+        if slide not in self._points:
+            query = select(Cell.id, Cell.x, Cell.y).where(Cell.slide_id == slide, Cell.x.is_not(None)).order_by(Cell.id)
+            with self._database.read() as session:
+                rows = session.execute(query).all()
+            places = np.array([(x, y) for _, x, y in rows], np.float64).reshape(-1, 2)
+            self._points[slide] = [cell_id for cell_id, _, _ in rows], places
+        return self._points[slide]
+
+
+def categories_by_word(label_set: LabelSet) -> dict[str, str]:
+    """Return the category's id by its id and its name, as `normal_word` spells them."""
+    return {normal_word(word): c.id for c in label_set.categories for word in (c.name, c.id)}
+
+
+def normal_word(word: str) -> str:
+    """Return a name without what people spell differently: case, spaces, underscores."""
+    return word.casefold().strip().replace("_", "-").replace(" ", "-")
+
+
+def _history(values: Mapping[str, Any]) -> dict[str, Any]:
+    history: dict[str, Any] = {}
+    for name, column in _HISTORY.items():
+        value = _read(name)(values, name)
+        if value is not None:
+            history[column] = value
+    return history
+
+
+def _read(name: str) -> Callable[[Mapping[str, Any], str], Any]:
+    if name in _MOMENTS:
+        return _moment
+    if COLUMNS[name] is float:
+        return _number
+    return _flag if COLUMNS[name] is bool else _text
+
+
+def _word(values: Mapping[str, Any], name: str) -> str | None:
+    value = values.get(name)
+    text = str(value).strip() if value is not None else ""
+    return text or None
+
+
+def _text(values: Mapping[str, Any], name: str) -> str | None:
+    """Return free text as it is; an empty field of a table is a missing one."""
+    value = values.get(name)
+    return str(value) if value not in (None, "") else None
+
+
+def _number(values: Mapping[str, Any], name: str) -> float | None:
+    text = _word(values, name)
+    if text is None:
+        return None
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        raise LabelRefused(f"{name} = {text[:20]}: not a number.")
+    return number
+
+
+def _flag(values: Mapping[str, Any], name: str) -> bool | None:
+    text = _word(values, name)
+    if text is None:
+        return None
+    if text.casefold() not in ("true", "false", "1", "0"):
+        raise LabelRefused(f"{name} = {text[:20]}: use true or false.")
+    return text.casefold() in ("true", "1")
+
+
+def _moment(values: Mapping[str, Any], name: str) -> datetime | None:
+    text = _word(values, name)
+    if text is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise LabelRefused(f"{name} = {text[:40]}: not an ISO 8601 time.") from error
+    if moment.tzinfo is None:
+        raise LabelRefused(f"{name} = {text[:40]}: the time zone is missing.")
+    if moment > utc_now() + _CLOCK_SLACK:
+        raise LabelRefused(f"{name} = {text[:40]}: lies in the future.")
+    return moment.astimezone(UTC)

@@ -1,0 +1,55 @@
+"""CSV and Parquet: one label a row. Column names of other programs are understood where they are plain."""
+
+import csv
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from labeling.errors import LabelingError
+from labeling.export.delimited import plain_text
+from labeling.imports.resolve import Found
+
+_OTHER_NAMES = {
+    "cell_id": "cell", "slide_id": "slide", "field": "slide", "image_filename": "image", "filename": "image",
+    "file_name": "image", "path": "image", "file": "image", "x": "x_px", "y": "y_px", "nucleus_x": "x_px",
+    "nucleus_y": "y_px", "label": "category", "class": "category", "bethesda_system": "category",
+    "user": "annotator", "doctor": "annotator", "rater": "annotator",
+}  # fmt: skip
+
+
+def read_csv(path: Path) -> Iterator[Found]:
+    """Yield the rows of a CSV file with commas or semicolons; the first line is the header."""
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as stream:
+            header = stream.readline()
+            stream.seek(0)
+            delimiter = ";" if header.count(";") > header.count(",") else ","
+            for number, row in enumerate(csv.DictReader(stream, delimiter=delimiter), start=2):
+                values = {key: plain_text(value) for key, value in row.items() if key and isinstance(value, str)}
+                yield Found(where=f"row {number}", values=_named(values))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise LabelingError(f"{path.name}: not a UTF-8 table ({error}). Save it as CSV with UTF-8.") from error
+
+
+def read_parquet(path: Path) -> Iterator[Found]:
+    """Yield the rows of a Parquet file."""
+    try:
+        with pq.ParquetFile(path) as source:
+            number = 0
+            for batch in source.iter_batches(batch_size=1000):
+                for row in batch.to_pylist():
+                    number += 1
+                    yield Found(where=f"row {number}", values=_named(row))
+    except pa.ArrowException as error:
+        raise LabelingError(f"{path.name}: not a Parquet file that can be read ({error}).") from error
+
+
+def _named(row: Mapping[str, Any]) -> dict[str, Any]:
+    named: dict[str, Any] = {}
+    for key, value in row.items():
+        name = key.strip().casefold().replace(" ", "_")
+        named.setdefault(_OTHER_NAMES.get(name, name), value)
+    return named
