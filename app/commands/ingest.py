@@ -8,7 +8,7 @@ import click
 from app.commands.output import ProgressBar, emit, home_option, json_option, verb
 from app.intake import adopt_label_set, take_in
 from app.services import Services
-from datasets.public import plan
+from datasets.public import plan, with_points
 
 _SHOWN_REFUSALS = 20
 
@@ -21,12 +21,17 @@ _SHOWN_REFUSALS = 20
     default="auto",
     help="cells: class-named folders; cric: pictures and a table of points; slides: fields.",
 )
-@click.option("--mpp", type=float, help="Micrometres per pixel of these files, where they do not tell.")
+@click.option("--points", type=click.Path(path_type=Path, exists=True, dir_okay=False),
+              help="GeoJSON of labelled points in the one slide that is given.")  # fmt: skip
+@click.option("--mpp", type=float, help="Micrometres per pixel of files that do not tell.")
 @home_option
 @json_option
 @verb
-def ingest(paths: tuple[Path, ...], layout: str, mpp: float | None, home: Path, as_json: bool) -> None:
+def ingest(paths: tuple[Path, ...], layout: str, points: Path | None, mpp: float | None, home: Path,
+           as_json: bool) -> None:  # fmt: skip
     """Take files into the catalogue. Running it again changes nothing."""
+    if points is not None and len(paths) != 1:
+        raise click.UsageError("--points goes with one slide.")
     services = Services.open(home)
     totals = {"slides": 0, "cells": 0, "labels": 0}
     refused: list[dict[str, str]] = []
@@ -34,6 +39,8 @@ def ingest(paths: tuple[Path, ...], layout: str, mpp: float | None, home: Path, 
     removed: Counter[str] = Counter()
     for path in paths:
         found = plan(path, layout)  # type: ignore[arg-type]  # click.Choice has checked it
+        if points is not None:
+            found = with_points(found, points)
         services, sentence = adopt_label_set(services, found)
         bar = ProgressBar(f"ingest {path.name}", "file")
         try:
