@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.cluster import MiniBatchKMeans
+from sklearn.cluster import KMeans
 
 from labeling.probes import Matrix, PoolScale
 
@@ -25,7 +25,7 @@ CANDIDATES = 1000
 """Cells among which a queue is chosen: the best by score, or a random sample for coverage."""
 _COVERAGE_WIDTH = 4.0
 """Two cells at squared distance 1/4 cover each other by 1/e."""
-_CLUSTER_ROWS = 20_000
+_CLUSTER_ROWS = 5_000
 
 
 def least_confident(probabilities: Scores) -> Floats:
@@ -112,7 +112,7 @@ def typical(view: PoolView, rows: Indices, count: int, *, seed: int) -> Indices:
     if len(rows) > _CLUSTER_ROWS:
         rows = np.sort(generator.choice(rows, _CLUSTER_ROWS, replace=False))
     units = view.units(rows)
-    clusters = MiniBatchKMeans(count, n_init=3, random_state=seed).fit(units)
+    clusters = KMeans(count, n_init=3, random_state=seed).fit(units)
     similarity = units @ clusters.cluster_centers_.T
     sizes = np.bincount(clusters.labels_, minlength=count)
     chosen: list[int] = []
