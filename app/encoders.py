@@ -1,4 +1,4 @@
-"""Which encoder a name means: a checkpoint or file of weights, or the newest run of the workspace."""
+"""Which encoder a name means: weights in a folder or file, the newest run, the handcrafted one, or several."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -6,11 +6,31 @@ from pathlib import Path
 from app.services import Services
 from app.training import run_folders
 from jepa.checkpoint import newest_checkpoint
+from jepa.embed import Encoder, FusedEncoder
 from jepa.encoder import FrozenEncoder, load_encoder
 from jepa.errors import CheckpointError
+from jepa.handcrafted import HandcraftedEncoder
+
+HANDCRAFTED = "handcrafted"
 
 
-def open_encoder(services: Services, name: str, overrides: Mapping[str, str] | None = None) -> FrozenEncoder:
+def open_encoder(services: Services, name: str, overrides: Mapping[str, str] | None = None) -> Encoder:
+    """Open an encoder.
+
+    Args:
+        services: The open workspace.
+        name: `handcrafted`, a name for `open_learned`, or several of them joined by `+`.
+        overrides: Options of a learned encoder given as text, such as `{"mpp": "0.25"}`.
+
+    Raises:
+        CheckpointError: There is none, or it is damaged.
+    """
+    if "+" in name and not Path(name).exists():
+        return FusedEncoder([open_encoder(services, part, overrides) for part in name.split("+")])
+    return HandcraftedEncoder() if name == HANDCRAFTED else open_learned(services, name, overrides)
+
+
+def open_learned(services: Services, name: str, overrides: Mapping[str, str] | None = None) -> FrozenEncoder:
     """Load a frozen encoder.
 
     Args:

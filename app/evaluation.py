@@ -1,11 +1,11 @@
 """How good are suggestions from few labels? Encoders beside chance, size alone and no training.
 
-Truth is what came with the data (annotator `imported`). Train and test never share a slide: cells
-of one slide share stain and focus, and a split by cell flatters by several points.
+Truth is what came with the data (annotator `imported`).
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,29 +15,65 @@ from app.services import Services
 from app.training import read_crop
 from datasets import catalog
 from datasets.errors import DatasetError
-from jepa.encoder import FrozenEncoder
+from jepa.embed import Encoder
+from labeling import curves
 from labeling.answers import current_labels
+from labeling.curves import Truth
 from labeling.probes import LinearProbe
 from labeling.records import IMPORTED
 
-TEST_SHARE = 0.4
-"""Share of the slides on the test side of a low-shot draw."""
 _BOOTSTRAPS = 500
+_GOAL = 0.95
+"""Share of the all-labels score for which labels are counted."""
+_RARE = 0.05
+"""A class with a smaller share of the cells is called rare."""
 
 Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Score:
-    """Balanced accuracy of one encoder at one number of labels."""
+    """Balanced accuracy of one encoder at one number of labels of each class."""
 
     encoder: str
-    shots: str
-    """Labels for each class, or "doctors" for the labels that doctors gave in this study."""
+    shots: int
     balanced_accuracy: float
     low: float
-    """Lower end of the 95 % interval: over draws, or over slides where there is one draw."""
+    """Lower end of the 95 % interval of the mean over draws."""
     high: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DoctorScore:
+    """Balanced accuracy of one encoder with the labels that doctors gave in this study."""
+
+    encoder: str
+    labels: int
+    balanced_accuracy: float
+    low: float
+    """Lower end of the 95 % interval over slides."""
+    high: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CurvePair:
+    """Label efficiency of one encoder: the study's own queue against chance, means over draws."""
+
+    encoder: str
+    labels: list[int]
+    active: list[tuple[float, float, float]]
+    """Mean, low and high of the 95 % interval at each number of labels."""
+    random: list[tuple[float, float, float]]
+    all_labels: float
+    """Score with every label of the training side."""
+    active_labels_needed: int | None
+    """For 95 % of `all_labels`; None: not reached."""
+    random_labels_needed: int | None
+    rare_classes: list[str]
+    """Classes with less than 5 % of the cells."""
+    rare_found_active: float
+    """Cells of them among the labels asked, mean over draws."""
+    rare_found_random: float
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,12 +86,17 @@ class Pool:
     sizes: Floats
     """Logarithm of width and height of single-cell pictures, shape (N, 2); zeros for fields."""
 
+    @property
+    def split_by(self) -> Truth:
+        """Classes and slides, as the curves want them."""
+        return Truth(classes=self.truth, slides=self.slides)
+
 
 def load_pool(services: Services) -> Pool:
     """Collect the cells whose imported label is a class of the study.
 
     Raises:
-        DatasetError: There is none.
+        DatasetError: There are none of two classes, or all lie on one slide.
     """
     with services.database.read() as session:
         labels = {
@@ -66,6 +107,11 @@ def load_pool(services: Services) -> Pool:
     cells = [cell for cell in catalog.cells(services.database) if cell.id in labels]
     if len(set(labels.values())) < 2:
         raise DatasetError("evaluation needs cells that came with labels of two classes. Ingest such a set.")
+    if len({cell.slide_id for cell in cells}) < 2:
+        raise DatasetError(
+            "all labelled cells are of one slide or group, which train and test would share. "
+            "Add another, or give --groups."
+        )
     sizes = [(cell.source_width_px or 1, cell.source_height_px or 1) for cell in cells]
     return Pool(
         cell_ids=[cell.id for cell in cells],
@@ -89,7 +135,7 @@ def store_features(services: Services, pool: Pool) -> Floats:
 
 
 def encoder_features(
-    services: Services, pool: Pool, encoder: FrozenEncoder,
+    services: Services, pool: Pool, encoder: Encoder,
     on_progress: Callable[[int, int], None], batch_size: int = 64,
 ) -> Floats:  # fmt: skip
     """Embed the pool with an encoder without storing anything, shape (N, dim)."""
@@ -108,7 +154,52 @@ def chance(pool: Pool) -> float:
     return 1 / len(set(pool.truth))
 
 
-def score_doctors(services: Services, pool: Pool, name: str, features: Floats) -> Score | None:
+def score_shots(pool: Pool, name: str, features: Floats, *, shots: Sequence[int], seeds: int) -> list[Score]:
+    """Score one encoder at each number of labels of every class, tested on other slides.
+
+    Raises:
+        DatasetError: No draw leaves two classes to train on.
+    """
+    scores = []
+    for count in shots:
+        values = curves.low_shot(features, pool.split_by, shots=count, seeds=seeds)
+        if not values:
+            raise DatasetError("no split by slide has two classes on the training side; give more slides or groups.")
+        mean, low, high = curves.interval(values)
+        scores.append(Score(encoder=name, shots=count, balanced_accuracy=mean, low=low, high=high))
+    return scores
+
+
+def compare_queues(pool: Pool, name: str, features: Floats, *, budget: int, seeds: int) -> CurvePair:
+    """Run the study's own queue against chance, on the same splits."""
+    arms: dict[bool, list[curves.Curve]] = {
+        is_active: [
+            curves.learning_curve(features, pool.split_by, is_active=is_active, budget=budget, seed=seed)
+            for seed in range(seeds)
+        ]
+        for is_active in (True, False)
+    }
+    length = min(len(curve.labels) for runs in arms.values() for curve in runs)
+    points = {
+        arm: [curves.interval([curve.scores[i] for curve in runs]) for i in range(length)] for arm, runs in arms.items()
+    }
+    goal = float(np.mean([curves.all_labels_score(features, pool.split_by, seed) for seed in range(seeds)]))
+    labels = arms[True][0].labels[:length]
+    needed = {arm: curves.labels_needed(labels, [p[0] for p in points[arm]], _GOAL * goal) for arm in arms}
+    names, counts = np.unique(pool.truth, return_counts=True)
+    rare = names[counts < _RARE * counts.sum()].tolist()
+    found = {
+        arm: float(np.mean([sum(curve.found[length - 1].get(n, 0) for n in rare) for curve in runs]))
+        for arm, runs in arms.items()
+    }
+    return CurvePair(
+        encoder=name, labels=labels, active=points[True], random=points[False], all_labels=goal,
+        active_labels_needed=needed[True], random_labels_needed=needed[False],
+        rare_classes=rare, rare_found_active=found[True], rare_found_random=found[False],
+    )  # fmt: skip
+
+
+def score_doctors(services: Services, pool: Pool, name: str, features: Floats) -> DoctorScore | None:
     """Train on the doctors' labels of this study, test on slides that no doctor has touched.
 
     Returns:
@@ -128,28 +219,7 @@ def score_doctors(services: Services, pool: Pool, name: str, features: Floats) -
     guesses = LinearProbe().fit(features[train], answers).predict(features[test])
     low, high = _interval_over_slides(pool.truth[test], guesses, pool.slides[test])
     value = float(balanced_accuracy_score(pool.truth[test], guesses))
-    return Score(encoder=name, shots="doctors", balanced_accuracy=value, low=low, high=high)
-
-
-def score_shots(pool: Pool, name: str, features: Floats, *, shots: int, seeds: int) -> Score:
-    """Train on `shots` cells of each class, test on other slides; the mean over draws.
-
-    A class with fewer cells on the training side gives all that it has.
-    """
-    values = [_one_draw(pool, features, shots, seed) for seed in range(seeds)]
-    half = 1.96 * float(np.std(values)) / max(1, len(values) - 1) ** 0.5
-    mean = float(np.mean(values))
-    return Score(encoder=name, shots=str(shots), balanced_accuracy=mean, low=mean - half, high=mean + half)
-
-
-def _one_draw(pool: Pool, features: Floats, shots: int, seed: int) -> float:
-    generator = np.random.default_rng(seed)
-    slides = generator.permutation(np.unique(pool.slides))
-    test = np.isin(pool.slides, slides[: round(TEST_SHARE * len(slides))])
-    order = generator.permutation(np.flatnonzero(~test))
-    chosen = np.concatenate([order[pool.truth[order] == name][:shots] for name in np.unique(pool.truth)])
-    guesses = LinearProbe().fit(features[chosen], pool.truth[chosen]).predict(features[test])
-    return float(balanced_accuracy_score(pool.truth[test], guesses))
+    return DoctorScore(encoder=name, labels=len(answers), balanced_accuracy=value, low=low, high=high)
 
 
 def _interval_over_slides(
@@ -167,13 +237,6 @@ def _interval_over_slides(
     return float(low), float(high)
 
 
-def evaluate(
-    services: Services, pool: Pool, features: dict[str, Floats], *, shots: Sequence[int], seeds: int
-) -> list[Score]:
-    """Score every feature set at the doctors' labels and at each number of shots."""
-    scores = []
-    for name, values in features.items():
-        by_doctors = score_doctors(services, pool, name, values)
-        scores += [by_doctors] if by_doctors else []
-        scores += [score_shots(pool, name, values, shots=n, seeds=seeds) for n in shots]
-    return scores
+def as_json(rows: Sequence[Score | DoctorScore | CurvePair]) -> list[dict[str, Any]]:
+    """Return dataclasses as what JSON knows."""
+    return [asdict(row) for row in rows]

@@ -19,6 +19,7 @@ def refit_study(services: Services) -> FitReport:
     return refit(
         services.database, services.store(), services.probes_folder, services.label_set,
         groups=catalog.slide_of_cells(services.database), reads=services.settings.reads,
+        shares=services.settings.shares,
     )  # fmt: skip
 
 

@@ -11,6 +11,7 @@ import tomlkit
 from datasets.bethesda import BETHESDA, LABEL_SETS, Category, LabelSet
 from datasets.errors import SettingsError
 from datasets.files import write_atomically
+from labeling.mixture import Shares
 
 SETTINGS_FILE = "cytojepa.toml"
 DEFAULT_HOME = "cytojepa-home"
@@ -38,6 +39,18 @@ class Settings:
     """Side of a cell's crop in micrometres."""
     crop_px: int = 256
     """Side of a cell's crop in pixels; with `crop_um` it fixes the scale for all cells."""
+    share_uncertain: int = 60
+    """Parts of the queue that the probe is unsure of, weighed by how rare the classes are."""
+    share_novel: int = 10
+    """Parts unlike everything labelled so far."""
+    share_random: int = 10
+    """Parts chosen by chance: what figures about suggestions rest on."""
+    share_shared: int = 10
+    """Parts that a second doctor decides as well."""
+    share_gold: int = 5
+    """Parts with a known verdict, for a doctor's own calibration."""
+    share_repeat: int = 5
+    """Parts that the same doctor has decided long ago, for his own consistency."""
 
     def __post_init__(self) -> None:
         if self.suggestions not in get_args(SuggestionMode):
@@ -46,11 +59,21 @@ class Settings:
             )
         for name, low, high in (
             ("reads", 1, 5), ("lease_seconds", 30, 86_400), ("crop_um", 16, 512),
-            ("crop_px", 64, 1024),
+            ("crop_px", 64, 1024), *((f"share_{field.name}", 0, 100) for field in fields(Shares)),
         ):  # fmt: skip
             value = getattr(self, name)
             if not low <= value <= high:
                 raise SettingsError(f"{name} = {value}: use a value from {low} to {high}.")
+
+        try:
+            _ = self.shares
+        except ValueError as error:
+            raise SettingsError(f"shares of the queue: {error}") from error
+
+    @property
+    def shares(self) -> Shares:
+        """What a doctor's queue is mixed of."""
+        return Shares(**{field.name: getattr(self, f"share_{field.name}") for field in fields(Shares)})
 
     @property
     def crop_mpp(self) -> float:
@@ -107,6 +130,12 @@ _COMMENTS = {
     "lease_seconds": "how long a cell stays with the doctor who got it",
     "crop_um": "side of a cell's picture in micrometres",
     "crop_px": "side of a cell's picture in pixels",
+    "share_uncertain": "parts of the queue that the probe is unsure of",
+    "share_novel": "parts unlike everything labelled so far",
+    "share_random": "parts chosen by chance",
+    "share_shared": "parts that a second doctor decides as well",
+    "share_gold": "parts with a known verdict",
+    "share_repeat": "parts that the same doctor has decided long ago",
 }
 
 

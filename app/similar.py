@@ -63,8 +63,8 @@ def gallery_page(
 
 def likeness(store: EmbeddingStore, row: int) -> NDArray[np.float32]:
     """Return the cosine between one cell's vector and all others, shape (rows,)."""
-    vectors = store.vectors()
-    seed = vectors[row].astype(np.float32)
+    vectors = store.stack()
+    seed = vectors[np.array([row])][0].astype(np.float32)
     seed /= max(float(np.linalg.norm(seed)), 1e-12)
     found = np.empty(len(vectors), np.float32)
     for start in range(0, len(vectors), _CHUNK_ROWS):

@@ -13,8 +13,7 @@ from datasets.crops import Picture, read_own_png
 from datasets.embeddings import EmbeddingStore, set_current
 from datasets.manifest import TileOptions, build_tile_pack
 from jepa.config import PRESETS, RunConfig
-from jepa.embed import embed_cells
-from jepa.encoder import FrozenEncoder
+from jepa.embed import Encoder, embed_cells
 from jepa.errors import CheckpointError
 from jepa.watch import TileLabels
 from labeling.answers import current_labels
@@ -84,7 +83,7 @@ def labels_for(services: Services, pack: Path) -> TileLabels | None:
     return TileLabels(tiles=np.array(tiles), codes=np.array(codes), groups=groups)
 
 
-def embed_all(services: Services, encoder: FrozenEncoder, *, batch_size: int, on_progress: OnProgress) -> int:
+def embed_all(services: Services, encoder: Encoder, *, batch_size: int, on_progress: OnProgress) -> int:
     """Compute the vectors that are missing, and make this encoder the one that suggestions use.
 
     Returns:

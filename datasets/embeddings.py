@@ -22,6 +22,45 @@ from datasets.files import write_atomically, write_json
 Vectors = NDArray[np.float16]
 
 
+class Stack:
+    """Shards as one tall matrix, without joining them in memory: only what is asked for is read.
+
+    Args:
+        shards: Memory maps of shape (rows, dim) each.
+    """
+
+    def __init__(self, shards: Sequence[Vectors]) -> None:
+        self._shards = tuple(shards)
+        self._ends = np.cumsum([len(shard) for shard in self._shards])
+        self.shape = (int(self._ends[-1]) if self._shards else 0, self._shards[0].shape[1] if self._shards else 0)
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, rows: slice | NDArray[np.intp]) -> Vectors:
+        """Read rows: a slice, or places in any order; shape (rows, dim), float16."""
+        if isinstance(rows, slice):
+            start, stop, step = rows.indices(len(self))
+            if step != 1:
+                return self[np.arange(start, stop, step)]
+            first, last = np.searchsorted(self._ends, [start, stop - 1], side="right")
+            if stop <= start:
+                return np.empty((0, self.shape[1]), np.float16)
+            parts = []
+            for number in range(first, last + 1):
+                offset = int(self._ends[number]) - len(self._shards[number])
+                parts.append(self._shards[number][max(start - offset, 0) : stop - offset])
+            return parts[0] if len(parts) == 1 else np.concatenate(parts)
+        places = np.asarray(rows, np.intp)
+        found = np.empty((len(places), self.shape[1]), np.float16)
+        of = np.searchsorted(self._ends, places, side="right")
+        for number in np.unique(of):
+            chosen = of == number
+            offset = int(self._ends[number]) - len(self._shards[number])
+            found[chosen] = self._shards[number][places[chosen] - offset]
+        return found
+
+
 class EmbeddingStore:
     """The vectors that one encoder has made, in the order in which they were made.
 
@@ -57,6 +96,10 @@ class EmbeddingStore:
         if not self._shards:
             return np.empty((0, 0), np.float16)
         return self._shards[0] if len(self._shards) == 1 else np.concatenate(self._shards)
+
+    def stack(self) -> Stack:
+        """Return all vectors as one matrix that stays on the disk; row i belongs to `cell_ids[i]`."""
+        return Stack(self._shards)
 
     def missing(self, cell_ids: Iterable[str]) -> list[str]:
         """Return the cells that have no vector yet, in the given order."""

@@ -1,17 +1,67 @@
 """Cells to vectors: only those that lack one, in shards, so that an interrupted run goes on."""
 
+import math
 from collections.abc import Callable, Sequence
+from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from datasets.embeddings import EmbeddingStore
-from jepa.encoder import FrozenEncoder, Picture
+from datasets.files import sha256_of_json
+
+Picture = NDArray[np.uint8]
 
 SHARD_CELLS = 2048
 
 
+class Encoder(Protocol):
+    """What makes vectors of cells, learned or not."""
+
+    fingerprint: str
+    """Which weights and which preprocessing: vectors of different ones never mix."""
+    dim: int
+    image_px: int
+    """Side of a prepared picture."""
+
+    def prepare(self, crop: Picture, crop_mpp: float | None) -> Picture:
+        """Bring a square crop to shape (image_px, image_px, 3)."""
+
+    def embed(self, pictures: Picture) -> NDArray[np.float32]:
+        """Turn prepared pictures, shape (B, image_px, image_px, 3), into vectors, shape (B, dim)."""
+
+
+class FusedEncoder:
+    """Several encoders side by side: their vectors, one behind the other.
+
+    Args:
+        encoders: In the order of their numbers in the vector.
+    """
+
+    image_px = 0
+
+    def __init__(self, encoders: Sequence[Encoder]) -> None:
+        self._encoders = tuple(encoders)
+        self.dim = sum(encoder.dim for encoder in self._encoders)
+        self.fingerprint = sha256_of_json([encoder.fingerprint for encoder in self._encoders])[:16]
+
+    def prepare(self, crop: Picture, crop_mpp: float | None) -> Picture:
+        """Prepare a crop for each encoder; the pictures lie behind each other in one flat array."""
+        return np.concatenate([encoder.prepare(crop, crop_mpp).ravel() for encoder in self._encoders])
+
+    def embed(self, pictures: Picture) -> NDArray[np.float32]:
+        """Embed prepared crops, shape (B, all pictures' bytes), as (B, dim)."""
+        parts, start = [], 0
+        for encoder in self._encoders:
+            shape = (encoder.image_px, encoder.image_px, 3)
+            end = start + math.prod(shape)
+            parts.append(encoder.embed(pictures[:, start:end].reshape(-1, *shape)))
+            start = end
+        return np.concatenate(parts, axis=1)
+
+
 def embed_cells(
-    encoder: FrozenEncoder,
+    encoder: Encoder,
     store: EmbeddingStore,
     cell_ids: Sequence[str],
     load_picture: Callable[[str], Picture],

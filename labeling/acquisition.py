@@ -5,117 +5,190 @@ rarity of the classes in question: on pools with about 2 % abnormal cells that f
 as many of them as chance, while pure coverage finds no more than chance.
 """
 
+from collections.abc import Callable
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.cluster import KMeans
 
+from labeling.probes import Matrix, PoolScale
+
 Floats = NDArray[np.float64]
+Scores = NDArray[np.floating]
 Indices = NDArray[np.intp]
+Counts = NDArray[np.integer] | NDArray[np.floating]
+"""Labels of each class; a cell that doctors call differently counts in parts."""
 
 BATCH = 16
-TOP_FACTOR = 5
-"""Diversity chooses among this many times the batch."""
-_CLUSTER_ROWS = 20_000
+CANDIDATES = 1000
+"""Cells among which a queue is chosen: the best by score, or a random sample for coverage."""
+_COVERAGE_WIDTH = 4.0
+"""Two cells at squared distance 1/4 cover each other by 1/e."""
+_CLUSTER_ROWS = 5_000
 
 
-def least_confident(probabilities: Floats) -> Floats:
+def least_confident(probabilities: Scores) -> Floats:
     """Return one minus the likeliest class's probability: (n, K) to (n,), 0 to 1 - 1/K."""
     scores: Floats = 1.0 - probabilities.max(axis=1)
     return scores
 
 
-def margin(probabilities: Floats) -> Floats:
+def margin(probabilities: Scores) -> Floats:
     """Return one minus the gap between the two likeliest classes: (n, K) to (n,), 0 to 1."""
     top = np.partition(probabilities, -2, axis=1)
     scores: Floats = 1.0 - (top[:, -1] - top[:, -2])
     return scores
 
 
-def entropy(probabilities: Floats) -> Floats:
+def entropy(probabilities: Scores) -> Floats:
     """Return the entropy in units of its maximum: (n, K) to (n,), 0 to 1."""
     logs = np.log(np.maximum(probabilities, 1e-12))
     scores: Floats = -(probabilities * logs).sum(axis=1) / np.log(probabilities.shape[1])
-    return scores
+    return np.clip(scores, 0.0, 1.0)
 
 
-def rarity_margin(probabilities: Floats, counts: NDArray[np.intp]) -> Floats:
+def rarity(counts: Counts) -> Floats:
+    """Return how much each class wants labels: 1 for the rarest, shape (K,)."""
+    wanted = 1.0 / (np.asarray(counts, np.float64) + 1.0)
+    relative: Floats = wanted / wanted.max()
+    return relative
+
+
+def rarity_margin(probabilities: Scores, counts: Counts) -> Floats:
     """Return the margin score weighed by how few labels the likely classes have.
 
     Args:
         probabilities: Shape (n, K).
         counts: Labels of each class, shape (K,).
     """
-    rarity = 1.0 / (counts + 1.0)
-    scores: Floats = margin(probabilities) * (probabilities @ (rarity / rarity.max()))
+    scores: Floats = margin(probabilities) * (probabilities @ rarity(counts))
     return scores
 
 
-def unit_vectors(vectors: NDArray[np.floating]) -> Floats:
-    """Centre vectors and bring them to length 1, so that a dot product is a cosine."""
-    centred = np.asarray(vectors, np.float64) - np.asarray(vectors, np.float64).mean(axis=0)
+RULES: dict[str, Callable[[Scores, Counts], Floats]] = {
+    "least-confident": lambda probabilities, _counts: least_confident(probabilities),
+    "margin": lambda probabilities, _counts: margin(probabilities),
+    "entropy": lambda probabilities, _counts: entropy(probabilities),
+    "rarity-margin": rarity_margin,
+}
+"""The rules that score a cell by the probe's probabilities; the last one is the default."""
+DEFAULT_RULE = "rarity-margin"
+
+
+@dataclass(frozen=True, slots=True)
+class PoolView:
+    """A pool's vectors, from which unit vectors are made only for the rows that are asked for."""
+
+    vectors: Matrix
+    """Shape (n, d), float16 on disk or any float."""
+    scale: PoolScale
+
+    def units(self, rows: Indices | slice = slice(None)) -> Floats:
+        """Standardise rows and bring them to length 1, so that a dot product is a cosine."""
+        return unit_vectors(self.vectors[rows], self.scale)
+
+
+def unit_vectors(vectors: NDArray[np.floating], scale: PoolScale) -> Floats:
+    """Standardise vectors and bring them to length 1, shape (n, d)."""
+    spread = np.where(scale.std > 1e-12, scale.std, 1.0)
+    centred = (np.asarray(vectors, np.float64) - scale.mean) / spread
     units: Floats = centred / np.maximum(np.linalg.norm(centred, axis=1, keepdims=True), 1e-12)
     return units
 
 
-def typical(units: Floats, count: int, *, seed: int) -> Indices:
+def typical(view: PoolView, rows: Indices, count: int, *, seed: int) -> Indices:
     """Choose the row nearest to each of `count` cluster centres; the largest cluster first.
 
     Args:
-        units: Unit vectors, shape (n, d).
+        view: The pool.
+        rows: Candidates; a large pool is sampled.
         count: How many; all rows when there are fewer.
         seed: Source of chance of the clustering.
     """
-    if len(units) <= count:
-        return np.arange(len(units))
+    if len(rows) <= count:
+        return rows
     generator = np.random.default_rng(seed)
-    sample = units
-    if len(units) > _CLUSTER_ROWS:
-        sample = units[generator.choice(len(units), _CLUSTER_ROWS, replace=False)]
-    clusters = KMeans(count, n_init=1, random_state=seed).fit(sample)
+    if len(rows) > _CLUSTER_ROWS:
+        rows = np.sort(generator.choice(rows, _CLUSTER_ROWS, replace=False))
+    units = view.units(rows)
+    clusters = KMeans(count, n_init=3, random_state=seed).fit(units)
     similarity = units @ clusters.cluster_centers_.T
     sizes = np.bincount(clusters.labels_, minlength=count)
     chosen: list[int] = []
     for cluster in np.argsort(-sizes, kind="stable"):
         order = np.argsort(-similarity[:, cluster], kind="stable")[: count + 1]
         chosen.append(next(int(row) for row in order if int(row) not in chosen))
-    return np.array(chosen)
+    return rows[np.array(chosen, np.intp)]
 
 
-def diverse(scores: Floats, units: Floats, count: int, known: Floats | None = None) -> Indices:
-    """Choose rows that score high and differ: weighted k-center over the best candidates.
+def best_rows(scores: Scores, count: int) -> Indices:
+    """Return the rows with the highest scores, best first, equal ones in their order.
 
-    The first is the best; each next one maximises `score * (1 - nearest cosine to the chosen)`.
+    Linear in the number of rows: a pool of a million is not sorted.
+    """
+    if count <= 0 or not len(scores):
+        return np.empty(0, np.intp)
+    if count < len(scores):
+        threshold = np.partition(scores, len(scores) - count)[len(scores) - count]
+        above = np.flatnonzero(scores > threshold)
+        equal = np.flatnonzero(scores == threshold)[: count - len(above)]
+        rows = np.sort(np.concatenate([above, equal]))
+    else:
+        rows = np.arange(len(scores))
+    return rows[np.argsort(-scores[rows], kind="stable")]
+
+
+def representative(scores: Scores, view: PoolView, count: int, known: Floats) -> Indices:
+    """Choose rows that score high and stand for others that do: weighted herding over the best candidates.
+
+    Uncertainty herding (Bae et al. 2025, Uncertainty Herding). Differs from the paper: candidates are
+    the best of the whole pool by score, not a random sample, because rare cells are in no sample.
 
     Args:
-        scores: Shape (n,), not negative.
-        units: Unit vectors, shape (n, d).
+        scores: Shape (n,); a row with a negative score is never chosen.
+        view: The pool.
         count: How many.
-        known: Unit vectors to differ from as well, for example of leased cells.
+        known: Unit vectors that are covered already, of labelled and leased cells, shape (m, d).
     """
-    top = np.argsort(-scores, kind="stable")[: count * TOP_FACTOR]
-    far = np.ones(len(top))
-    if known is not None and len(known):
-        far = 1.0 - (units[top] @ known.T).max(axis=1)
-    chosen: list[int] = []
-    for _ in range(min(count, len(top))):
-        worth = (scores[top] + 1e-9) * np.maximum(far, 1e-9)
-        worth[chosen] = -1.0
-        best = int(np.argmax(worth))
-        chosen.append(best)
-        far = np.minimum(far, 1.0 - units[top] @ units[top[best]])
-    return top[np.array(chosen, np.intp)]
+    top = best_rows(scores, max(CANDIDATES, count))
+    top = top[scores[top] >= 0]
+    worth = scores[top].astype(np.float32) + np.float32(1e-6)
+    return top[_herd(view.units(top), worth, known, count)]
 
 
-def coverage(units: Floats, known: Floats, count: int, generator: np.random.Generator) -> Indices:
-    """Choose rows far from everything labelled, one after the other, out of a random sample."""
-    sample = generator.permutation(len(units))[:2000]
-    nearest = np.full(len(sample), -1.0)
+def coverage(
+    view: PoolView, rows: Indices, known: Floats, count: int, generator: np.random.Generator
+) -> Indices:  # fmt: skip
+    """Choose rows that stand for many cells which no labelled cell resembles.
+
+    Unlike the cells that are farthest from everything, which are often debris, these lie where cells are.
+
+    Args:
+        view: The pool.
+        rows: Candidates; a random sample of them is looked at.
+        known: Unit vectors of the labelled cells, shape (m, d).
+        count: How many.
+        generator: The only source of chance.
+    """
+    sample = rows if len(rows) <= CANDIDATES else np.sort(generator.choice(rows, CANDIDATES, replace=False))
+    return sample[_herd(view.units(sample), np.ones(len(sample), np.float32), known, count)]
+
+
+def _herd(units: Floats, worth: NDArray[np.float32], known: Floats, count: int) -> Indices:
+    """Choose one after the other the row that brings the most worth closer to something chosen or known."""
+    if not len(units) or count <= 0:
+        return np.empty(0, np.intp)
+    halves = units.astype(np.float32)
+    likeness = np.exp(2 * _COVERAGE_WIDTH * (halves @ halves.T - 1))
+    covered = np.zeros(len(units), np.float32)
     if len(known):
-        nearest = (units[sample] @ known.T).max(axis=1)
+        covered = np.exp(2 * _COVERAGE_WIDTH * ((halves @ known.T.astype(np.float32)).max(axis=1) - 1))
     chosen: list[int] = []
-    for _ in range(min(count, len(sample))):
-        best = int(np.argmin(nearest))
+    for _ in range(min(count, len(units))):
+        gain = np.maximum(likeness - covered, 0) @ worth
+        gain[chosen] = -1.0
+        best = int(np.argmax(gain))
         chosen.append(best)
-        nearest = np.maximum(nearest, units[sample] @ units[sample[best]])
-        nearest[chosen] = np.inf
-    return sample[np.array(chosen, np.intp)]
+        covered = np.maximum(covered, likeness[best])
+    return np.array(chosen, np.intp)

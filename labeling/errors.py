@@ -3,7 +3,8 @@
 LabelingError
 |-- AccountError     a name that is taken, a wrong password, a role that may not
 |-- LabelRefused     a label that cannot be stored; carries the reason
-`-- TooFewLabels     a probe needs two classes
+|-- TooFewLabels     a probe needs two classes
+`-- ProbeGone        a probe that cannot be made again
 """
 
 
@@ -21,3 +22,7 @@ class LabelRefused(LabelingError):
 
 class TooFewLabels(LabelingError):
     """A probe needs labels of at least two classes."""
+
+
+class ProbeGone(LabelingError):
+    """A probe whose files are deleted or whose vectors are not at hand."""

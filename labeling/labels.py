@@ -17,6 +17,7 @@ from datasets.bethesda import LabelSet
 from datasets.catalog import Cell
 from datasets.db import Database, utc_now
 from labeling.errors import LabelRefused
+from labeling.mixture import CHECK_REASON
 from labeling.records import IMPORTED, Label, Lease, Undo
 
 LONGEST_KEY = 80
@@ -163,7 +164,7 @@ class _Desk:
             label.reason = lease.reason
             label.suggestion = lease.suggestion
             label.suggestion_probability = lease.suggestion_probability
-            label.suggestion_shown = self.shown and lease.suggestion is not None
+            label.suggestion_shown = self.shown and lease.suggestion is not None and lease.reason != CHECK_REASON
             label.probe_id = lease.probe_id
             self.session.execute(delete(Lease).where(Lease.cell_id == event.cell_id, Lease.annotator == self.annotator))
         self.session.add(label)

@@ -4,6 +4,7 @@ The only writer of the table `leases`. Each claim is one statement inside a writ
 that two doctors who ask in the same moment cannot both win.
 """
 
+import zlib
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -22,16 +23,19 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.dialects.sqlite import insert
-from sqlalchemy.orm import InstrumentedAttribute, Session
+from sqlalchemy.orm import InstrumentedAttribute, Session, aliased
 
 from datasets.catalog import Cell
 from datasets.db import Database, UtcDateTime, utc_now
+from labeling import returns
 from labeling.answers import is_not_undone
-from labeling.records import IMPORTED, Candidate, Label, Lease
+from labeling.mixture import CHECK_REASON, GOLD, REPEAT, Shares
+from labeling.records import IMPORTED, Assignment, Candidate, Label, Lease
 
 CellColumn = InstrumentedAttribute[str]
 
 POOL_REASON = "next in the pool"
+POOL_ARM = "pool"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,15 +51,20 @@ class WorkItem:
     until: datetime | None
     """End of the lease; None where none was taken."""
 
+    @property
+    def may_show(self) -> bool:
+        """False where the answer measures something and must not have seen the suggestion."""
+        return self.reason != CHECK_REASON
+
 
 def take(
     database: Database, annotator: str, limit: int, *, reads: int, lease_seconds: int,
-    exclude: Collection[str] = (),
+    exclude: Collection[str] = (), shares: Shares | None = None,
 ) -> list[WorkItem]:  # fmt: skip
     """Lease the next cells to an annotator.
 
-    First the ones that he holds already, then the ranked candidates, then any cell of the pool that
-    needs a reader.
+    First the ones that he holds already, then his due repeats and cells with a verdict, then the
+    ranked candidates, then any cell of the pool that needs a reader.
 
     Args:
         database: The study's database.
@@ -64,6 +73,7 @@ def take(
         reads: How many doctors decide each cell.
         lease_seconds: How long the cells are his.
         exclude: Cells that his browser holds already; their leases are renewed.
+        shares: Parts of the queue; None: neither repeats nor cells with a verdict.
 
     Returns:
         The cells in the order in which to show them; fewer than `limit` when the pool runs out.
@@ -74,14 +84,26 @@ def take(
         session.execute(delete(Lease).where(Lease.until <= now))
         held = _renew(session, annotator, until)
         wanted = limit - sum(item.cell_id not in exclude for item in held)
+        desk = _Claims(session, annotator, now, until)
+        if shares is not None and wanted > 0:
+            wanted -= desk.own(wanted, exclude, shares)
         if wanted > 0:
-            wanted -= _claim(session, _candidates(annotator, reads, now, until, exclude, wanted))
+            wanted -= desk.claim(_candidates(annotator, reads, now, until, exclude, wanted))
         if wanted > 0:
-            _claim(session, _pool(annotator, reads, now, until, exclude, wanted))
+            desk.claim(_pool(annotator, reads, now, until, exclude, wanted), arm=POOL_ARM)
         leases = _held(session, annotator)
     order = {item.cell_id: place for place, item in enumerate(held)}
-    items = [item for item in leases if item.cell_id not in exclude]
-    return sorted(items, key=lambda item: order.get(item.cell_id, len(order)))[:limit]
+    items = sorted(leases, key=lambda item: order.get(item.cell_id, len(order)))
+    return [item for item in _scattered(items, len(held)) if item.cell_id not in exclude][:limit]
+
+
+def _scattered(items: list[WorkItem], held: int) -> list[WorkItem]:
+    """Put new cells without a rank in between: at the end of every batch they would be recognised."""
+    ranked = [item for place, item in enumerate(items) if place < held or item.score is not None]
+    for item in items[held:]:
+        if item.score is None:
+            ranked.insert(held + zlib.crc32(item.cell_id.encode()) % (len(ranked) - held + 1), item)
+    return ranked
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -141,16 +163,33 @@ def release(database: Database, annotator: str) -> int:
         return len(session.scalars(held).all())
 
 
-def needs_reader(cell_id: CellColumn, annotator: str, reads: int, now: datetime) -> ColumnElement[bool]:
-    """Return the SQL condition that a cell may be given to this annotator."""
+def needs_reader(
+    cell_id: CellColumn, annotator: str, reads: int, now: datetime, own_reads: InstrumentedAttribute[int] | None = None
+) -> ColumnElement[bool]:  # fmt: skip
+    """Return the SQL condition that a cell may be given to this annotator.
+
+    Args:
+        cell_id: The cell's column.
+        annotator: Who asks.
+        reads: How many doctors decide each cell.
+        now: Leases that end later count as readers.
+        own_reads: Column of a number of readers of the cell's own; the larger number counts.
+    """
+    wanted = literal(reads) if own_reads is None else func.max(own_reads, reads)
     mine = select(Label.id).where(Label.cell_id == cell_id, Label.annotator == annotator, is_not_undone())
     done = select(func.count(Label.annotator.distinct())).where(
         Label.cell_id == cell_id, Label.annotator.not_in([IMPORTED, annotator]), is_not_undone()
     )
     held = select(func.count()).select_from(Lease).where(
-        Lease.cell_id == cell_id, Lease.annotator != annotator, Lease.until > now
+        Lease.cell_id == cell_id, Lease.annotator != annotator, Lease.until > now, ~_is_repeat(cell_id)
     )  # fmt: skip
-    return and_(~mine.exists(), done.scalar_subquery() + held.scalar_subquery() < reads)
+    return and_(~mine.exists(), done.scalar_subquery() + held.scalar_subquery() < wanted)
+
+
+def _is_repeat(cell_id: CellColumn) -> ColumnElement[bool]:
+    """Return the SQL condition that a lease's holder has decided the cell already, so that he counts once."""
+    other = aliased(Label)
+    return select(other.id).where(other.cell_id == cell_id, other.annotator == Lease.annotator).exists()
 
 
 _COLUMNS = (
@@ -162,6 +201,8 @@ _COLUMNS = (
     "suggestion_probability",
     "probe_id",
 )
+_NOTHING = (null().cast(String), null().cast(Float), null().cast(String))
+"""No suggestion, no probability, no probe."""
 
 
 def _candidates(
@@ -173,7 +214,7 @@ def _candidates(
             Candidate.suggestion, Candidate.suggestion_probability, Candidate.probe_id,
         )
         .where(Candidate.cell_id.not_in(exclude))
-        .where(needs_reader(Candidate.cell_id, annotator, reads, now))
+        .where(needs_reader(Candidate.cell_id, annotator, reads, now, Candidate.reads))
         .where(_is_free(Candidate.cell_id, annotator))
         .order_by(Candidate.rank)
         .limit(limit)
@@ -181,9 +222,8 @@ def _candidates(
 
 
 def _pool(annotator: str, reads: int, now: datetime, until: datetime, exclude: Collection[str], limit: int) -> Any:
-    empty = (null().cast(String), null().cast(Float), null().cast(String))
     return (
-        select(Cell.id, literal(annotator), literal(until, UtcDateTime), literal(POOL_REASON), *empty)
+        select(Cell.id, literal(annotator), literal(until, UtcDateTime), literal(POOL_REASON), *_NOTHING)
         .where(Cell.id.not_in(exclude), needs_reader(Cell.id, annotator, reads, now))
         .where(_is_free(Cell.id, annotator))
         # The id is a keyed hash: this order is as good as random, and the same for everyone.
@@ -197,9 +237,54 @@ def _is_free(cell_id: CellColumn, annotator: str) -> ColumnElement[bool]:
     return ~own.exists()
 
 
-def _claim(session: Session, rows: Any) -> int:
-    statement = insert(Lease).from_select(_COLUMNS, rows).returning(Lease.cell_id)
-    return len(session.execute(statement).all())
+@dataclass(frozen=True, slots=True)
+class _Claims:
+    """Claims cells for one annotator inside one open write transaction."""
+
+    session: Session
+    annotator: str
+    now: datetime
+    until: datetime
+
+    def claim(self, rows: Any, *, arm: str | None = None) -> int:
+        """Lease what a query names, in one statement, and note for which purpose.
+
+        Args:
+            rows: A query with the columns of a lease.
+            arm: The purpose; None: the candidate's.
+        """
+        statement = insert(Lease).from_select(_COLUMNS, rows).returning(Lease.cell_id)
+        cells = list(self.session.scalars(statement))
+        if not cells:
+            return 0
+        purpose = literal(arm) if arm else Candidate.arm
+        noted = select(Cell.id, literal(self.annotator), purpose, literal(self.now, UtcDateTime)).where(
+            Cell.id.in_(cells)
+        )
+        if arm is None:
+            noted = noted.join(Candidate, Candidate.cell_id == Cell.id)
+        columns = ("cell_id", "annotator", "arm", "served_at")
+        self.session.execute(insert(Assignment).from_select(columns, noted))
+        return len(cells)
+
+    def own(self, wanted: int, exclude: Collection[str], shares: Shares) -> int:
+        """Lease the repeats and gold cells that are due; their suggestion stays unknown."""
+        due = returns.due(self.session, self.annotator, wanted, shares)
+        sources = (
+            (REPEAT, returns.repeats(self.annotator, self.now, exclude)),
+            (GOLD, returns.gold(self.annotator, exclude)),
+        )
+        claimed = 0
+        for arm, cells in sources:
+            count = min(due[arm], wanted - claimed)
+            if count > 0:
+                chosen = cells.limit(count).subquery()
+                rows = select(
+                    chosen.c.cell_id, literal(self.annotator), literal(self.until, UtcDateTime),
+                    literal(CHECK_REASON), *_NOTHING,
+                )  # fmt: skip
+                claimed += self.claim(rows, arm=arm)
+        return claimed
 
 
 def _renew(session: Session, annotator: str, until: datetime) -> list[WorkItem]:

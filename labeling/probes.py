@@ -4,46 +4,70 @@ L2-regularised multinomial logistic regression on standardised frozen embeddings
 equal weight: in cervical cytology the rare classes are the ones that matter.
 """
 
-from typing import Any, Self
+import functools
+from dataclasses import dataclass
+from typing import Any, Protocol, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.linalg import qr
 from scipy.optimize import minimize
-from scipy.special import log_softmax, softmax
+from scipy.special import softmax
 from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.metrics import balanced_accuracy_score
-from sklearn.model_selection import StratifiedGroupKFold
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_is_fitted, validate_data
-from threadpoolctl import threadpool_limits
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+from threadpoolctl import ThreadpoolController
 
 Floats = NDArray[np.float64]
 Words = NDArray[Any]
 
-_FOLDS = 5
-_SMALLEST_CLASS_FOR_TEMPERATURE = 10
+
+class Matrix(Protocol):
+    """Rows of numbers that may lie on the disk: an array, a memory map, or shards one below the other."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Rows and columns."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, rows: Any, /) -> NDArray[np.floating]:
+        """Read rows, by a slice or by an array of places."""
 
 
 class LinearProbe(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
     """Multinomial logistic regression with balanced classes, in scikit-learn's conventions.
 
     Minimises `sum_i s_i CE(z_i W + b) + |W|^2 / (2 C)` with `z = (x - mean) / (std sqrt(d))` and
-    `s_i = w_i n / (K n_class)`; the intercept is not penalised.
+    `s_i = w_i sum(w) / (K sum(w of the class))`; the intercept is not penalised. The optimum is
+    unique, so a warm start changes the time and not the answer.
+
+    A row may stand more than once: a cell that two doctors call differently is two rows whose
+    weights add up to the trust in the cell.
 
     Args:
         C: Inverse strength of the penalty.
-        tol: Where the solver stops (largest component of the projected gradient).
+        tol: Where the solver stops: largest component of the gradient, per row.
         max_iter: Most steps of the solver.
         temperature: Divides the logits; from `choose_temperature`, 1 leaves them.
+        balanced: Give every class the same weight; False: every row.
+        mean: Of the pool, shape (d,); None: of the labelled rows.
+        std: Of the pool, shape (d,); None: of the labelled rows.
+        warm_start: Begin at the last solution of this object, also where a class is new.
     """
 
     def __init__(
-        self, C: float = 20.0, tol: float = 1e-4, max_iter: int = 500, temperature: float = 1.0  # noqa: N803
+        self, C: float = 20.0, tol: float = 1e-5, max_iter: int = 500, temperature: float = 1.0,  # noqa: N803
+        balanced: bool = True, mean: Floats | None = None, std: Floats | None = None, warm_start: bool = False,
     ) -> None:  # fmt: skip
         self.C = C
         self.tol = tol
         self.max_iter = max_iter
         self.temperature = temperature
+        self.balanced = balanced
+        self.mean = mean
+        self.std = std
+        self.warm_start = warm_start
 
     def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:  # noqa: N803
         """Fit the probe.
@@ -51,26 +75,28 @@ class LinearProbe(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scik
         Args:
             X: Embeddings, shape (n, d).
             y: Class of each row.
-            sample_weight: Trust in each row, shape (n,); None: all alike.
+            sample_weight: Trust in each row, shape (n,), not negative; None: all alike.
 
         Raises:
             ValueError: Fewer than two classes, or values that are not finite.
         """
-        rows, answers = _checked(self, X, y)
+        rows, answers = validate_data(self, X, y, dtype=np.float64)
+        check_classification_targets(answers)
+        weights: Floats = _check_sample_weight(sample_weight, rows, dtype=np.float64, ensure_non_negative=True)
+        counts = weights > 0
+        rows, answers, weights = rows[counts], answers[counts], weights[counts]
+        before = self._raw_solution() if self.warm_start else None
         self.classes_, codes = np.unique(answers, return_inverse=True)
         if len(self.classes_) < 2:
-            raise ValueError("1 class in the labels: a probe needs two; label another class.")
-        given = np.ones(len(codes)) if sample_weight is None else sample_weight
-        weights = np.asarray(given, np.float64)
-        totals = np.bincount(codes, weights=weights, minlength=len(self.classes_))
-        balance = len(codes) / (len(self.classes_) * np.maximum(totals, 1e-12))
-        self.mean_ = rows.mean(axis=0)
-        std = rows.std(axis=0)
-        self.scale_ = np.where(std > 1e-12, std, 1.0) * np.sqrt(rows.shape[1])
-        with threadpool_limits(1):
-            self.coef_, self.intercept_ = self._solve(
-                (rows - self.mean_) / self.scale_, codes, weights * balance[codes]
-            )
+            raise ValueError(f"{len(self.classes_)} class in the labels: a probe needs two; label another class.")
+        if self.balanced:
+            totals = np.bincount(codes, weights=weights)
+            weights = weights * weights.sum() / (len(totals) * totals[codes])
+        self._standardise(rows, np.asarray(sample_weight, np.float64)[counts] if sample_weight is not None else None)
+        start = None if before is None else self._as_start(*before)
+        with _threads().limit(limits=1):
+            solution = self._solve((rows - self.mean_) / self.scale_, codes, weights, start)
+        self.coef_, self.intercept_ = solution[:, :-1], solution[:, -1] - solution[:, -1].mean()
         return self
 
     def decision_function(self, X: ArrayLike) -> Floats:  # noqa: N803
@@ -86,7 +112,8 @@ class LinearProbe(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scik
 
     def predict(self, X: ArrayLike) -> Words:  # noqa: N803
         """Return the likeliest class of each row."""
-        likeliest: Words = self.classes_[self.logits(X).argmax(axis=1)]
+        best = self.logits(X).argmax(axis=1)
+        likeliest: Words = self.classes_[best]
         return likeliest
 
     def logits(self, X: ArrayLike) -> Floats:  # noqa: N803
@@ -96,81 +123,92 @@ class LinearProbe(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scik
         logits: Floats = ((rows - self.mean_) / self.scale_) @ self.coef_.T + self.intercept_
         return logits
 
-    def _solve(self, z: Floats, codes: NDArray[np.intp], weights: Floats) -> tuple[Floats, Floats]:
-        """Solve in the row space where there are fewer rows than features: the same optimum."""
+    def raw_weights(self) -> tuple[Floats, Floats]:
+        """Return weights (classes, d) and intercepts (classes,) that take embeddings as they are."""
+        check_is_fitted(self)
+        weights: Floats = self.coef_ / self.scale_
+        return weights, self.intercept_ - weights @ self.mean_
+
+    def _standardise(self, rows: Floats, weights: Floats | None) -> None:
+        centre = np.average(rows, axis=0, weights=weights)
+        spread = np.sqrt(np.average((rows - centre) ** 2, axis=0, weights=weights))
+        self.mean_ = centre if self.mean is None else np.asarray(self.mean, np.float64)
+        std = spread if self.std is None else np.asarray(self.std, np.float64)
+        self.scale_ = np.where(std > 1e-12, std, 1.0) * np.sqrt(rows.shape[1])
+
+    def _raw_solution(self) -> tuple[Words, Floats, Floats] | None:
+        if not hasattr(self, "coef_"):
+            return None
+        return (self.classes_, *self.raw_weights())
+
+    def _as_start(self, classes: Words, weights: Floats, intercepts: Floats) -> Floats | None:
+        """Bring an earlier solution to the present classes and scale; a new class begins at zero."""
+        if weights.shape[1] != len(self.mean_):
+            return None
+        start = np.zeros((len(self.classes_), len(self.mean_) + 1))
+        for row, name in enumerate(self.classes_):
+            known = np.flatnonzero(classes == name)
+            if len(known):
+                weight = weights[known[0]]
+                start[row, :-1] = weight * self.scale_
+                start[row, -1] = intercepts[known[0]] + weight @ self.mean_
+        return start
+
+    def _solve(self, z: Floats, codes: NDArray[np.intp], weights: Floats, start: Floats | None) -> Floats:
+        """Return weights and intercepts, shape (classes, d + 1).
+
+        Solves in the row space where there are fewer rows than features: the same optimum.
+        """
         basis: Floats | None = None
         if len(z) < z.shape[1]:
-            left, singular, right = np.linalg.svd(z, full_matrices=False)
-            z, basis = left * singular, right
+            orthonormal, triangle = qr(z.T, mode="economic")
+            z, basis = np.asarray(triangle.T, np.float64), np.asarray(orthonormal.T, np.float64)
         num_classes, width = len(self.classes_), z.shape[1]
-        targets = np.eye(num_classes)[codes]
+        # A column of ones carries the intercept; classes lie in rows, so that sums run along memory.
+        columns = np.vstack([z.T, np.ones(len(z))])
+        transposed = np.ascontiguousarray(columns.T)
+        penalty = np.append(np.full(width, 1 / self.C), 0.0)
+        own = (codes, np.arange(len(codes)))
 
         def objective(flat: Floats) -> tuple[float, Floats]:
             matrix = flat.reshape(num_classes, width + 1)
-            logs = log_softmax(z @ matrix[:, :-1].T + matrix[:, -1], axis=1)
-            loss = -(weights * (targets * logs).sum(axis=1)).sum()
-            loss += (matrix[:, :-1] ** 2).sum() / (2 * self.C)
-            error = weights[:, None] * (np.exp(logs) - targets)
-            gradient = np.column_stack([error.T @ z + matrix[:, :-1] / self.C, error.sum(axis=0)])
-            return loss, gradient.ravel()
+            logits = matrix @ columns
+            chosen = logits[own]
+            top = logits.max(axis=0)
+            error = np.exp(logits - top)
+            total = error.sum(axis=0)
+            shrunk = matrix * penalty
+            loss = weights @ (np.log(total) + top - chosen) + 0.5 * np.vdot(matrix, shrunk)
+            error *= weights / total
+            error[own] -= weights
+            return float(loss), (error @ transposed + shrunk).ravel()
 
-        start = np.zeros(num_classes * (width + 1))
-        options = {"maxiter": self.max_iter, "gtol": self.tol}
-        found = minimize(objective, start, jac=True, method="L-BFGS-B", options=options)  # type: ignore[call-overload]
+        first = np.zeros((num_classes, width + 1))
+        if start is not None:
+            first = start if basis is None else np.column_stack([start[:, :-1] @ basis.T, start[:, -1]])
+        options = {"maxiter": self.max_iter, "gtol": self.tol * weights.sum(), "ftol": 1e-12}
+        found = minimize(objective, first.ravel(), jac=True, method="L-BFGS-B", options=options)  # type: ignore[call-overload]
         self.n_iter_ = found.nit
-        matrix = found.x.reshape(num_classes, width + 1)
-        coef = matrix[:, :-1] if basis is None else matrix[:, :-1] @ basis
-        return coef, matrix[:, -1] - matrix[:, -1].mean()
+        matrix: Floats = found.x.reshape(num_classes, width + 1)
+        return matrix if basis is None else np.column_stack([matrix[:, :-1] @ basis, matrix[:, -1]])
 
 
-def _checked(probe: LinearProbe, rows: ArrayLike, answers: ArrayLike) -> tuple[Floats, Words]:
-    checked: tuple[Floats, Words] = validate_data(probe, rows, answers, dtype=np.float64)
-    check_classification_targets(checked[1])
-    return checked
+@functools.cache
+def _threads() -> ThreadpoolController:
+    """Find the BLAS libraries once: looking for them costs as much as a small fit."""
+    return ThreadpoolController()
 
 
-def out_of_fold_logits(
-    vectors: Floats, y: Words, groups: Words, *, seed: int = 0
-) -> tuple[Floats, NDArray[np.bool_]] | None:
-    """Predict every labelled row by a probe that has not seen its group.
+@dataclass(frozen=True, slots=True)
+class PoolScale:
+    """Mean and standard deviation of an encoder's vectors, shape (d,) each."""
 
-    Args:
-        vectors: Embeddings, shape (n, d).
-        y: Class of each row.
-        groups: Slide of each row; no slide is on both sides.
-        seed: Source of chance of the folds.
+    mean: Floats
+    std: Floats
 
-    Returns:
-        Logits (n, classes in order) and which rows have them; None when the labels are too few:
-        every class needs two rows and two groups.
-    """
-    classes, codes = np.unique(y, return_inverse=True)
-    smallest = min(len(set(groups[codes == c])) for c in range(len(classes)))
-    if len(classes) < 2 or smallest < 2:
-        return None
-    logits, has_logits = np.zeros((len(y), len(classes))), np.zeros(len(y), bool)
-    folds = StratifiedGroupKFold(min(_FOLDS, smallest), shuffle=True, random_state=seed)
-    for train, test in folds.split(vectors, y, groups):
-        if len(set(y[train])) < len(classes):
-            continue
-        logits[test] = LinearProbe().fit(vectors[train], y[train]).logits(vectors[test])
-        has_logits[test] = True
-    return (logits, has_logits) if has_logits.any() else None
-
-
-def choose_temperature(logits: Floats, codes: NDArray[np.intp]) -> float:
-    """Choose the temperature that makes out-of-fold logits most likely, with a mild prior at 1.
-
-    Below ten labels for a class the choice is a coin toss, so it stays 1.
-    """
-    if np.bincount(codes).min() < _SMALLEST_CLASS_FOR_TEMPERATURE:
-        return 1.0
-    grid = np.exp(np.linspace(-1.5, 1.5, 61))
-    rows = np.arange(len(codes))
-    losses = [-log_softmax(logits / t, axis=1)[rows, codes].sum() + 0.5 * np.log(t) ** 2 for t in grid]
-    return float(grid[int(np.argmin(losses))])
-
-
-def grouped_balanced_accuracy(logits: Floats, codes: NDArray[np.intp]) -> float:
-    """Return the mean of the classes' recalls of out-of-fold logits."""
-    return float(balanced_accuracy_score(codes, logits.argmax(axis=1)))
+    @classmethod
+    def of(cls, vectors: Matrix, *, most_rows: int = 20_000) -> "PoolScale":
+        """Measure a pool on at most so many rows, evenly spaced: the same rows for the same pool."""
+        step = max(1, -(-len(vectors) // most_rows))
+        sample = np.asarray(vectors[::step], np.float64)
+        return cls(sample.mean(axis=0), sample.std(axis=0))

@@ -157,13 +157,37 @@ class Probe(Base):
     made_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
-class Candidate(Base):
-    """A cell that is worth a doctor's next look, best rank first. Written by `worklist`."""
+class Assignment(Base):
+    """A cell was handed to an annotator for this purpose. Written by `leases`; kept for the figures.
 
-    __tablename__ = "candidates"
+    A label belongs to its annotator's newest assignment of that cell before it.
+    """
+
+    __tablename__ = "assignments"
+    __table_args__ = (Index("assignments_by_annotator", "annotator", "cell_id"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    cell_id: Mapped[str] = mapped_column(ForeignKey("cells.id"))
+    annotator: Mapped[str] = mapped_column(String(64))
+    arm: Mapped[str] = mapped_column(String(16))
+    """One of the arms of `mixture`, or "pool"."""
+    served_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class Candidate(Base):
+    """A cell that is worth a doctor's next look, best rank first. Written by `worklist`.
+
+    Made anew at every refit, so that its columns may change without an upgrade: the table's name does.
+    """
+
+    __tablename__ = "worklist_items"
 
     rank: Mapped[int] = mapped_column(primary_key=True)
     cell_id: Mapped[str] = mapped_column(ForeignKey("cells.id"), unique=True)
+    arm: Mapped[str] = mapped_column(String(16))
+    """One of the arms of `mixture`."""
+    reads: Mapped[int] = mapped_column(default=1)
+    """How many doctors decide this cell, where that is more than the study's setting."""
     reason: Mapped[str] = mapped_column(String(200))
     score: Mapped[float]
     suggestion: Mapped[str | None] = mapped_column(String(64))

@@ -1,39 +1,35 @@
 """The probe's present guess for every cell, and where it comes from. The only writer of `probes`.
 
-probes/<id>/probabilities.npy   (rows of the embedding store, classes) float16
-probes/<id>/weights.npy         (classes, dim + 1) float64, to be rebuilt from the same labels
-probes/<id>/probe.json          encoder, labels, settings, figures
+probes/<id>/probabilities.npy   (rows of the embedding store, classes) float16, calibrated
+probes/<id>/weights.npy         (classes, dim + 1) float64
+probes/<id>/labels.json         the labelled rows that the fit saw
+probes/<id>/probe.json          encoder, settings, figures
 """
 
-import io
-import json
-import shutil
 import time
-from collections import Counter, defaultdict
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import func, select
+from sqlalchemy import select
 
 from datasets.bethesda import LabelSet
-from datasets.db import Database, utc_now
+from datasets.db import Database
 from datasets.embeddings import EmbeddingStore
-from datasets.files import sha256_of_json, write_atomically, write_json
-from labeling.answers import CurrentLabel, current_labels
-from labeling.probes import (
-    LinearProbe,
-    choose_temperature,
-    grouped_balanced_accuracy,
-    out_of_fold_logits,
-)
-from labeling.records import Candidate, Label, Probe
-from labeling.worklist import Guess, publish, rank_typical, rank_uncertain
+from datasets.files import sha256_of_json
+from labeling import fitting, probe_files
+from labeling.acquisition import DEFAULT_RULE, PoolView
+from labeling.errors import ProbeGone
+from labeling.evidence import Evidence, gather
+from labeling.fitting import Fit, Training
+from labeling.mixture import Shares
+from labeling.probes import LinearProbe, PoolScale
+from labeling.records import Candidate, Probe
+from labeling.scoring import score_pool
+from labeling.worklist import Guess, Pool, publish, rank_mixed, rank_typical
 
-ALGORITHM = "balanced L2 multinomial logistic regression, version 1"
-KEPT_PROBES = 5
+ALGORITHM = "balanced L2 multinomial logistic regression, version 2"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -68,20 +64,9 @@ class SuggestionTable:
         return self.classes[best], float(self.probabilities[row, best])
 
 
-def consensus(labels: list[CurrentLabel], label_set: LabelSet) -> dict[str, str]:
-    """Return one class for each cell: the majority of its readers, the newest where they tie."""
-    by_cell: dict[str, list[str]] = defaultdict(list)
-    for label in labels:
-        if label.category in label_set.class_ids:
-            by_cell[label.cell_id].append(label.category)
-    # Labels come oldest first: the last of the most frequent ones is the newest of them.
-    return {cell: max(reversed(answers), key=Counter(answers).__getitem__)
-            for cell, answers in by_cell.items()}  # fmt: skip
-
-
 def refit(
     database: Database, store: EmbeddingStore | None, folder: Path, label_set: LabelSet, *,
-    groups: dict[str, str], reads: int,
+    groups: dict[str, str], reads: int, shares: Shares | None = None,
 ) -> FitReport:  # fmt: skip
     """Fit the probe on the doctors' labels, write its guesses, and rank the worklist anew.
 
@@ -94,24 +79,51 @@ def refit(
         label_set: Answers that are classes.
         groups: Slide of each cell.
         reads: How many doctors decide each cell.
+        shares: Parts of the queue; None: the defaults.
     """
     started = time.monotonic()
-    with database.read() as session:
-        labels = current_labels(session)
-        last_label = session.scalar(select(func.max(Label.id))) or 0
-    answers = consensus(labels, label_set)
+    evidence = gather(database, label_set, reads=reads)
     if store is None or not len(store):
-        return _report(answers, None, None, started)
-    readers = Counter(label.cell_id for label in labels)
-    study = _Study(store, answers, groups, {c for c, n in readers.items() if n >= reads})
-    if len({answers[i] for i in study.labelled_ids}) < 2:
-        _publish(database, study.typical(), None)
-        return _report(answers, None, None, started)
-    fit = study.fit()
-    probe = _write(folder, store, fit, last_label)
-    _publish(database, study.uncertain(fit, seed=len(study.labelled_ids)), probe)
-    _drop_old(folder, keep=probe.id)
-    return _report(answers, probe.id, fit.metrics["balanced_accuracy"], started)
+        return _report(evidence, None, None, started)
+    study = _Study(store, evidence, groups, newest_probe(database))
+    if study.training is None or len(set(study.training.classes)) < 2:
+        with database.write() as session:
+            publish(session, rank_typical(study.pool()))
+        return _report(evidence, None, None, started)
+    found = study.fit()
+    probe_id = study.identity(found)
+    weights = score_pool(
+        study.vectors, found, rule=DEFAULT_RULE, path=probe_files.probabilities_path(folder, probe_id)
+    )  # fmt: skip
+    probe = probe_files.write(folder, probe_id, store.fingerprint, found, study.training, evidence.last_label_id,
+                              study.settings(found))  # fmt: skip
+    classes = tuple(found.probe.classes_.tolist())
+    guess = Guess(probe_id=probe_id, classes=classes, probabilities=weights.probabilities, scores=weights.scores)
+    queue = rank_mixed(study.pool(), guess, shares or Shares(), seed=len(set(study.training.cell_ids)))
+    _publish(database, queue, probe)
+    probe_files.drop_old(folder, keep=probe_id)
+    return _report(evidence, probe_id, found.metrics["balanced_accuracy"], started)
+
+
+def rebuild(store: EmbeddingStore, folder: Path, probe_id: str) -> LinearProbe:
+    """Fit a kept probe again from the labels and settings that it names: the same weights, bit for bit.
+
+    Raises:
+        ProbeGone: Its files are gone, or the store is not the one that it saw.
+    """
+    description, training = probe_files.read(folder, probe_id)
+    if description["encoder_fingerprint"] != store.fingerprint:
+        raise ProbeGone(f"probe {probe_id}: made with encoder {description['encoder_fingerprint']}, not this store's.")
+    rows = {cell_id: row for row, cell_id in enumerate(store.cell_ids)}
+    places = np.array([rows[cell_id] for cell_id in training["cells"]], np.intp)
+    known = Training(
+        cell_ids=training["cells"], vectors=store.stack()[places].astype(np.float64),
+        classes=np.array(training["classes"]), weights=np.array(training["weights"]),
+        slides=places, is_random=np.zeros(len(places), bool),
+    )  # fmt: skip
+    settings = {name: value for name, value in description["settings"].items() if name in fitting.SETTINGS}
+    scale = PoolScale.of(store.stack()[: description["settings"]["rows"]])
+    return fitting.rebuild(known, scale, settings)
 
 
 def current(database: Database, folder: Path, store: EmbeddingStore) -> SuggestionTable | None:
@@ -120,9 +132,9 @@ def current(database: Database, folder: Path, store: EmbeddingStore) -> Suggesti
         probe = session.scalar(
             select(Probe).where(Probe.encoder_fingerprint == store.fingerprint).order_by(Probe.number.desc()).limit(1)
         )
-    if probe is None or not (folder / probe.id / "probabilities.npy").exists():
+    if probe is None or not probe_files.probabilities_path(folder, probe.id).exists():
         return None
-    values = np.load(folder / probe.id / "probabilities.npy", mmap_mode="r", allow_pickle=False)
+    values = np.load(probe_files.probabilities_path(folder, probe.id), mmap_mode="r", allow_pickle=False)
     rows = {cell_id: row for row, cell_id in enumerate(store.cell_ids)}
     return SuggestionTable(probe.id, tuple(probe.classes), values, rows)
 
@@ -133,103 +145,101 @@ def newest_probe(database: Database) -> Probe | None:
         return session.scalar(select(Probe).order_by(Probe.number.desc()).limit(1))
 
 
-@dataclass(frozen=True, slots=True)
-class _Fit:
-    id: str
-    classes: tuple[str, ...]
-    weights: NDArray[np.float64]
-    probabilities: NDArray[np.float64]
-    counts: NDArray[np.intp]
-    num_labels: int
-    settings: dict[str, Any]
-    metrics: dict[str, Any]
-
-
 class _Study:
     """Vectors and labels, joined by row."""
 
-    def __init__(self, store: EmbeddingStore, answers: dict[str, str], groups: dict[str, str],
-                 finished: set[str]) -> None:  # fmt: skip
-        self.store, self.answers = store, answers
-        self.vectors = store.vectors()
-        rows = {cell_id: row for row, cell_id in enumerate(store.cell_ids)}
-        self.labelled_ids = [cell_id for cell_id in answers if cell_id in rows]
-        self.labelled_rows = np.array([rows[i] for i in self.labelled_ids], np.intp)
-        self.groups = np.array([groups.get(i, i) for i in self.labelled_ids])
-        self.open_rows = np.array([r for i, r in rows.items() if i not in finished], np.intp)
+    def __init__(self, store: EmbeddingStore, evidence: Evidence, groups: dict[str, str], before: Probe | None) -> None:
+        self.store, self.evidence, self._groups, self._before = store, evidence, groups, before
+        self.vectors = store.stack()
+        self.scale = PoolScale.of(self.vectors)
+        self._rows = {cell_id: row for row, cell_id in enumerate(store.cell_ids)}
+        self.training = self._with_parents(self._training(evidence.shares))
+        self._tuning_key = ""
 
-    def fit(self) -> _Fit:
-        known = self.vectors[self.labelled_rows].astype(np.float64)
-        truth = np.array([self.answers[i] for i in self.labelled_ids])
-        classes, codes = np.unique(truth, return_inverse=True)
-        held_out = out_of_fold_logits(known, truth, self.groups)
-        temperature, accuracy = 1.0, None
-        if held_out is not None:
-            logits, has = held_out
-            temperature = choose_temperature(logits[has], codes[has])
-            accuracy = grouped_balanced_accuracy(logits[has], codes[has])
-        probe = LinearProbe(temperature=temperature).fit(known, truth)
-        settings = {"algorithm": ALGORITHM, **probe.get_params()}
-        snapshot = sorted(zip(self.labelled_ids, truth.tolist(), strict=True))
-        identity = {"encoder": self.store.fingerprint, "labels": snapshot, "settings": settings,
-                    "rows": len(self.store)}  # fmt: skip
-        return _Fit(
-            id=sha256_of_json(identity)[:32], classes=tuple(classes.tolist()),
-            weights=np.column_stack([probe.coef_, probe.intercept_]),
-            probabilities=probe.predict_proba(self.vectors), counts=np.bincount(codes),
-            num_labels=len(truth), settings=settings, metrics={"balanced_accuracy": accuracy},
+    def fit(self) -> Fit:
+        assert self.training is not None
+        return fitting.fit(self.training, self.scale, strength=self._strength(self.training))
+
+    def settings(self, found: Fit) -> dict[str, object]:
+        return {"algorithm": ALGORITHM, "rows": len(self.store), "tuned_on": self._tuning_key,
+                **fitting.refit_settings(found.probe)}  # fmt: skip
+
+    def identity(self, found: Fit) -> str:
+        """Name a probe by all that decides its guesses."""
+        assert self.training is not None
+        snapshot = sorted(zip(self.training.cell_ids, self.training.classes.tolist(), self.training.weights.tolist(),
+                              strict=True))  # fmt: skip
+        identity = {"encoder": self.store.fingerprint, "labels": snapshot, "settings": self.settings(found),
+                    "prior": found.metrics["prior"]}  # fmt: skip
+        return sha256_of_json(identity)[:32]
+
+    def pool(self) -> Pool:
+        """Return the pool as the worklist wants it."""
+        closed = self._places(self.evidence.finished)
+        is_open = np.ones(len(self.store), bool)
+        is_open[closed] = False
+        known = np.union1d(self._places(self.evidence.shares), self._places(self.evidence.leased))
+        return Pool(
+            cell_ids=self.store.cell_ids, view=PoolView(self.vectors, self.scale),
+            open_rows=np.flatnonzero(is_open), known_rows=known,
+            waiting_rows=np.intersect1d(self._places(self.evidence.waiting), np.flatnonzero(is_open)),
         )  # fmt: skip
 
-    def typical(self) -> list[Candidate]:
-        ids = [self.store.cell_ids[row] for row in self.open_rows]
-        return rank_typical(ids, self.vectors[self.open_rows])
+    def _places(self, cells: object) -> NDArray[np.intp]:
+        return np.array(sorted(self._rows[i] for i in cells if i in self._rows), np.intp)  # type: ignore[attr-defined]
 
-    def uncertain(self, fit: _Fit, *, seed: int) -> list[Candidate]:
-        guess = Guess(probe_id=fit.id, classes=fit.classes, counts=fit.counts,
-                      probabilities=fit.probabilities[self.open_rows])  # fmt: skip
-        ids = [self.store.cell_ids[row] for row in self.open_rows]
-        known = self.vectors[self.labelled_rows]
-        return rank_uncertain(ids, self.vectors[self.open_rows], known, guess, seed=seed)
+    def _training(self, shares: dict[str, dict[str, float]]) -> Training | None:
+        rows = [
+            (i, name, part) for i, parts in shares.items() if i in self._rows for name, part in parts.items() if part
+        ]
+        if not rows:
+            return None
+        cells = [cell_id for cell_id, _, _ in rows]
+        return Training(
+            cell_ids=cells, vectors=self.vectors[np.array([self._rows[i] for i in cells], np.intp)].astype(np.float64),
+            classes=np.array([name for _, name, _ in rows]), weights=np.array([part for _, _, part in rows]),
+            slides=np.array([self._groups.get(i, i) for i in cells]),
+            is_random=np.array([i in self.evidence.random for i in cells]),
+        )  # fmt: skip
+
+    def _with_parents(self, training: Training | None) -> Training | None:
+        """Add the cells that only a parent node was given to, in the shares that the others suggest."""
+        parents = {i: covers for i, covers in self.evidence.parents.items() if i in self._rows}
+        if training is None or not parents or len(set(training.classes)) < 2:
+            return training
+        probe = LinearProbe(mean=self.scale.mean, std=self.scale.std).fit(
+            training.vectors, training.classes, sample_weight=training.weights
+        )
+        places = np.array([self._rows[i] for i in parents], np.intp)
+        spread = fitting.spread_parents(probe, self.vectors[places].astype(np.float64), list(parents.values()))
+        return self._training({**self.evidence.shares, **dict(zip(parents, spread, strict=True))})
+
+    def _strength(self, training: Training) -> float:
+        """Tune on the first power of two of the labels: anew at each doubling, and never by the last label."""
+        count = 1 << (len(training.cell_ids).bit_length() - 1)
+        first = training.first(count)
+        self._tuning_key = sha256_of_json(
+            [self.store.fingerprint, first.cell_ids, first.classes.tolist(), first.weights.round(6).tolist()]
+        )[:16]
+        if self._before is not None and self._before.settings.get("tuned_on") == self._tuning_key:
+            return float(self._before.settings["C"])
+        return fitting.tune(first, self.scale)
 
 
-def _report(answers: dict[str, str], probe_id: str | None, accuracy: float | None, started: float) -> FitReport:
+def _report(evidence: Evidence, probe_id: str | None, accuracy: float | None, started: float) -> FitReport:
+    classes = {name for parts in evidence.shares.values() for name in parts}
     return FitReport(
-        labels=len(answers), classes=len(set(answers.values())), probe_id=probe_id,
+        labels=len(evidence.shares), classes=len(classes), probe_id=probe_id,
         seconds=time.monotonic() - started, balanced_accuracy=accuracy,
     )  # fmt: skip
 
 
-def _write(folder: Path, store: EmbeddingStore, fit: _Fit, last_label: int) -> Probe:
-    target = folder / fit.id
-    for name, values in (
-        ("probabilities", fit.probabilities.astype(np.float16)), ("weights", fit.weights),
-    ):  # fmt: skip
-        buffer = io.BytesIO()
-        np.save(buffer, values, allow_pickle=False)
-        write_atomically(target / f"{name}.npy", buffer.getvalue())
-    description = {
-        "id": fit.id, "encoder_fingerprint": store.fingerprint, "last_label_id": last_label,
-        "num_labels": fit.num_labels, "classes": list(fit.classes), "settings": fit.settings,
-        "metrics": fit.metrics,
-    }  # fmt: skip
-    write_json(target / "probe.json", json.loads(json.dumps(description)))
-    return Probe(**description, made_at=utc_now())
-
-
-def _publish(database: Database, candidates: list[Candidate], probe: Probe | None) -> None:
+def _publish(database: Database, candidates: list[Candidate], probe: Probe) -> None:
     with database.write() as session:
-        if probe is not None:
-            # The same labels after an undo give the same probe: it becomes the newest again.
-            old = session.scalar(select(Probe).where(Probe.id == probe.id))
-            if old is not None:
-                session.delete(old)
-                session.flush()
-            session.add(probe)
+        # The same labels after an undo give the same probe: it becomes the newest again.
+        old = session.scalar(select(Probe).where(Probe.id == probe.id))
+        if old is not None:
+            session.delete(old)
+            session.flush()
+        session.add(probe)
         publish(session, candidates)
-
-
-def _drop_old(folder: Path, *, keep: str) -> None:
-    others = [path for path in folder.iterdir() if path.is_dir() and path.name != keep]
-    others.sort(key=lambda path: path.stat().st_mtime)
-    for path in others[: -(KEPT_PROBES - 1)]:
-        shutil.rmtree(path)

@@ -1,7 +1,6 @@
-"""What a doctor should see next, and why. The only writer of the table `candidates`."""
+"""What a doctor should see next, and why. The only writer of the table of candidates."""
 
-import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,104 +10,92 @@ from sqlalchemy.orm import Session
 
 from datasets.catalog import Cell
 from datasets.db import Database, utc_now
-from labeling import acquisition
-from labeling.acquisition import BATCH, Floats
+from labeling import mixture
+from labeling.acquisition import Indices, PoolView, Scores, typical
 from labeling.leases import POOL_REASON, WorkItem, needs_reader
+from labeling.mixture import CHECK_REASON, Shares
 from labeling.records import Candidate
 
 LENGTH = 256
 """Candidates kept ready: minutes of work for several doctors until the next refit."""
-_RANDOM_PER_BATCH, _COVERAGE_PER_BATCH = 1, 2
+SECOND_READS = 2
+"""Doctors that decide a shared cell."""
 _TYPICAL = "typical of a group of cells"
-_RANDOM = "chosen at random, to check the suggestions"
 _NOVEL = "unlike the cells labelled so far"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Guess:
-    """What the probe says of a pool: probabilities (n, K) in the order of `classes`."""
+    """What the probe says of all cells."""
 
     probe_id: str
     classes: tuple[str, ...]
-    probabilities: Floats
-    counts: NDArray[np.intp]
-    """Labels of each class, shape (K,)."""
+    probabilities: NDArray[np.floating]
+    """What a doctor may be shown: shape (n, K), in the order of `classes`."""
+    scores: Scores
+    """Acquisition score, shape (n,), not negative."""
 
 
-def rank_typical(cell_ids: Sequence[str], vectors: NDArray[np.floating]) -> list[Candidate]:
-    """Rank a pool without two labelled classes: the most typical cell of each cluster first.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Pool:
+    """The cells of an embedding store, by row."""
 
-    Args:
-        cell_ids: Cells that need a reader.
-        vectors: Their embeddings, shape (n, d).
-    """
-    if not len(cell_ids):
-        return []
-    units = acquisition.unit_vectors(vectors)
-    rows = acquisition.typical(units, min(LENGTH // 4, len(cell_ids)), seed=0)
+    cell_ids: Sequence[str]
+    view: PoolView
+    open_rows: Indices
+    """Cells that need a reader, ascending."""
+    known_rows: Indices
+    """Cells that are labelled or leased: near-duplicates of them are not asked."""
+    waiting_rows: Indices
+    """Shared cells that one doctor has decided: the second one sees them first."""
+
+
+def rank_typical(pool: Pool) -> list[Candidate]:
+    """Rank a pool without two labelled classes: the most typical cell of each cluster first."""
+    rows = typical(pool.view, pool.open_rows, LENGTH // 4, seed=0)
     return [
-        Candidate(rank=rank, cell_id=cell_ids[row], reason=_TYPICAL, score=1.0 / (rank + 1))
+        Candidate(
+            rank=rank, cell_id=pool.cell_ids[row], arm=mixture.TYPICAL, reads=1, reason=_TYPICAL, score=1 / (rank + 1)
+        )
         for rank, row in enumerate(rows)
     ]
 
 
-def rank_uncertain(
-    cell_ids: Sequence[str], vectors: NDArray[np.floating], labelled: NDArray[np.floating],
-    guess: Guess, *, seed: int,
-) -> list[Candidate]:  # fmt: skip
-    """Rank a pool by rarity-weighted margin with diversity, with some coverage and some chance.
-
-    Each batch of 16 holds one cell at random (an honest sample), two far from all labels, and the
-    rest uncertain between classes that have few labels.
+def rank_mixed(pool: Pool, guess: Guess, shares: Shares, *, seed: int) -> list[Candidate]:
+    """Rank a pool by the study's mixture of uncertain, novel, random and shared cells.
 
     Args:
-        cell_ids: Cells that need a reader.
-        vectors: Their embeddings, shape (n, d).
-        labelled: Embeddings of the labelled cells, shape (m, d).
-        guess: The probe's probabilities of the pool.
+        pool: All cells.
+        guess: The probe's probabilities and scores.
+        shares: Parts of the mixture.
         seed: Source of chance; the label count, so that equal labels give equal lists.
     """
-    generator = np.random.default_rng(seed)
-    both = acquisition.unit_vectors(np.concatenate([vectors, labelled]))
-    units, known = both[: len(vectors)], both[len(vectors) :]
-    scores = acquisition.rarity_margin(guess.probabilities, guess.counts)
-    rows: list[tuple[int, str]] = []
-    left = np.ones(len(cell_ids), bool)
-    batches = -(-min(LENGTH, len(cell_ids)) // BATCH)
-    uncertain = iter(acquisition.diverse(scores, units, LENGTH, known))
-    for _ in range(batches):
-        chosen = _take(uncertain, left, BATCH - _RANDOM_PER_BATCH - _COVERAGE_PER_BATCH)
-        rows += [(row, _unclear(guess, row)) for row in chosen]
-        pool = np.flatnonzero(left)
-        far = pool[acquisition.coverage(units[pool], known, _COVERAGE_PER_BATCH, generator)]
-        known = np.concatenate([known, units[far]])
-        left[far] = False
-        rows += [(int(row), _NOVEL) for row in far]
-        chance = generator.permutation(np.flatnonzero(left))[:_RANDOM_PER_BATCH]
-        left[chance] = False
-        rows += [(int(row), _RANDOM) for row in chance]
-    return [_candidate(rank, cell_ids[row], reason, float(scores[row]), guess, row)
-            for rank, (row, reason) in enumerate(rows)]  # fmt: skip
+    fresh = np.setdiff1d(pool.open_rows, pool.waiting_rows)
+    queue = mixture.mix(
+        pool.view, guess.scores, fresh, pool.view.units(pool.known_rows),
+        parts=shares.ranked(), length=LENGTH, generator=np.random.default_rng(seed),
+    )  # fmt: skip
+    waiting = [(int(row), mixture.SHARED) for row in pool.waiting_rows]
+    return [_candidate(rank, row, arm, pool, guess) for rank, (row, arm) in enumerate([*waiting, *queue])]
 
 
-def _take(rows: Iterator[np.intp], left: NDArray[np.bool_], count: int) -> list[int]:
-    """Take the next `count` rows that are left, and mark them as taken."""
-    chosen = list(itertools.islice((int(row) for row in rows if left[row]), count))
-    left[chosen] = False
-    return chosen
-
-
-def _unclear(guess: Guess, row: int) -> str:
-    second, first = np.argsort(guess.probabilities[row])[-2:]
-    return f"{guess.classes[first]} or {guess.classes[second]} is unclear"
-
-
-def _candidate(rank: int, cell_id: str, reason: str, score: float, guess: Guess, row: int) -> Candidate:
+def _candidate(rank: int, row: int, arm: str, pool: Pool, guess: Guess) -> Candidate:
     best = int(guess.probabilities[row].argmax())
     return Candidate(
-        rank=rank, cell_id=cell_id, reason=reason, score=score, suggestion=guess.classes[best],
+        rank=rank, cell_id=pool.cell_ids[row], arm=arm, reads=SECOND_READS if arm == mixture.SHARED else 1,
+        reason=_reason(arm, guess, row), score=float(guess.scores[row]), suggestion=guess.classes[best],
         suggestion_probability=float(guess.probabilities[row, best]), probe_id=guess.probe_id,
     )  # fmt: skip
+
+
+def _reason(arm: str, guess: Guess, row: int) -> str:
+    """Say in the doctor's words why a cell is asked; blind arms share one sentence."""
+    if arm in mixture.BLIND:
+        return CHECK_REASON
+    if arm == mixture.NOVEL:
+        return _NOVEL
+    second, first = np.argsort(guess.probabilities[row], kind="stable")[-2:]
+    return f"{guess.classes[first]} or {guess.classes[second]} is unclear"
 
 
 def publish(session: Session, candidates: Sequence[Candidate]) -> None:
@@ -120,12 +107,12 @@ def publish(session: Session, candidates: Sequence[Candidate]) -> None:
 
 
 def peek(database: Database, annotator: str, limit: int, *, reads: int) -> list[WorkItem]:
-    """Return what an annotator would get next, without a lease."""
+    """Return what an annotator would get next, without a lease; known and repeated cells stay hidden."""
     now = utc_now()
     with database.read() as session:
         ranked = session.scalars(
             select(Candidate)
-            .where(needs_reader(Candidate.cell_id, annotator, reads, now))
+            .where(needs_reader(Candidate.cell_id, annotator, reads, now, Candidate.reads))
             .order_by(Candidate.rank)
             .limit(limit)
         ).all()

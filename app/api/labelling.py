@@ -14,6 +14,7 @@ from app.services import Services
 from datasets import catalog
 from labeling import answers, labels, leases
 from labeling.labels import LabelEvent, Receipt, UndoEvent
+from labeling.leases import WorkItem
 
 MOST_EVENTS = 200
 _MOST_ITEMS = 50
@@ -41,6 +42,7 @@ class _Labelling:
         items = await run_in_threadpool(
             leases.take, database, name, web.whole_number(request, "limit", default=12, most=_MOST_ITEMS),
             reads=settings.reads, lease_seconds=settings.lease_seconds, exclude=held,
+            shares=settings.shares,
         )  # fmt: skip
         scales = await run_in_threadpool(catalog.crop_scales, database, [i.cell_id for i in items])
         done = await run_in_threadpool(answers.labelled_among, database, name, held)
@@ -48,7 +50,7 @@ class _Labelling:
             {
                 **cell_row(item.cell_id, scales.get(item.cell_id)),
                 "reason": asked_because(item.reason, settings.label_set, is_blind=self._mode != "shown"),
-                "suggestion": suggestion_row(item.suggestion, item.probability) if self._mode == "shown" else None,
+                "suggestion": self._before(item),
             }
             for item in items
         ]  # fmt: skip
@@ -96,6 +98,10 @@ class _Labelling:
         return {"key": receipt.key, "accepted": receipt.accepted, "reason": receipt.reason,
                 "suggestion": self._after(receipt.suggestion, receipt.probability),
                 "asked_because": self._because(receipt.asked_because)}  # fmt: skip
+
+    def _before(self, item: WorkItem) -> dict[str, Any] | None:
+        is_shown = self._mode == "shown" and item.may_show
+        return suggestion_row(item.suggestion, item.probability) if is_shown else None
 
     def _after(self, category: str | None, probability: float | None) -> dict[str, Any] | None:
         return None if self._mode == "hidden" else suggestion_row(category, probability)

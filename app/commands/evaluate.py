@@ -1,93 +1,216 @@
 """`evaluate`: low-shot balanced accuracy beside the baselines that keep one honest."""
 
+import csv
 import tempfile
-from dataclasses import asdict
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import click
 
-from app import evaluation
+from app import evaluation, report
 from app.commands.output import ProgressBar, emit, home_option, json_option, table, verb
-from app.encoders import open_encoder
-from app.evaluation import Floats, Pool
+from app.encoders import HANDCRAFTED, open_encoder, open_learned
+from app.evaluation import CurvePair, Floats, Pool, Score
 from app.intake import adopt_label_set, take_in
 from app.services import Services
-from datasets.public import plan
-from jepa.encoder import random_encoder
+from app.training import preset_for_machine
+from datasets.errors import LayoutError
+from datasets.files import write_atomically
+from datasets.public import Plan, plan
+from jepa.embed import Encoder
+from jepa.encoder import FrozenEncoder, random_encoder
+from jepa.errors import CheckpointError
+
+SIZE, RANDOM = "size", "random"
+BASELINES = (SIZE, RANDOM, HANDCRAFTED)
+"""Always beside what was asked for."""
 
 
 @click.command()
 @click.option("--workspace", is_flag=True, help="Evaluate this study's cells that came with labels.")
 @click.option(
-    "--cells",
-    "folder",
-    type=click.Path(path_type=Path, exists=True, file_okay=False),
-    help="Evaluate class-named folders instead; nothing is kept.",
-)
+    "--cells", "folder", type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="Evaluate class-named folders, or fields with a table of points; nothing is kept.",
+)  # fmt: skip
 @click.option(
-    "--encoders",
-    default="default,random,size",
-    metavar="A,B",
-    help="default, random, size, or checkpoint folders.",
-)
+    "--groups", "groups_file", type=click.Path(path_type=Path, exists=True, dir_okay=False), metavar="CSV",
+    help="Columns path,group: which files are of one slide or patient [default: what the layout tells].",
+)  # fmt: skip
+@click.option("--mpp", type=float, help="Scale of the folder's pictures in um/px.")
+@click.option(
+    "--encoders", default="", metavar="A,B",
+    help="default, handcrafted, checkpoint folders, several joined by + [default: the newest run, if any].",
+)  # fmt: skip
 @click.option("--shots", default="1,5,10,20", metavar="N,M", help="Labels for each class.")
 @click.option("--seeds", type=click.IntRange(1, 100), default=5, help="Draws for each number of labels.")
+@click.option("--active", "is_active", is_flag=True, help="Also compare this study's queue with chance.")
+@click.option("--budget", type=click.IntRange(20, 10_000), default=200, help="Labels of the --active curves.")
+@click.option("--report", "report_file", type=click.Path(path_type=Path), metavar="OUT.html", help="Write a report.")
 @home_option
 @json_option
 @verb
-def evaluate(workspace: bool, folder: Path | None, encoders: str, shots: str, seeds: int,
+def evaluate(workspace: bool, folder: Path | None, groups_file: Path | None, mpp: float | None, encoders: str,
+             shots: str, seeds: int, is_active: bool, budget: int, report_file: Path | None,
              home: Path, as_json: bool) -> None:  # fmt: skip
     """Score frozen encoders by linear probes; train and test never share a slide."""
     if workspace == (folder is not None):
         raise click.UsageError("give either --workspace or --cells FOLDER.")
-    try:
-        counts = [int(text) for text in shots.split(",") if text]
-    except ValueError as error:
-        raise click.UsageError(f"--shots {shots}: write whole numbers with commas.") from error
-    services = Services.open(home)
-    names = [name for name in encoders.split(",") if name]
+    if folder is None and (groups_file or mpp):
+        raise click.UsageError("--groups and --mpp go with --cells FOLDER.")
+    counts = _shots(shots)
     with tempfile.TemporaryDirectory() as scratch:
-        target = _temporary_study(Path(scratch), folder) if folder else services
-        pool = evaluation.load_pool(target)
-        features = {
-            name: _features(services, target, pool, name) for name in names
-            if not (name == "size" and not pool.sizes.any())
-        }  # fmt: skip
-        scores = evaluation.evaluate(target, pool, features, shots=counts, seeds=seeds)
+        target = _temporary_study(Path(scratch), folder, groups_file, mpp) if folder else Services.open(home)
+        desk = _Desk(home=home, target=target, pool=evaluation.load_pool(target))
+        names = desk.names(encoders)
+        scores, curves, doctors = [], [], []
+        for name in names:
+            features = desk.features(name)
+            scores += evaluation.score_shots(desk.pool, name, features, shots=counts, seeds=seeds)
+            by_doctors = evaluation.score_doctors(target, desk.pool, name, features)
+            doctors += [by_doctors] if by_doctors else []
+            if is_active and name not in (SIZE, RANDOM):
+                curves.append(evaluation.compare_queues(desk.pool, name, features, budget=budget, seeds=seeds))
         target.database.close()
-    chance = evaluation.chance(pool)
-    results = [asdict(score) for score in scores]
-    baselines = {
-        "chance": chance,
-        "results": [r for r in results if r["encoder"] in ("random", "size")],
-    }
-    size = f"{len(pool.cell_ids)} cells, {len(set(pool.slides))} slides"
-    lines = [f"{size}, {len(set(pool.truth))} classes; guessing gives {chance:.3f}. Balanced accuracy on other slides:"]
-    rows = [(s.encoder, s.shots, s.balanced_accuracy, s.low, s.high) for s in scores]
-    lines += table(("encoder", "labels per class", "balanced accuracy", "low", "high"), rows)
-    emit(as_json, {"results": results, "baselines": baselines, "active": None}, lines)
+    pool = desk.pool
+    findings = report.Findings(
+        cells=len(pool.cell_ids), slides=len(set(pool.slides)), classes=len(set(pool.truth)),
+        chance=evaluation.chance(pool), scores=scores, doctors=doctors, active=curves, seeds=seeds,
+    )  # fmt: skip
+    if report_file:
+        write_atomically(report_file, report.render(findings).encode())
+    emit(as_json, _result(findings, report_file), _lines(findings))
 
 
-def _temporary_study(scratch: Path, folder: Path) -> Services:
+def _shots(text: str) -> list[int]:
+    try:
+        counts = sorted({int(part) for part in text.split(",") if part.strip()})
+    except ValueError as error:
+        raise click.UsageError(f"--shots {text}: write whole numbers with commas.") from error
+    if not counts or counts[0] < 1:
+        raise click.UsageError(f"--shots {text}: give numbers of 1 and more.")
+    return counts
+
+
+def _temporary_study(scratch: Path, folder: Path, groups_file: Path | None, mpp: float | None) -> Services:
     services = Services.open(scratch)
-    found = plan(folder, "cells")
+    found = plan(folder)
+    if groups_file:
+        found = _with_groups(found, folder, groups_file)
     services, _ = adopt_label_set(services, found)
     bar = ProgressBar("read", "file")
-    take_in(services, found, on_progress=bar)
+    intake = take_in(services, found, mpp=mpp, on_progress=bar)
     bar.close()
+    for path, reason in intake.report.refused[:10]:
+        click.echo(f"left out: {path}: {reason}", err=True)
+    if len(intake.report.refused) > 10:
+        click.echo(f"left out: {len(intake.report.refused) - 10} more", err=True)
     return services
 
 
-def _features(services: Services, target: Services, pool: Pool, name: str) -> Floats:
-    if name == "size":
-        return pool.sizes
-    if name == "default" and target is services:
-        return evaluation.store_features(services, pool)
-    encoder = open_encoder(services, "default" if name == "random" else name)
-    if name == "random":
-        encoder = random_encoder(encoder.config, seed=0)
-    bar = ProgressBar(f"embed ({name})", "cell")
-    try:
-        return evaluation.encoder_features(target, pool, encoder, bar)
-    finally:
-        bar.close()
+def _with_groups(found: Plan, folder: Path, groups_file: Path) -> Plan:
+    """Give every single-cell picture the group that the table names for it."""
+    if not found.cells:
+        raise LayoutError(f"{folder}: --groups is for class-named folders; points are split by their field.")
+    with groups_file.open(newline="", encoding="utf-8-sig") as stream:
+        rows = csv.DictReader(stream)
+        if not {"path", "group"} <= set(rows.fieldnames or ()):
+            raise LayoutError(f"{groups_file}: the columns path and group are needed.")
+        group_of = {Path(row["path"]).as_posix(): row["group"] for row in rows}
+    paths = [cell.path.relative_to(folder).as_posix() for cell in found.cells]
+    missing = [path for path in paths if not group_of.get(path)]
+    if missing:
+        raise LayoutError(f"{groups_file}: {len(missing)} files have no group, {missing[0]} for one; add their lines.")
+    cells = tuple(replace(cell, group=group_of[path]) for cell, path in zip(found.cells, paths, strict=True))
+    return replace(found, cells=cells)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Desk:
+    """What is evaluated, and the workspace whose encoders are meant."""
+
+    home: Path
+    target: Services
+    pool: Pool
+
+    def names(self, asked: str) -> list[str]:
+        """Return the encoders that were asked for, then the baselines that were not."""
+        names = [name.strip() for name in asked.split(",") if name.strip()]
+        if not names:
+            names = ["default"] if self._newest() else []
+            if not names:
+                click.echo("no encoder in this workspace yet: only the baselines are shown.", err=True)
+        baselines = [name for name in BASELINES if name not in names]
+        return [name for name in (*names, *baselines) if name != SIZE or self.pool.sizes.any()]
+
+    def features(self, name: str) -> Floats:
+        """Return an encoder's vectors of the pool."""
+        if name == SIZE:
+            return self.pool.sizes
+        study = self._study()
+        if name == "default" and study.home == self.target.home and study.store() is not None:
+            return evaluation.store_features(study, self.pool)
+        encoder: Encoder
+        if name == RANDOM:
+            newest = self._newest()
+            encoder = random_encoder(newest.config if newest else preset_for_machine(), seed=0)
+        else:
+            encoder = open_encoder(study, name)
+        bar = ProgressBar(f"embed ({name})", "cell")
+        try:
+            return evaluation.encoder_features(self.target, self.pool, encoder, bar)
+        finally:
+            bar.close()
+
+    def _study(self) -> Services:
+        return self.target if self.target.home == self.home else Services.open(self.home)
+
+    def _newest(self) -> FrozenEncoder | None:
+        if not self.home.exists():
+            return None
+        try:
+            return open_learned(self._study(), "default")
+        except CheckpointError:
+            return None
+
+
+def _result(findings: report.Findings, report_file: Path | None) -> dict[str, object]:
+    results = evaluation.as_json(findings.scores)
+    return {
+        "cells": findings.cells, "groups": findings.slides, "classes": findings.classes, "seeds": findings.seeds,
+        "results": results, "doctors": evaluation.as_json(findings.doctors),
+        "baselines": {"chance": findings.chance, "results": [r for r in results if r["encoder"] in BASELINES]},
+        "active": evaluation.as_json(findings.active) or None,
+        "report": str(report_file) if report_file else None,
+    }  # fmt: skip
+
+
+def _lines(findings: report.Findings) -> list[str]:
+    lines = [
+        f"{findings.cells} cells, {findings.slides} slides, {findings.classes} classes; "
+        f"guessing gives {findings.chance:.3f}. Balanced accuracy on other slides:"
+    ]
+    lines += table(("encoder", "labels per class", "balanced accuracy", "low", "high"), map(_row, findings.scores))
+    lines += [
+        f"{s.encoder}, {s.labels} labels of doctors: {s.balanced_accuracy:.3f} ({s.low:.3f} to {s.high:.3f})"
+        for s in findings.doctors
+    ]
+    return lines + [_sentence(pair) for pair in findings.active]
+
+
+def _row(score: Score) -> tuple[object, ...]:
+    return score.encoder, score.shots, score.balanced_accuracy, score.low, score.high
+
+
+def _sentence(pair: CurvePair) -> str:
+    def words(labels: int | None) -> str:
+        return f"more than {pair.labels[-1]}" if labels is None else str(labels)
+
+    rare = (
+        f"; cells of rare classes found: {pair.rare_found_active:.1f} against {pair.rare_found_random:.1f}"
+        if pair.rare_classes else ""
+    )  # fmt: skip
+    return (
+        f"{pair.encoder}, labels for 95 % of the score with all labels ({pair.all_labels:.3f}): active "
+        f"{words(pair.active_labels_needed)}, at random {words(pair.random_labels_needed)}; "
+        f"with {pair.labels[-1]} labels {pair.active[-1][0]:.3f} against {pair.random[-1][0]:.3f}{rare}"
+    )

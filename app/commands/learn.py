@@ -109,7 +109,8 @@ def _progress_note(progress: Progress) -> str:
     "name",
     default="default",
     metavar="NAME",
-    help="A checkpoint folder, a published .pth, an exported .safetensors; default: the newest run of this workspace.",
+    help="default: the newest run of this workspace; handcrafted; a checkpoint folder, a published .pth, an exported "
+    ".safetensors; several joined by +.",
 )
 @click.option("--set", "pairs", multiple=True, metavar="KEY=VALUE", help="Replace an option of the encoder (mpp, ...).")
 @click.option("--batch-size", type=click.IntRange(1, 4096), default=64)

@@ -1,0 +1,163 @@
+"""How far a probability may be believed: temperature, calibration error, sets, novelty.
+
+Everything here is fitted on held-out logits (`heldout`), never on logits of labels that the probe has seen.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import log_softmax, softmax
+
+from labeling.probes import Floats
+
+SMALLEST_CLASS_FOR_TEMPERATURE = 10
+"""Labels of the rarest class below which a temperature is a coin toss."""
+_SHRINK = 20.0
+"""Labels of a class at which its own quantile counts as much as that of all classes."""
+
+
+def choose_temperature(logits: Floats, codes: NDArray[np.intp], weights: Floats | None = None) -> float:
+    """Choose the temperature that makes held-out logits most likely, with a mild prior at 1.
+
+    Guo et al. 2017, On Calibration of Modern Neural Networks, section 4.2. Differs from the paper: a
+    normal prior on the logarithm, and 1 below ten labels for a class.
+
+    Args:
+        logits: Held out, shape (n, K).
+        codes: Class of each row, shape (n,).
+        weights: Trust in each row, shape (n,); None: all alike.
+    """
+    if np.bincount(codes, minlength=logits.shape[1]).min() < SMALLEST_CLASS_FOR_TEMPERATURE:
+        return 1.0
+    trust = np.ones(len(codes)) if weights is None else weights
+    grid = np.exp(np.linspace(-1.5, 1.5, 61))
+    rows = np.arange(len(codes))
+    losses = [
+        -(trust * log_softmax(logits / t, axis=1)[rows, codes]).sum() + 0.5 * np.log(t) ** 2 for t in grid
+    ]  # fmt: skip
+    return float(grid[int(np.argmin(losses))])
+
+
+def shift_prior(logits: Floats, prior: Floats) -> Floats:
+    """Turn logits of a balanced probe into those of a pool in which classes have these shares.
+
+    Args:
+        logits: Of a probe that gave every class the same weight, shape (n, K).
+        prior: Share of each class in the pool, shape (K,), positive.
+    """
+    shifted: Floats = logits + np.log(prior * len(prior))
+    return shifted
+
+
+def class_shares(counts: NDArray[np.intp]) -> Floats:
+    """Estimate shares of classes from a random sample, shape (K,); one cell of each is added (Dirichlet)."""
+    shares: Floats = (counts + 1.0) / (counts.sum() + len(counts))
+    return shares
+
+
+def expected_calibration_error(
+    probabilities: Floats, codes: NDArray[np.intp], *, bins: int = 10, weights: Floats | None = None
+) -> float:
+    """Return the mean gap between the likeliest class's probability and how often it is right.
+
+    Naeini et al. 2015; bins of equal width.
+
+    Args:
+        probabilities: Shape (n, K), n at least 1.
+        codes: Class of each row, shape (n,).
+        bins: How many.
+        weights: Trust in each row, shape (n,); None: all alike.
+    """
+    trust = np.ones(len(codes)) if weights is None else weights
+    confidence = probabilities.max(axis=1)
+    is_right = probabilities.argmax(axis=1) == codes
+    places = np.minimum((confidence * bins).astype(np.intp), bins - 1)
+    gaps = np.bincount(places, weights=trust * (confidence - is_right), minlength=bins)
+    return float(np.abs(gaps).sum() / trust.sum())
+
+
+@dataclass(frozen=True, slots=True)
+class ConformalSets:
+    """Sets of classes that hold the right one with a promised frequency.
+
+    Split conformal prediction (Vovk et al. 2005) with the score `1 - p(right class)`. A class with
+    enough labels has a threshold of its own, drawn towards that of all classes by its label count.
+    The promise is for cells like those of the calibration: slides left out, not picked by the probe.
+    """
+
+    alpha: float
+    thresholds: Floats
+    """Largest score that still belongs to the set, for each class, shape (K,)."""
+    counts: NDArray[np.intp]
+    """Labels of each class that the thresholds rest on, shape (K,)."""
+
+    @classmethod
+    def fit(
+        cls, probabilities: Floats, codes: NDArray[np.intp], *, alpha: float = 0.1, shares: Floats | None = None
+    ) -> "ConformalSets | None":
+        """Find the thresholds.
+
+        Args:
+            probabilities: Held out, shape (n, K).
+            codes: Class of each row, shape (n,).
+            alpha: How often the set may miss.
+            shares: Shares of the classes in the pool, shape (K,); None: as in the rows.
+
+        Returns:
+            None where the labels are too few for any promise: fewer than `1 / alpha - 1` in all.
+        """
+        num_classes = probabilities.shape[1]
+        counts = np.bincount(codes, minlength=num_classes)
+        if len(codes) < 1 / alpha - 1:
+            return None
+        scores = 1.0 - probabilities[np.arange(len(codes)), codes]
+        weights = np.ones(len(codes)) if shares is None else (shares / np.maximum(counts, 1))[codes]
+        common = _quantile(scores, weights, alpha)
+        thresholds = np.full(num_classes, common)
+        for c in np.flatnonzero(counts >= 1 / alpha - 1):
+            own = _quantile(scores[codes == c], np.ones(counts[c]), alpha)
+            thresholds[c] = (counts[c] * own + _SHRINK * common) / (counts[c] + _SHRINK)
+        return cls(alpha, thresholds, counts)
+
+    def contains(self, probabilities: Floats) -> NDArray[np.bool_]:
+        """Return which classes belong to each row's set, shape (n, K); the likeliest one always does."""
+        inside: NDArray[np.bool_] = 1.0 - probabilities <= self.thresholds + 1e-12
+        inside[np.arange(len(inside)), probabilities.argmax(axis=1)] = True
+        return inside
+
+
+def _quantile(scores: Floats, weights: Floats, alpha: float) -> float:
+    """Return the smallest score that covers `1 - alpha`, with one more row of the mean weight at infinity."""
+    order = np.argsort(scores)
+    total = weights.sum() + weights.mean()
+    reached = np.cumsum(weights[order]) / total
+    place = int(np.searchsorted(reached, 1 - alpha - 1e-12))
+    return float(scores[order][place]) if place < len(scores) else 1.0
+
+
+def novelty(units: Floats, labelled: Floats) -> Floats:
+    """Return how unusual rows are for the labelled cells: shape (n,), 0 (familiar) to 1 (like none of them).
+
+    The share of labelled cells that have a closer labelled neighbour than the row has; 1 without two
+    labelled cells.
+
+    Args:
+        units: Unit vectors, shape (n, d).
+        labelled: Unit vectors of the labelled cells, shape (m, d).
+    """
+    if len(labelled) < 2:
+        return np.ones(len(units))
+    among = labelled @ labelled.T
+    np.fill_diagonal(among, -np.inf)
+    own = np.sort(1.0 - among.max(axis=1))
+    distance = 1.0 - (units @ labelled.T).max(axis=1)
+    share: Floats = np.searchsorted(own, distance, side="left") / len(own)
+    return share
+
+
+def probabilities_of(logits: Floats, temperature: float, prior: Floats | None = None) -> Floats:
+    """Return what a doctor may be shown: calibrated, and for the pool's shares where they are known."""
+    calibrated = logits / temperature
+    probabilities: Floats = softmax(calibrated if prior is None else shift_prior(calibrated, prior), axis=1)
+    return probabilities

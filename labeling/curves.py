@@ -1,0 +1,148 @@
+"""What a label buys: balanced accuracy by the number of labels, asked actively or at random.
+
+Pure functions of arrays. Train and test never share a slide: cells of one slide share stain and
+focus, and a split by cell flatters by several points.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from labeling import mixture
+from labeling.acquisition import DEFAULT_RULE, RULES, Floats, Indices, PoolView, typical
+from labeling.probes import LinearProbe, PoolScale, Words
+
+TEST_SHARE = 0.4
+"""Share of the slides on the test side of a draw."""
+_CURVE_BATCH = 10
+
+Matrix = NDArray[np.floating]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Truth:
+    """Cells whose class is known: classes and slides, shape (n,) each."""
+
+    classes: Words
+    slides: Words
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Split:
+    """Rows of one draw; no slide is on both sides."""
+
+    train: Indices
+    """In random order."""
+    test: Indices
+
+
+def split_by_slide(truth: Truth, seed: int) -> Split:
+    """Draw slides for the test side; the same seed gives the same split for every encoder."""
+    generator = np.random.default_rng(seed)
+    slides = generator.permutation(np.unique(truth.slides))
+    is_test = np.isin(truth.slides, slides[: max(1, round(TEST_SHARE * len(slides)))])
+    return Split(train=generator.permutation(np.flatnonzero(~is_test)), test=np.flatnonzero(is_test))
+
+
+def low_shot(features: Matrix, truth: Truth, *, shots: int, seeds: int) -> list[float]:
+    """Return the balanced accuracy of each draw with `shots` labels of every class.
+
+    A class with fewer cells on the training side gives all that it has. A draw whose training side
+    has a single class is left out.
+    """
+    scale = PoolScale.of(features)
+    values = []
+    for seed in range(seeds):
+        split = split_by_slide(truth, seed)
+        classes = truth.classes[split.train]
+        rows = np.concatenate([split.train[classes == name][:shots] for name in np.unique(classes)])
+        if len(np.unique(truth.classes[rows])) > 1 and len(split.test):
+            values.append(_score(features, truth, rows, split.test, scale))
+    return values
+
+
+def interval(values: Sequence[float]) -> tuple[float, float, float]:
+    """Return mean, low and high: a 95 % interval of the mean over draws."""
+    mean = float(np.mean(values))
+    half = 1.96 * float(np.std(values)) / max(1, len(values) - 1) ** 0.5
+    return mean, mean - half, mean + half
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Curve:
+    """One run: scores after each number of labels, and how many of each class were found by then."""
+
+    labels: list[int]
+    scores: list[float]
+    found: list[dict[str, int]]
+
+
+def learning_curve(
+    features: Matrix, truth: Truth, *, is_active: bool, budget: int, seed: int, rule: str = DEFAULT_RULE
+) -> Curve:
+    """Ask for labels in batches, as the worklist does, and test on other slides after each.
+
+    Args:
+        features: Embeddings, shape (n, d).
+        truth: Classes and slides; a class is looked up only when its cell is asked.
+        is_active: The product's own queue: typical cells first, then the mixture; False: at random.
+        budget: Labels to ask for.
+        seed: Decides the split and all chance.
+        rule: How uncertain cells are scored.
+    """
+    split = split_by_slide(truth, seed)
+    vectors = features[split.train]
+    view = PoolView(vectors, PoolScale.of(vectors))
+    classes = truth.classes[split.train]
+    generator = np.random.default_rng(seed)
+    asked: list[int] = []
+    curve = Curve(labels=[], scores=[], found=[])
+    while len(asked) < min(budget, len(split.train)):
+        count = min(_CURVE_BATCH, budget - len(asked))
+        left = np.setdiff1d(np.arange(len(split.train)), asked)
+        asked += _next(view, classes, asked, left, count, generator, rule) if is_active else left[
+            np.argsort(generator.random(len(left)))
+        ][:count].tolist()  # fmt: skip
+        names, counts = np.unique(classes[asked], return_counts=True)
+        curve.labels.append(len(asked))
+        curve.found.append(dict(zip(names.tolist(), counts.tolist(), strict=True)))
+        curve.scores.append(
+            _score(features, truth, split.train[asked], split.test, view.scale)
+            if len(names) > 1 else 1 / len(np.unique(truth.classes[split.test]))
+        )  # fmt: skip
+    return curve
+
+
+def all_labels_score(features: Matrix, truth: Truth, seed: int) -> float:
+    """Return the score with every label of the training side: what the curves run towards."""
+    split = split_by_slide(truth, seed)
+    return _score(features, truth, split.train, split.test, PoolScale.of(features[split.train]))
+
+
+def labels_needed(labels: Sequence[int], mean_scores: Sequence[float], goal: float) -> int | None:
+    """Return the first number of labels whose mean score reaches the goal, None where none does."""
+    return next((n for n, score in zip(labels, mean_scores, strict=True) if score >= goal), None)
+
+
+def _next(
+    view: PoolView, classes: Words, asked: list[int], left: Indices, count: int,
+    generator: np.random.Generator, rule: str,
+) -> list[int]:  # fmt: skip
+    names, codes = np.unique(classes[asked], return_inverse=True) if asked else (np.empty(0), np.empty(0))
+    if len(names) < 2:
+        return typical(view, left, count, seed=int(generator.integers(1 << 31))).tolist()[:count]
+    probe = LinearProbe(mean=view.scale.mean, std=view.scale.std).fit(view.vectors[asked], classes[asked])
+    scores: Floats = RULES[rule](probe.predict_proba(view.vectors[:]), np.bincount(codes))
+    parts = mixture.Shares().ranked()
+    queue = mixture.mix(view, scores, left, view.units(np.array(asked)), parts=parts, length=count, generator=generator)
+    return [row for row, _ in queue]
+
+
+def _score(features: Matrix, truth: Truth, train: Indices, test: Indices, scale: PoolScale) -> float:
+    probe = LinearProbe(mean=scale.mean, std=scale.std).fit(features[train], truth.classes[train])
+    guesses = probe.predict(features[test])
+    # A class that only the training side has cannot be recalled and does not count.
+    recalls = [np.mean(guesses[truth.classes[test] == name] == name) for name in np.unique(truth.classes[test])]
+    return float(np.mean(recalls))

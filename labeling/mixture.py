@@ -1,0 +1,129 @@
+"""The doctor's next hundred cells: how many are uncertain, novel, random, shared, known or repeated.
+
+Pure functions of arrays. The random cells are the control arm: what the suggestions are worth, and
+whether active choice is worth its trouble, is measured on them inside the study.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from labeling.acquisition import Floats, Indices, PoolView, Scores, coverage, representative
+
+UNCERTAIN, NOVEL, RANDOM, SHARED, GOLD, REPEAT = "uncertain", "novel", "random", "shared", "gold", "repeat"
+TYPICAL = "typical"
+"""The arm of the first cells of a study, before the probe knows two classes."""
+RANKED = (UNCERTAIN, NOVEL, RANDOM, SHARED)
+"""Arms that are the same for all doctors; gold cells and repeats depend on what a doctor has answered."""
+BLIND = frozenset({RANDOM, SHARED, GOLD, REPEAT})
+"""Arms that measure something: their answers must not have seen a suggestion."""
+
+CHECK_REASON = "a check cell: keeps the figures of this study honest"
+"""One line for every blind arm: a doctor who knows a repeat from a new cell repeats himself."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Shares:
+    """Parts of each kind of cell in what a doctor is given; they need not add up to a hundred.
+
+    Raises:
+        ValueError: A part below zero, or nothing that the probe can rank.
+    """
+
+    uncertain: int = 60
+    novel: int = 10
+    random: int = 10
+    shared: int = 10
+    """Cells that a second doctor decides as well."""
+    gold: int = 5
+    """Cells with a verdict, for a doctor's own calibration."""
+    repeat: int = 5
+    """Cells that the same doctor has decided long ago, for his own consistency."""
+
+    def __post_init__(self) -> None:
+        parts = asdict(self)
+        low = sorted(name for name, part in parts.items() if part < 0)
+        if low:
+            raise ValueError(f"{low[0]} = {parts[low[0]]}: a share is zero or more.")
+        if not sum(parts[arm] for arm in RANKED):
+            raise ValueError("all of uncertain, novel, random and shared are 0: nothing is left to ask.")
+
+    def of(self, arm: str) -> float:
+        """Return an arm's share of everything, 0 to 1."""
+        parts = asdict(self)
+        return float(parts[arm] / sum(parts.values()))
+
+    def ranked(self) -> dict[str, int]:
+        """Return the parts of the arms that all doctors share."""
+        parts = asdict(self)
+        return {arm: parts[arm] for arm in RANKED}
+
+
+def interleave(parts: Mapping[str, int], length: int) -> list[str]:
+    """Spread arms evenly over a queue: at every place each arm is within one cell of its share."""
+    total = sum(parts.values())
+    credit = dict.fromkeys(parts, 0)
+    order = []
+    for _ in range(length if total else 0):
+        for arm, part in parts.items():
+            credit[arm] += part
+        best = max(credit, key=credit.__getitem__)
+        credit[best] -= total
+        order.append(best)
+    return order
+
+
+def mix(
+    view: PoolView, scores: Scores, open_rows: Indices, known: Floats, *,
+    parts: Mapping[str, int], length: int, generator: np.random.Generator,
+) -> list[tuple[int, str]]:  # fmt: skip
+    """Fill a queue: rows with their arms, first the first to ask. No row stands twice.
+
+    Args:
+        view: The pool.
+        scores: Acquisition score of every row, shape (n,), not negative.
+        open_rows: Rows that need a reader, ascending.
+        known: Unit vectors of labelled and leased cells, shape (m, d).
+        parts: Parts of the ranked arms.
+        length: Length of the queue; shorter where the pool is.
+        generator: The only source of chance.
+    """
+    order = interleave(parts, min(length, len(open_rows)))
+    taken = np.zeros(len(scores), bool)
+    picks: dict[str, list[int]] = {}
+    chance = (
+        generator.permutation(open_rows) if len(open_rows) < 4 * length else _draw(generator, open_rows, 4 * length)
+    )
+    for arm in (RANDOM, SHARED):
+        # Chance first: a sample of what the other rules have left over would not be random.
+        picks[arm] = _keep([int(row) for row in chance], order.count(arm), taken)
+    left = open_rows[~taken[open_rows]]
+    far = coverage(view, left, known, order.count(NOVEL), generator)
+    picks[NOVEL] = _keep(far.tolist(), order.count(NOVEL), taken)
+    eligible = np.full(len(scores), -1.0, scores.dtype)
+    left = open_rows[~taken[open_rows]]
+    eligible[left] = scores[left]
+    near = np.concatenate([known, view.units(far)]) if len(far) else known
+    unclear = representative(eligible, view, order.count(UNCERTAIN), near)
+    picks[UNCERTAIN] = _keep(unclear.tolist(), length, taken)
+    return [(picks[arm].pop(0), arm) for arm in order if picks[arm]]
+
+
+def _draw(generator: np.random.Generator, rows: Indices, count: int) -> NDArray[np.intp]:
+    """Draw distinct rows without permuting a pool of millions."""
+    places = np.unique(generator.integers(len(rows), size=2 * count))
+    drawn: NDArray[np.intp] = rows[generator.permutation(places)[:count]]
+    return drawn
+
+
+def _keep(rows: list[int], count: int, taken: NDArray[np.bool_]) -> list[int]:
+    kept: list[int] = []
+    for row in rows:
+        if len(kept) == count:
+            break
+        if not taken[row]:
+            taken[row] = True
+            kept.append(row)
+    return kept

@@ -1,0 +1,145 @@
+"""Every rule scores a cell by itself, in its range; queues are spread and never ask twice."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.special import softmax
+
+from labeling.acquisition import (
+    DEFAULT_RULE,
+    RULES,
+    PoolView,
+    best_rows,
+    coverage,
+    rarity_margin,
+    representative,
+    typical,
+    unit_vectors,
+)
+from labeling.mixture import NOVEL, RANDOM, RANKED, SHARED, UNCERTAIN, Shares, interleave, mix
+from labeling.probes import PoolScale
+
+
+def _probabilities(seed: int, rows: int, classes: int) -> np.ndarray:
+    return softmax(np.random.default_rng(seed).normal(size=(rows, classes)) * 2, axis=1)
+
+
+def _view(rows: int = 300, dim: int = 6, seed: int = 0) -> PoolView:
+    vectors = np.random.default_rng(seed).normal(size=(rows, dim))
+    return PoolView(vectors, PoolScale.of(vectors))
+
+
+@pytest.mark.parametrize("rule", RULES)
+@given(st.integers(0, 10_000), st.integers(2, 9), st.integers(1, 40))
+@settings(max_examples=25, deadline=None)
+def test_rules__range_and_order_of_rows(rule: str, seed: int, classes: int, rows: int) -> None:
+    probabilities, counts = _probabilities(seed, rows, classes), np.arange(classes)
+    scores = RULES[rule](probabilities, counts)
+    order = np.random.default_rng(seed).permutation(rows)
+
+    assert scores.shape == (rows,)
+    assert (scores >= 0).all()
+    assert (scores <= 1 + 1e-9).all()
+    assert np.allclose(RULES[rule](probabilities[order], counts), scores[order])
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_rules__unsure_comes_before_sure(rule: str) -> None:
+    scores = RULES[rule](np.array([[0.98, 0.01, 0.01], [0.34, 0.33, 0.33]]), np.array([5, 5, 5]))
+
+    assert scores[0] < scores[1]
+
+
+def test_default__prefers_doubt_about_a_rare_class() -> None:
+    doubt = np.array([[0.5, 0.5, 0.0], [0.0, 0.5, 0.5]])
+
+    assert DEFAULT_RULE == "rarity-margin"
+    assert np.diff(rarity_margin(doubt, np.array([400, 20, 2])))[0] > 0.2
+
+
+@given(st.lists(st.integers(0, 5), min_size=1, max_size=60), st.integers(0, 70))
+@settings(max_examples=60, deadline=None)
+def test_best_rows__equals_a_stable_sort(values: list[int], count: int) -> None:
+    scores = np.array(values, float)
+
+    assert best_rows(scores, count).tolist() == np.argsort(-scores, kind="stable")[:count].tolist()
+
+
+def test_representative__takes_one_of_near_duplicates_and_never_a_closed_row() -> None:
+    vectors = np.vstack([np.eye(4)[0] + 0.001 * np.eye(4), np.eye(4)[1:], -np.eye(4)])
+    view = PoolView(vectors, PoolScale(np.zeros(4), np.ones(4)))
+    scores = np.full(11, 0.5)
+    scores[:4] = 1.0
+    scores[10] = -1.0
+    chosen = representative(scores, view, 4, np.empty((0, 4)))
+
+    assert len(set(chosen.tolist()) & {0, 1, 2, 3}) == 1
+    assert 10 not in representative(scores, view, 11, np.empty((0, 4)))
+
+
+def test_coverage__goes_where_cells_are_and_labels_are_not() -> None:
+    generator = np.random.default_rng(0)
+    centres = np.eye(5)[:3]
+    vectors = np.vstack([c + 0.05 * generator.normal(size=(40, 5)) for c in centres] + [5 * np.eye(5)[4:]])
+    view = PoolView(vectors, PoolScale(np.zeros(5), np.ones(5)))
+    known = unit_vectors(centres[:1], view.scale)
+    chosen = coverage(view, np.arange(121), known, 2, generator)
+
+    assert sorted(row // 40 for row in chosen) == [1, 2]
+
+
+def test_typical__one_of_each_cluster_the_largest_first() -> None:
+    generator = np.random.default_rng(0)
+    sizes = (60, 30, 10)
+    vectors = np.vstack([5 * np.eye(4)[i] + 0.1 * generator.normal(size=(n, 4)) for i, n in enumerate(sizes)])
+    chosen = typical(PoolView(vectors, PoolScale(vectors.mean(axis=0), np.ones(4))), np.arange(100), 3, seed=0)
+
+    assert [np.searchsorted(np.cumsum(sizes), row, side="right") for row in chosen] == [0, 1, 2]
+    assert typical(_view(), np.array([4, 9]), 5, seed=0).tolist() == [4, 9]
+
+
+@given(st.dictionaries(st.sampled_from(RANKED), st.integers(0, 60), min_size=1), st.integers(0, 200))
+@settings(max_examples=60, deadline=None)
+def test_interleave__is_within_one_of_every_share_at_every_place(parts: dict[str, int], length: int) -> None:
+    order = interleave(parts, length)
+    total = sum(parts.values())
+
+    assert len(order) == (length if total else 0)
+    for place in range(1, len(order) + 1):
+        for arm, part in parts.items():
+            assert abs(order[:place].count(arm) - place * part / total) <= len(parts) / 2 + 1e-9
+
+
+@given(st.integers(0, 1000), st.integers(1, 300), st.integers(1, 120))
+@settings(max_examples=25, deadline=None)
+def test_mix__open_rows_only_none_twice_and_as_many_as_there_are(seed: int, num_open: int, length: int) -> None:
+    generator = np.random.default_rng(seed)
+    view = _view()
+    open_rows = np.sort(generator.permutation(300)[:num_open])
+    queue = mix(view, generator.random(300), open_rows, view.units(np.array([0, 1])), parts=Shares().ranked(),
+                length=length, generator=generator)  # fmt: skip
+    rows = [row for row, _ in queue]
+
+    assert set(rows) <= set(open_rows.tolist())
+    assert len(rows) == len(set(rows)) == min(length, num_open)
+
+
+def test_mix__shares_are_kept_and_chance_is_blind_to_scores() -> None:
+    view, scores = _view(rows=4000), np.linspace(0, 1, 4000)
+    queue = mix(view, scores, np.arange(4000), view.units(np.array([0])), parts=Shares().ranked(), length=360,
+                generator=np.random.default_rng(0))  # fmt: skip
+    by_arm = {arm: [row for row, a in queue if a == arm] for arm in RANKED}
+
+    assert {arm: len(rows) for arm, rows in by_arm.items()} == {UNCERTAIN: 240, NOVEL: 40, RANDOM: 40, SHARED: 40}
+    assert np.mean(by_arm[UNCERTAIN]) > 3300
+    assert 1500 < np.mean(by_arm[RANDOM] + by_arm[SHARED]) < 2500
+
+
+def test_shares__what_makes_no_sense_is_told() -> None:
+    with pytest.raises(ValueError, match="novel = -1"):
+        Shares(novel=-1)
+    with pytest.raises(ValueError, match="nothing is left to ask"):
+        Shares(uncertain=0, novel=0, random=0, shared=0)
+
+    assert Shares().of("uncertain") == 0.6

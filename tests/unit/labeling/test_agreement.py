@@ -1,0 +1,116 @@
+"""Figures of agreement equal published tables and other people's programs."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.metrics import cohen_kappa_score
+
+from labeling.agreement import (
+    MISSING,
+    bethesda_weights,
+    category_kappas,
+    cohen_kappa,
+    fleiss_kappa,
+    krippendorff_alpha,
+    pairwise_kappa,
+    ratings_table,
+    threshold_kappas,
+    with_interval,
+)
+
+# Fleiss 1971 as worked out in most textbooks: 10 subjects, 14 raters, 5 categories.
+FLEISS = np.array([
+    [0, 0, 0, 0, 14], [0, 2, 6, 4, 2], [0, 0, 3, 5, 6], [0, 3, 9, 2, 0], [2, 2, 8, 1, 1],
+    [7, 7, 0, 0, 0], [3, 2, 6, 3, 0], [2, 5, 3, 2, 2], [6, 5, 2, 1, 0], [0, 2, 2, 3, 7],
+], float)  # fmt: skip
+# Krippendorff, Computing Krippendorff's Alpha-Reliability (2011), section C: 4 observers, 12 units, 5 values.
+_DOT = MISSING
+KRIPPENDORFF = np.array([
+    [0, 1, 2, 2, 1, 0, 3, 0, 1, _DOT, _DOT, _DOT], [0, 1, 2, 2, 1, 1, 3, 0, 1, 4, _DOT, 2],
+    [_DOT, 2, 2, 2, 1, 2, 3, 1, 1, 4, 0, _DOT], [0, 1, 2, 2, 1, 3, 3, 0, 1, 4, 0, _DOT],
+])  # fmt: skip
+
+
+def test_fleiss__the_published_table() -> None:
+    assert fleiss_kappa(FLEISS) == pytest.approx(0.210, abs=5e-4)
+
+
+def test_krippendorff__the_published_table() -> None:
+    steps = np.subtract.outer(np.arange(5), np.arange(5)).astype(float)
+
+    assert krippendorff_alpha(KRIPPENDORFF, 5) == pytest.approx(0.743, abs=5e-4)
+    assert krippendorff_alpha(KRIPPENDORFF, 5, steps**2) == pytest.approx(0.849, abs=5e-4)
+
+
+def test_cohen__two_readers_by_hand() -> None:
+    first = np.repeat([0, 0, 1, 1], [20, 5, 10, 15])
+    second = np.repeat([0, 1, 0, 1], [20, 5, 10, 15])
+
+    assert cohen_kappa(first, second, 2) == pytest.approx(0.4)
+
+
+@given(st.integers(2, 8), st.integers(2, 60), st.integers(0, 10_000))
+@settings(max_examples=50, deadline=None)
+def test_cohen__equals_scikit_learn(classes: int, cells: int, seed: int) -> None:
+    generator = np.random.default_rng(seed)
+    first = generator.integers(classes, size=cells)
+    second = np.where(generator.random(cells) < 0.6, first, generator.integers(classes, size=cells))
+    if len(set(first) | set(second)) < 2:
+        return
+    names = np.arange(classes)
+    for weights, name in ((None, None), (bethesda_weights(classes), "quadratic")):
+        expected = cohen_kappa_score(first, second, labels=names, weights=name)
+        assert cohen_kappa(first, second, classes, weights) == pytest.approx(expected, abs=1e-9)
+
+
+def test_bethesda_weights__a_neighbour_costs_little() -> None:
+    penalties = bethesda_weights(6)
+
+    assert penalties[0, 1] == pytest.approx(0.04)
+    assert penalties[0, 5] == 1.0
+    first = np.array([0, 1, 2, 3, 4, 5] * 5)
+    assert cohen_kappa(first, np.clip(first + 1, 0, 5), 6, penalties) > 0.8
+    assert cohen_kappa(first, np.clip(first + 1, 0, 5), 6) < 0.1
+
+
+def test_undefined__is_none_and_not_a_number() -> None:
+    same = np.zeros(5, np.intp)
+
+    assert cohen_kappa(same, same, 3) is None
+    assert cohen_kappa(same[:0], same[:0], 3) is None
+    assert krippendorff_alpha(np.array([[0, MISSING], [MISSING, 1]]), 2) is None
+    assert with_interval(np.array([[0, MISSING], [MISSING, 1]]), lambda r: pairwise_kappa(r, 2)).value is None
+    with pytest.raises(ValueError, match="Krippendorff"):
+        fleiss_kappa(np.array([[2.0, 0], [1, 2]]))
+
+
+def test_interval__holds_the_value_and_counts_the_pairs() -> None:
+    generator = np.random.default_rng(0)
+    truth = generator.integers(4, size=200)
+    ratings = np.where(generator.random((3, 200)) < 0.7, truth, generator.integers(4, size=(3, 200)))
+    ratings[2, 50:] = MISSING
+    found = with_interval(ratings, lambda r: pairwise_kappa(r, 4), bootstraps=200)
+
+    assert (found.cells, found.pairs) == (200, 150 + 3 * 50)
+    assert found.low < found.value < found.high
+    assert 0.05 < found.high - found.low < 0.25
+    assert with_interval(ratings, lambda r: pairwise_kappa(r, 4), bootstraps=200) == found
+
+
+def test_categories_and_cuts__the_confused_pair_is_found() -> None:
+    truth = np.repeat([0, 1, 2, 3], 50)
+    other = truth.copy()
+    other[50:150] = np.random.default_rng(0).permutation(other[50:150])
+    ratings = np.vstack([truth, other])
+    by_category, by_cut = category_kappas(ratings, 4), threshold_kappas(ratings, 4)
+
+    assert by_category[0] == by_category[3] == by_cut[0] == by_cut[2] == 1.0
+    assert max(by_category[1], by_category[2], by_cut[1]) < 0.6
+
+
+def test_table__cannot_tell_is_no_category() -> None:
+    answers = [("c2", "ben", "LSIL"), ("c1", "ada", "NILM"), ("c1", "ben", "cannot-tell")]
+    ratings, doctors, cells = ratings_table(answers, ("NILM", "LSIL"))
+
+    assert (ratings.tolist(), doctors, cells) == ([[0, MISSING], [MISSING, 1]], ["ada", "ben"], ["c1", "c2"])

@@ -1,0 +1,95 @@
+"""Probabilities may be believed as far as the figures beside them say."""
+
+import numpy as np
+import pytest
+from scipy.special import softmax
+
+from labeling.calibration import (
+    ConformalSets,
+    choose_temperature,
+    class_shares,
+    expected_calibration_error,
+    novelty,
+    probabilities_of,
+    shift_prior,
+)
+
+
+def _draw(rows: int, sharpness: float, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Logits that are `sharpness` times too sure, and classes drawn from the honest ones."""
+    generator = np.random.default_rng(seed)
+    honest = generator.normal(size=(rows, 4)) * 1.5
+    codes = (softmax(honest, axis=1).cumsum(axis=1) > generator.random((rows, 1))).argmax(axis=1)
+    return honest * sharpness, codes
+
+
+@pytest.mark.parametrize("sharpness", [0.5, 1.0, 2.5])
+def test_temperature__undoes_a_probe_that_is_too_sure_or_too_shy(sharpness: float) -> None:
+    logits, codes = _draw(4000, sharpness)
+    found = choose_temperature(logits, codes)
+    before = expected_calibration_error(softmax(logits, axis=1), codes)
+    after = expected_calibration_error(probabilities_of(logits, found), codes)
+
+    assert found == pytest.approx(sharpness, rel=0.15)
+    assert after < 0.03
+    assert after <= before + 0.01
+
+
+def test_temperature__stays_one_below_ten_labels_of_a_class() -> None:
+    logits, codes = _draw(300, 3.0)
+    few = np.append(np.flatnonzero(codes != 2), np.flatnonzero(codes == 2)[:9])
+
+    assert choose_temperature(logits[few], codes[few]) == 1.0
+
+
+def test_calibration_error__by_hand() -> None:
+    probabilities = np.array([[0.95, 0.05], [0.95, 0.05], [0.65, 0.35], [0.35, 0.65]])
+    codes = np.array([0, 1, 0, 1])
+
+    assert expected_calibration_error(probabilities, codes) == pytest.approx((2 * 0.45 + 2 * 0.35) / 4)
+
+
+def test_conformal__covers_what_it_promises() -> None:
+    logits, codes = _draw(3000, 1.0)
+    sets = ConformalSets.fit(softmax(logits, axis=1), codes, alpha=0.1)
+    fresh, truth = _draw(6000, 1.0, seed=1)
+    inside = sets.contains(softmax(fresh, axis=1))
+
+    assert inside[np.arange(6000), truth].mean() == pytest.approx(0.9, abs=0.02)
+    assert 1 < inside.sum(axis=1).mean() < 3
+
+
+def test_conformal__promises_nothing_from_eight_labels() -> None:
+    logits, codes = _draw(8, 1.0)
+
+    assert ConformalSets.fit(softmax(logits, axis=1), codes, alpha=0.1) is None
+    assert ConformalSets.fit(*(softmax(_draw(9, 1.0)[0], axis=1), _draw(9, 1.0)[1]), alpha=0.1) is not None
+
+
+def test_conformal__weighed_by_shares_covers_a_pool_of_other_shares() -> None:
+    logits, codes = _draw(4000, 1.0)
+    shares = np.array([0.85, 0.05, 0.05, 0.05])
+    probabilities = softmax(shift_prior(logits, shares), axis=1)
+    sets = ConformalSets.fit(probabilities, codes, shares=shares)
+    fresh, truth = _draw(20_000, 1.0, seed=2)
+    pool = np.random.default_rng(0).random(20_000) < shares[truth] / shares.max()
+    inside = sets.contains(softmax(shift_prior(fresh, shares), axis=1))[np.arange(20_000), truth]
+
+    # More than promised: the likeliest class is always in the set.
+    assert inside[pool].mean() > 0.88
+    assert sets.thresholds[0] < sets.thresholds[1:].min()
+
+
+def test_class_shares__count_one_of_each_more() -> None:
+    assert class_shares(np.array([7, 0, 0])).tolist() == [0.8, 0.1, 0.1]
+
+
+def test_novelty__far_is_new_and_a_labelled_cell_is_not() -> None:
+    generator = np.random.default_rng(0)
+    labelled = generator.normal(size=(50, 6)) * 0.1 + np.eye(6)[0]
+    labelled /= np.linalg.norm(labelled, axis=1, keepdims=True)
+    scores = novelty(np.vstack([labelled[:3], -np.eye(6)[0]]), labelled)
+
+    assert scores[:3].max() == 0.0
+    assert scores[3] == 1.0
+    assert novelty(labelled, labelled[:1]).tolist() == [1.0] * 50

@@ -1,0 +1,86 @@
+"""The probe keeps scikit-learn's conventions and its one optimum, however it is reached."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from labeling.probes import LinearProbe, PoolScale
+
+
+@parametrize_with_checks([LinearProbe(), LinearProbe(balanced=False, warm_start=True)])
+def test_probe__keeps_the_conventions(estimator, check) -> None:
+    check(estimator)
+
+
+def _blobs(rows: int = 60, dim: int = 8, classes: int = 3, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    generator = np.random.default_rng(seed)
+    y = np.arange(rows) % classes
+    return generator.normal(size=(rows, dim)) + 2 * np.eye(dim)[y], np.array(["NILM", "LSIL", "HSIL"])[y]
+
+
+@given(st.integers(2, 40), st.integers(3, 60), st.integers(0, 99))
+@settings(max_examples=25, deadline=None)
+def test_fit__the_gradient_vanishes_in_row_space_and_in_full(rows: int, dim: int, seed: int) -> None:
+    generator = np.random.default_rng(seed)
+    x, y = generator.normal(size=(rows, dim)), np.append([0, 1], generator.integers(3, size=rows - 2))
+    probe = LinearProbe(tol=1e-8, max_iter=5000, balanced=False).fit(x, y)
+    z = (x - probe.mean_) / probe.scale_
+    error = probe.predict_proba(x) - (y[:, None] == probe.classes_)
+
+    assert np.abs(error.T @ z + probe.coef_ / probe.C).max() < 1e-4
+    assert np.abs(error.sum(axis=0)).max() < 1e-4
+
+
+def test_fit__a_repeated_row_equals_a_weight_of_two() -> None:
+    x, y = _blobs()
+    weights = np.where(np.arange(60) < 20, 2.0, 1.0)
+    scale = PoolScale.of(x)
+    once = LinearProbe(mean=scale.mean, std=scale.std, tol=1e-9).fit(x, y, sample_weight=weights)
+    twice = LinearProbe(mean=scale.mean, std=scale.std, tol=1e-9).fit(np.r_[x, x[:20]], np.r_[y, y[:20]])
+
+    assert np.abs(once.predict_proba(x) - twice.predict_proba(x)).max() < 1e-4
+
+
+def test_fit__a_rare_class_is_not_drowned() -> None:
+    generator = np.random.default_rng(1)
+    x = np.r_[generator.normal(size=(500, 4)), generator.normal(size=(5, 4)) + 2.5]
+    y = np.array([0] * 500 + [1] * 5)
+    fresh = generator.normal(size=(200, 4)) + 2.5
+
+    assert LinearProbe().fit(x, y).predict(fresh).mean() > 0.8
+    assert LinearProbe(balanced=False, C=2).fit(x, y).predict(fresh).mean() < 0.8
+
+
+def test_warm_start__a_new_class_gives_the_same_answer_in_fewer_steps() -> None:
+    x, y = _blobs(rows=300, dim=40)
+    known = y != "HSIL"
+    warm = LinearProbe(warm_start=True, tol=1e-7).fit(x[known], y[known]).fit(x, y)
+    cold = LinearProbe(tol=1e-7).fit(x, y)
+    again = warm.n_iter_
+    warm.fit(x, y)
+
+    assert np.abs(warm.predict_proba(x) - cold.predict_proba(x)).max() < 1e-3
+    assert warm.n_iter_ < again
+
+
+def test_fit__equal_rows_give_equal_bits() -> None:
+    x, y = _blobs(rows=50, dim=80)
+
+    assert np.array_equal(LinearProbe().fit(x, y).coef_, LinearProbe().fit(x, y).coef_)
+
+
+def test_fit__one_class_is_told() -> None:
+    with pytest.raises(ValueError, match="label another class"):
+        LinearProbe().fit(np.eye(3), ["NILM"] * 3)
+    with pytest.raises(ValueError, match="1 class"):
+        LinearProbe().fit(np.eye(3), ["NILM", "NILM", "LSIL"], sample_weight=[1, 1, 0])
+
+
+def test_raw_weights__take_embeddings_as_they_are() -> None:
+    x, y = _blobs()
+    probe = LinearProbe().fit(x, y)
+    weights, intercepts = probe.raw_weights()
+
+    assert np.allclose(x @ weights.T + intercepts, probe.logits(x))
