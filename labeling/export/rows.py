@@ -1,7 +1,7 @@
 """The one query behind every export: a row for each label, with all that explains it."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any, Literal
@@ -89,7 +89,8 @@ def iter_labels(session: Session, study: Study, selection: Selection, *, by_cell
     )
     if selection.is_current_only:
         query = query.where(current)
-    for label, cell, slide, undone_at, fingerprint, is_current in session.execute(query):
+    found: Iterable[Any] = session.execute(query)
+    for label, cell, slide, undone_at, fingerprint, is_current in found:
         yield {
             **_place(cell, slide, study),
             "label_id": label.id, "label_key": label.key, "annotator": label.annotator, "category": label.category,
