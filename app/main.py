@@ -28,8 +28,9 @@ if person.role == "admin":
     pages.append(st.Page("views/runs.py", title="Runs"))
     pages.append(st.Page("views/team.py", title="Team"))
 st.html(
-    "<style>.who{position:fixed;top:.95rem;right:1.7rem;z-index:999995;font-size:.92rem}</style>"
-    f'<div class="who">{html.escape(person.name)} &nbsp;<a href="/logout" target="_self">Sign out</a></div>'
+    "<style>.stElementContainer:has(.who){position:absolute;height:0}.who{position:fixed;top:.95rem;right:1.7rem;z-index:999995;font-size:.92rem}</style>"
+    f'<div class="who">{html.escape(person.name)} &nbsp;'
+    '<a style="color:inherit" href="/logout" target="_self">Sign out</a></div>'
 )
 page = st.navigation(pages, position="top")
 page.run()

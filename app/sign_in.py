@@ -173,6 +173,7 @@ def _page(problem: str = "") -> str:
 
 
 _PAGE = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>CytoJEPA</title>
+<link rel="icon" href="data:,">
 <meta name="viewport" content="width=device-width, initial-scale=1"><style>{style}</style></head>
 <body><main><h1>CytoJEPA</h1><p>Labelling of cervical cytology</p>
 <form method="post" action="/login"><label>Name

@@ -1,52 +1,160 @@
-"""How far the study is, and how good the suggestions are."""
+"""How far the study is, at what pace, how doctors agree, and how good the suggestions are."""
+
+import itertools
 
 import pandas as pd
 import streamlit as st
 
-from app.views import people
+from app.theme import ACCENT
+from app.views import people, pieces
+from app.views.pieces import Bar
+from datasets import catalog
+from labeling import adjudication, agreement
 from labeling.export.rows import export_rows
 from labeling.records import IMPORTED
 from labeling.suggestions import newest_probe
 
-people.require()
+_PAUSE_SECONDS = 120
+"""A longer gap between two labels is a break, not work."""
+_FEW_CELLS = 20
+_DAYS = 14
+
+person = people.require()
 services = people.services()
-st.title("Progress")
 
-rows = pd.DataFrame(export_rows(services.database, services.label_set))
-mine = rows[rows["is_current"] & (rows["annotator"] != IMPORTED)] if len(rows) else rows
-if not len(mine):
-    st.info("No label yet. Open the page Label and press a key for the first cell.")
-    st.stop()
 
-probe = newest_probe(services.database)
-judged = mine[mine["suggestion"].notna()]
-agree = (judged["suggestion"] == judged["category"]).mean() if len(judged) else None
-accuracy = probe.metrics.get("balanced_accuracy") if probe else None
-columns = st.columns(4)
-columns[0].metric("Labels", len(mine))
-columns[1].metric("Labelled cells", mine["cell"].nunique())
-columns[2].metric(f"Suggestion agreed (n = {len(judged)})", "-" if agree is None else f"{100 * agree:.0f} %")
-columns[3].metric("Balanced accuracy, new slides", "-" if accuracy is None else f"{accuracy:.2f}")
-st.caption(
-    "Agreement counts cells whose suggestion existed when they were handed out; the uncertain ones "
-    "are asked first, so it understates the probe. Balanced accuracy is measured on labelled slides "
-    "that the probe had not seen; a dash means that the labels are still too few to say."
-)
+def hours_and_minutes(seconds: float) -> str:
+    """Return a duration in words that suit its length."""
+    minutes = round(seconds / 60)
+    return f"{minutes // 60} h {minutes % 60:02d} min" if minutes >= 60 else f"{max(minutes, 1)} min"
 
-st.subheader("Labels of each category")
-table = mine.groupby(["category", "annotator"]).size().unstack(fill_value=0)
-order = [i for i in services.label_set.ids if i in table.index]
-st.bar_chart(table.loc[order], horizontal=True, x_label="labels")
-st.caption("Each bar counts the current labels of a category; its colours are the annotators.")
 
-st.subheader("Labels over time")
-times = pd.to_datetime(mine["made_at"], utc=True)
-st.line_chart(pd.Series(range(1, len(times) + 1), index=times.sort_values(), name="labels"))
-st.caption("The line rises by one with every label; a steep part is fast work. Times are UTC.")
+def show_counts(labels: pd.DataFrame, cells: int) -> None:
+    """Draw counts, pace and the time that is left at that pace."""
+    own = labels[labels["annotator"] == person.name]
+    gaps = pd.to_datetime(own["made_at"], utc=True).sort_values().diff().dt.total_seconds()
+    seconds = gaps[(gaps > 0) & (gaps < _PAUSE_SECONDS)].tail(200).median()
+    reads = services.settings.reads
+    left = max(0, cells * reads - len(labels))
+    values = [(f"{labels['cell'].nunique()} of {cells}", "cells with a label"), (str(len(own)), "labels of yours")]
+    if seconds == seconds:
+        values.append((f"{seconds:.1f} s", "for one label of yours (median, breaks left out)"))
+        values.append((hours_and_minutes(left * seconds), f"left at your pace for {left} labels, all doctors together"))
+    pieces.figures(values)
 
-if probe:
-    st.caption(
-        f"Probe {probe.id[:12]} was fitted on {probe.num_labels} labelled cells of "
-        f"{len(probe.classes)} classes, with encoder {probe.encoder_fingerprint}."
+
+def show_categories(labels: pd.DataFrame) -> None:
+    """Draw how many labels each answer has."""
+    st.subheader("Labels of each answer")
+    counts = labels["category"].value_counts()
+    pieces.bars(
+        [
+            Bar(name=c.name, value=int(counts.get(c.id, 0)), text=str(counts.get(c.id, 0)), color=c.color)
+            for c in services.label_set.categories
+        ]
     )
+    st.caption(
+        "Current labels of all doctors. An answer with few labels is one that the suggestions know little about."
+    )
+
+
+def show_days(labels: pd.DataFrame) -> None:
+    """Draw the labels of the last days that had any."""
+    days = pd.to_datetime(labels["made_at"], utc=True).dt.strftime("%Y-%m-%d").value_counts().sort_index().tail(_DAYS)
+    if len(days) > 1:
+        st.subheader("Labels by day")
+        pieces.bars([Bar(name=str(day), value=int(n), text=str(n), color=ACCENT) for day, n in days.items()])
+
+
+def pair_rows(labels: pd.DataFrame) -> list[dict[str, str | int]]:
+    """Return a table row for every two doctors who answered the same cells; annotators get their own pairs."""
+    classes = services.label_set.class_ids
+    answers = list(zip(labels["cell"], labels["annotator"], labels["category"], strict=True))
+    ratings, doctors, _ = agreement.ratings_table(answers, classes)
+    found = []
+    for first, second in itertools.combinations(range(len(doctors)), 2):
+        if person.role not in people.ADJUDICATORS and person.name not in (doctors[first], doctors[second]):
+            continue
+        both = ratings[[first, second]]
+        both = both[:, (both != agreement.MISSING).all(axis=0)]
+        kappa = agreement.with_interval(both, lambda r: agreement.pairwise_kappa(r, len(classes)))
+        if kappa.pairs:
+            is_defined = kappa.value is not None and kappa.low is not None and kappa.high is not None
+            found.append(
+                {
+                    "doctors": f"{doctors[first]} and {doctors[second]}", "cells of both": kappa.cells,
+                    "same answer": f"{100 * (both[0] == both[1]).mean():.0f} %",
+                    "kappa": f"{kappa.value:.2f}" if is_defined else "-",
+                    "95 % interval": f"{kappa.low:.2f} to {kappa.high:.2f}" if is_defined else "-",
+                    "": "few cells" if kappa.cells < _FEW_CELLS else "",
+                }
+            )  # fmt: skip
+    return found
+
+
+def show_agreement(labels: pd.DataFrame) -> None:
+    """Draw how far doctors agree."""
+    st.subheader("Agreement between doctors")
+    found = pair_rows(labels)
+    if not found:
+        st.write(
+            f"No cell has been answered by two doctors yet. This study asks {services.settings.reads} for each cell "
+            "(reads in cytojepa.toml)."
+        )
+        return
+    st.dataframe(found, hide_index=True)
+    low, high, what = agreement.LITERATURE["inter"]
+    st.caption(f"Kappa is agreement beyond chance. Published for {what}: {low} to {high}, so 0.45 is no failure.")
+
+
+def show_review() -> None:
+    """Draw how many disagreements are decided."""
+    cases = adjudication.cases(services.database, include_imported=False)
+    if cases:
+        decided = sum(case.verdict is not None for case in cases)
+        st.write(f"{len(cases)} cells were answered differently; {decided} have a verdict.")
+        st.page_link("views/review.py", label="Open the review")
+
+
+def show_suggestions(labels: pd.DataFrame) -> None:
+    """Draw how good the suggestions are."""
+    st.subheader("Suggestions")
+    probe = newest_probe(services.database)
+    if probe is None:
+        st.write("There is none yet: it needs embeddings (cytojepa embed) and labels of two different answers.")
+        return
+    judged = labels[labels["suggestion"].notna()]
+    accuracy = probe.metrics.get("balanced_accuracy")
+    values = [("-" if accuracy is None else f"{accuracy:.2f}", "balanced accuracy on slides it had not seen")]
+    if len(judged):
+        share = 100 * (judged["suggestion"] == judged["category"]).mean()
+        values.append((f"{share:.0f} %", f"of {len(judged)} suggestions were the doctor's answer"))
+    pieces.figures(values)
+    st.caption(
+        "The uncertain cells are asked first, so the share understates the suggestions. A dash means that the labels "
+        f"are still too few to say. Fitted on {probe.num_labels} labelled cells of {len(probe.classes)} classes "
+        f"(probe {probe.id[:12]}, encoder {probe.encoder_fingerprint})."
+    )
+
+
+st.header("Progress")
+rows = pd.DataFrame(export_rows(services.database, services.label_set))
+current = rows[rows["is_current"] & (rows["annotator"] != IMPORTED)] if len(rows) else rows
+num_cells = catalog.counts(services.database).cells
+if not num_cells:
+    pieces.empty(
+        "This study has no cells yet.", "An administrator adds them with cytojepa ingest; then they appear here."
+    )
+elif not len(current):
+    pieces.empty(
+        "No label yet.", "Press one key for the first cell; this page then counts along.", link=("/", "Start labelling")
+    )
+else:
+    show_counts(current, num_cells)
+    show_categories(current)
+    show_days(current)
+    show_agreement(current)
+    if person.role in people.ADJUDICATORS:
+        show_review()
+    show_suggestions(current)
 st.caption("Research use only. Not a medical device.")

@@ -127,3 +127,10 @@ def page(sign_in):
     opened = sign_in("ada")
     opened.wait_for_selector(".deck[data-cell]")
     return opened
+
+
+@pytest.fixture(scope="session")
+def shots() -> Path:
+    """Where the pictures of the pages for the docs lie."""
+    SHOTS.mkdir(parents=True, exist_ok=True)
+    return SHOTS

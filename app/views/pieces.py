@@ -1,0 +1,59 @@
+"""Small drawn things of the pages that are no widgets: bars, figures, empty states."""
+
+import html
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import streamlit as st
+
+_STYLE = """<style>
+.cj-bars{display:grid;grid-template-columns:max-content 1fr max-content;gap:7px 14px;align-items:center;
+  font-variant-numeric:tabular-nums;max-width:62rem}
+.cj-bars i{display:block;height:13px;border-radius:3px;min-width:2px}
+.cj-figures{display:flex;flex-wrap:wrap;gap:14px 46px;margin:0 0 6px}
+.cj-figures div{font-size:.9rem;opacity:.9}.cj-figures b{display:block;font-size:1.9rem;line-height:1.25;
+  font-weight:600;font-variant-numeric:tabular-nums;opacity:1}
+.cj-empty{max-width:34rem;margin:12vh auto 0;text-align:center;line-height:1.5}
+.cj-empty b{font-size:1.3rem;display:block}
+.cj-empty a{font-weight:600}
+</style>"""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Bar:
+    """One line of a bar table."""
+
+    name: str
+    value: float
+    text: str
+    color: str
+
+
+def bars(rows: Sequence[Bar]) -> None:
+    """Draw a table with a bar in each line; the value stands beside its bar."""
+    most = max((row.value for row in rows), default=0) or 1
+    lines = "".join(
+        f"<span>{html.escape(row.name)}</span>"
+        f'<i style="width:{100 * row.value / most:.1f}%;background:{row.color}"></i>'
+        f"<span>{html.escape(row.text)}</span>"
+        for row in rows
+    )
+    st.html(f'{_STYLE}<div class="cj-bars">{lines}</div>')
+
+
+def figures(values: Sequence[tuple[str, str]]) -> None:
+    """Draw a row of large figures, each with what it counts."""
+    cells = "".join(f"<div><b>{html.escape(value)}</b>{html.escape(name)}</div>" for value, name in values)
+    st.html(f'{_STYLE}<div class="cj-figures">{cells}</div>')
+
+
+def empty(title: str, sentence: str, *, link: tuple[str, str] | None = None) -> None:
+    """Say that there is nothing yet, why, and what to do.
+
+    Args:
+        title: What is missing.
+        sentence: Why, and what brings it.
+        link: Path and words of the way there.
+    """
+    way = f'<a href="{html.escape(link[0])}" target="_self">{html.escape(link[1])}</a>' if link else ""
+    st.html(f'{_STYLE}<div class="cj-empty"><b>{html.escape(title)}</b>{html.escape(sentence)}<br>{way}</div>')

@@ -1,0 +1,73 @@
+"""Many cells at once: chosen with keys or mouse, answered in one step, taken back in one step."""
+
+import pytest
+
+pytestmark = pytest.mark.browser
+NUM_SLIDES = 6
+SAVED = ".gallery[data-waiting='0']"
+
+
+def _standing(server, name: str) -> int:
+    query = f"SELECT count(*) FROM labels WHERE annotator = '{name}' AND id NOT IN (SELECT label_id FROM undos)"
+    return server.rows(query)[0][0]
+
+
+def test_sixty_cells__one_answer_one_undo_also_from_focus_mode(sign_in, server) -> None:
+    page = sign_in("ada", "/gallery")
+    page.wait_for_selector(".gallery[data-ready='120']")
+    assert page.locator(".tile").count() == 120
+    page.locator(".tile").nth(0).click()
+    page.locator(".tile").nth(59).click(modifiers=["Shift"])
+    chosen = page.locator(".tile.chosen").evaluate_all("tiles => tiles.map(t => t.dataset.cell)")
+    page.keyboard.press("1")
+    page.wait_for_selector(f"{SAVED}[data-open='60']")
+    assert sorted(server.labels("ada")) == sorted((cell, "NILM") for cell in chosen)
+    assert len(server.rows("SELECT DISTINCT step FROM labels WHERE annotator = 'ada'")) == 1
+
+    page.keyboard.press("z")
+    page.wait_for_selector(f"{SAVED}[data-open='120']")
+    assert _standing(server, "ada") == 0
+    page.keyboard.press("Shift+Z")
+    page.wait_for_selector(f"{SAVED}[data-open='60']")
+    assert _standing(server, "ada") == 60
+
+    page.goto(server.url)
+    page.wait_for_selector(".card.last")
+    page.keyboard.press("z")
+    page.wait_for_selector("text=60 labels of one step")
+    page.wait_for_selector(".deck[data-waiting='0']")
+    assert _standing(server, "ada") == 0
+
+
+def test_keyboard_alone__chooses_the_odd_ones_then_the_rest(sign_in, server) -> None:
+    page = sign_in("ben", "/gallery")
+    page.wait_for_selector(".gallery[data-ready]")
+    number = page.locator(".tile").count()
+    for key in ("ArrowRight", "x", "Shift+ArrowRight"):
+        page.keyboard.press(key)
+    page.keyboard.press("5")
+    page.keyboard.press("a")
+    page.keyboard.press("1")
+    page.wait_for_selector(f"{SAVED}[data-open='0']")
+    answers = [category for _, category in server.labels("ben")]
+
+    assert answers == ["HSIL"] * 2 + ["NILM"] * (number - 2)
+
+
+def test_answer_without_a_choice__labels_nothing_and_says_so(sign_in, server) -> None:
+    page = sign_in("vera", "/gallery")
+    page.wait_for_selector(".gallery[data-ready]")
+    page.keyboard.press("5")
+    page.wait_for_selector("text=Choose cells first")
+
+    assert server.labels("vera") == []
+
+
+def test_cells_like_this__are_the_nearest_and_come_first(sign_in) -> None:
+    page = sign_in("vera")
+    page.wait_for_selector(".deck[data-cell]")
+    cell = page.get_attribute(".deck", "data-cell")
+    page.keyboard.press("l")
+    page.wait_for_selector(".gallery[data-ready]")
+
+    assert page.locator(".tile").first.get_attribute("data-cell") == cell

@@ -1,0 +1,77 @@
+"""Every page for every role: it opens without a fault, shuts nobody out, and is drawn for the docs."""
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+
+pytestmark = pytest.mark.browser
+NUM_SLIDES = 4
+
+PAGES = {
+    "label": ("/", ".deck[data-cell]"),
+    "gallery": ("/gallery", ".gallery[data-ready]"),
+    "progress": ("/progress", "text=Research use only"),
+    "review": ("/review", ".review[data-loaded=true]"),
+    "team": ("/team", "text=New account"),
+}
+ALLOWED = {
+    "ada": ("label", "gallery", "progress"),
+    "vera": ("label", "gallery", "progress", "review"),
+    "root": tuple(PAGES),
+}
+# Streamlit looks for its server below the page's own address first; only a missing one is told.
+_LOOKING_FOR_THE_SERVER = ("/_stcore/health", "/_stcore/host-config")
+# Faults of Streamlit's own frame, which this program does not draw.
+_NOT_OURS = {"landmark-one-main", "region", "page-has-heading-one", "meta-viewport", "bypass"}
+
+
+def _watched(page) -> list[str]:
+    faults: list[str] = []
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    page.on(
+        "console",
+        lambda line: (
+            faults.append(f"{line.text} {line.location}")
+            if line.type == "error" and not line.location.get("url", "").endswith(_LOOKING_FOR_THE_SERVER)
+            else None
+        ),
+    )
+    return faults
+
+
+@pytest.mark.parametrize("name", ALLOWED)
+def test_pages_of_a_role__open_without_a_fault(sign_in, name: str) -> None:
+    page = sign_in(name)
+    page.wait_for_selector(".deck[data-cell]")
+    faults = _watched(page)
+    for title in ALLOWED[name]:
+        path, ready = PAGES[title]
+        page.goto(page.url.split("/", 3)[0] + "//" + page.url.split("/")[2] + path)
+        page.wait_for_selector(ready)
+        assert page.locator("[data-testid=stException], [data-testid=stAlertContentError]").count() == 0
+    for title in set(PAGES) - set(ALLOWED[name]):
+        assert page.get_by_test_id("stTopNavLink").filter(has_text=title.capitalize()).count() == 0
+    assert faults == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("title", PAGES)
+def test_page__has_no_serious_fault_for_axe(sign_in, server, shots, title: str, scheme: str) -> None:
+    path, ready = PAGES[title]
+    page = sign_in("root", path, color_scheme=scheme)
+    page.wait_for_selector(ready)
+    if title == "label":
+        for key in "1351":
+            cell = page.get_attribute(".deck", "data-cell")
+            page.keyboard.press(key)
+            page.wait_for_selector(f".deck[data-cell]:not([data-cell='{cell}'])")
+        page.wait_for_selector(".deck[data-waiting='0']")
+    page.wait_for_load_state("networkidle")
+    found = Axe().run(page)
+    serious = [
+        (v["id"], [node["target"] for node in v["nodes"]][:5], v["nodes"][0]["failureSummary"][:300])
+        for v in found.response["violations"]
+        if v["impact"] in ("serious", "critical") and v["id"] not in _NOT_OURS
+    ]
+    page.screenshot(path=shots / f"{title}{'' if scheme == 'light' else '-dark'}.png")
+
+    assert serious == []

@@ -1,0 +1,44 @@
+"""Two answers for one cell, one verdict; only those who may see others' answers see them."""
+
+import pytest
+
+pytestmark = pytest.mark.browser
+NUM_SLIDES = 2
+
+
+def test_review__verdict_is_stored_and_taken_back(sign_in, server) -> None:
+    doctor = sign_in("ada")
+    doctor.wait_for_selector(".deck[data-cell]")
+    came = dict(server.rows("SELECT cell_id, category FROM labels WHERE annotator = 'imported'"))
+    cell = doctor.get_attribute(".deck", "data-cell")
+    while cell not in came:
+        doctor.keyboard.press("U")
+        doctor.wait_for_selector(f".deck[data-cell]:not([data-cell='{cell}'])")
+        cell = doctor.get_attribute(".deck", "data-cell")
+    doctor.keyboard.press("8" if came[cell] != "AIS" else "7")
+    doctor.wait_for_selector(".deck[data-waiting='0']")
+
+    page = sign_in("vera", "/review")
+    page.wait_for_selector(".review[data-loaded=true]")
+    page.wait_for_selector("text=Nobody disagrees")
+    page.check("input[type=checkbox]")
+    page.wait_for_selector(f".review[data-cell='{cell}']")
+    assert page.locator(".opinion").count() == 2
+    page.fill(".noteinput", "nucleus too large")
+    page.press(".noteinput", "Enter")
+    page.keyboard.press("4")
+    page.wait_for_selector(".review[data-waiting='0'][data-open='0']")
+    query = "SELECT cell_id, adjudicator, category, comment, json_array_length(label_ids) FROM verdicts"
+    assert server.rows(query) == [(cell, "vera", "ASC-H", "nucleus too large", 2)]
+
+    page.keyboard.press("z")
+    page.wait_for_selector(".review[data-waiting='0'][data-open='1']")
+    assert [row[2] for row in server.rows(query)] == ["ASC-H", None]
+
+
+def test_annotator__sees_neither_page_nor_route_of_the_review(sign_in, server) -> None:
+    page = sign_in("ada")
+    page.wait_for_selector(".deck[data-cell]")
+
+    assert page.request.get(f"{server.url}/api/cases").status == 403
+    assert page.get_by_text("Review", exact=True).count() == 0

@@ -1,0 +1,90 @@
+"""Seeing the cell: zoom, ruler, stain, wider field, criteria. Read from what is drawn."""
+
+import math
+
+import pytest
+
+pytestmark = pytest.mark.browser
+
+PIXELS = """deck => {
+  const canvas = deck.querySelector('canvas'), d = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data;
+  let grey = 0, sum = 0;
+  for (let i = 0; i < d.length; i += 4) { grey += d[i] === d[i + 1] && d[i + 1] === d[i + 2]; sum += d[i]; }
+  return { grey: grey / (d.length / 4), mean: sum / (d.length / 4), width: canvas.width };
+}"""
+
+
+def _pixels(page) -> dict[str, float]:
+    return page.locator(".deck").evaluate(PIXELS)
+
+
+def _um_per_css_px(page) -> float:
+    """Read the scale bar: its length in micrometres over its length on screen."""
+    bar = page.locator(".scale i").bounding_box()
+    return float(page.get_attribute(".scale", "data-um")) / bar["width"]
+
+
+def test_ring__has_the_diameter_of_35_square_micrometres_at_every_zoom(page) -> None:
+    page.keyboard.press("m")
+    for zoom_key in (None, "+", "+"):
+        if zoom_key:
+            page.keyboard.press(zoom_key)
+        ring = page.locator(".ruler circle.one:not(.under)").bounding_box()
+        diameter_um = ring["width"] * _um_per_css_px(page)
+        assert diameter_um == pytest.approx(2 * math.sqrt(35 / math.pi), rel=0.06)
+
+
+def test_wheel_and_drag__zoom_and_move_escape_returns(page) -> None:
+    before = page.locator(".lens").bounding_box()
+    page.mouse.move(before["x"] + before["width"] / 2, before["y"] + before["height"] / 2)
+    page.mouse.wheel(0, -400)
+    page.wait_for_function("() => true")
+    zoomed = page.locator(".lens").bounding_box()
+    assert zoomed["width"] > 1.5 * before["width"]
+    page.mouse.down()
+    page.mouse.move(before["x"] + before["width"] / 2 + 80, before["y"] + before["height"] / 2, steps=3)
+    page.mouse.up()
+    assert page.locator(".lens").bounding_box()["x"] > zoomed["x"] + 40
+    page.keyboard.press("Escape")
+    assert page.locator(".lens").bounding_box() == before
+
+
+def test_haematoxylin_and_tone__change_the_pixels_and_come_back(page) -> None:
+    scanned = _pixels(page)
+    page.keyboard.press("e")
+    assert _pixels(page)["grey"] == 1.0 > scanned["grey"]
+    page.keyboard.press("e")
+    assert _pixels(page) == scanned
+    page.keyboard.press("]")
+    assert _pixels(page)["mean"] > scanned["mean"] + 2
+    page.keyboard.press("Escape")
+    assert _pixels(page) == scanned
+
+
+def test_wider_field__is_there_while_the_key_is_held_and_no_longer(page, server) -> None:
+    near, cell = _um_per_css_px(page), page.get_attribute(".deck", "data-cell")
+    page.keyboard.down("f")
+    page.wait_for_selector(".stage.wide")
+    far = _um_per_css_px(page)
+    page.keyboard.up("f")
+    page.wait_for_selector(".stage:not(.wide)")
+
+    assert far == pytest.approx(4 * near, rel=0.06)
+    assert _um_per_css_px(page) == near
+    assert page.get_attribute(".deck", "data-cell") == cell
+    assert server.labels("ada") == []
+
+
+def test_criteria__name_every_answer_and_show_own_cells(page) -> None:
+    cell = page.get_attribute(".deck", "data-cell")
+    page.keyboard.press("3")
+    page.wait_for_selector(f".deck[data-cell]:not([data-cell='{cell}'])")
+    page.wait_for_selector(".deck[data-waiting='0']")
+    page.keyboard.press("k")
+    page.wait_for_selector(f".guide img[src*='{cell}']")
+    words = page.inner_text(".sheet")
+
+    assert "LSIL" in words
+    assert "more than 3 times an intermediate nucleus" in words
+    page.keyboard.press("Escape")
+    page.wait_for_selector(".sheet", state="detached")
