@@ -1,5 +1,6 @@
 """Pictures that are made on demand: the wider field around a cell, and a sprite atlas of crops."""
 
+import threading
 from functools import lru_cache
 from pathlib import Path
 
@@ -8,7 +9,11 @@ import numpy as np
 
 from app.services import Services
 from datasets import catalog
+from datasets.catalog import Place
 from datasets.crops import OUTSIDE, Picture, cut_crop, read_own_png, resize_square
+from datasets.errors import UnreadableFile
+from datasets.pictures import SlidePicture, crop_at, open_picture
+from datasets.sandbox import Decoder
 
 WIDE_FACTOR = 4
 """The wider field shows this many times a crop's side."""
@@ -17,7 +22,7 @@ ATLAS_COLUMNS = 16
 MOST_TILES = 200
 TILE_SIDES_PX = (128, 192)
 _WIDE_QUALITY, _ATLAS_QUALITY = 90, 92
-_KEPT_FIELDS = 6
+_KEPT_SLIDES = 6
 
 
 class Pictures:
@@ -30,21 +35,40 @@ class Pictures:
     def __init__(self, services: Services) -> None:
         self._database, self._home = services.database, services.home
         self._crop_um, self._crop_px = services.settings.crop_um, services.settings.crop_px
-        self._field = lru_cache(maxsize=_KEPT_FIELDS)(read_own_png)
+        self._opened = lru_cache(maxsize=_KEPT_SLIDES)(self._open)
+        # The sandbox is one child process, and takes one question at a time.
+        self._decoder, self._asking = Decoder(), threading.Lock()
 
     def wide(self, cell_id: str) -> bytes | None:
-        """Return the wider field around a cell as JPEG, None where no field is kept.
+        """Return the wider field around a cell as JPEG, None where no slide of it can be read.
 
         The side is `WIDE_FACTOR` times the crop's; the cell is in the centre.
         """
-        found = catalog.place_of_cell(self._database, cell_id)
-        path = catalog.field_path(self._home, found.slide_id) if found else None
-        if found is None or path is None or not path.exists():
+        place = catalog.place_of_cell(self._database, cell_id)
+        if place is None:
             return None
-        side_px = WIDE_FACTOR * self._crop_px
-        picture = cut_crop(self._field(path), found.x, found.y, mpp=found.mpp,
-                           side_um=WIDE_FACTOR * self._crop_um, side_px=side_px)  # fmt: skip
-        return encode_jpeg(resize_square(picture, min(side_px, WIDE_PX)), _WIDE_QUALITY)
+        try:
+            with self._asking:
+                picture = self._wide(place)
+        except (UnreadableFile, FileNotFoundError):
+            return None
+        return encode_jpeg(picture, _WIDE_QUALITY)
+
+    def _wide(self, place: Place) -> Picture:
+        picture, side_um = self._opened(place.slide_id), WIDE_FACTOR * self._crop_um
+        if place.mpp is not None:
+            side_px = min(WIDE_FACTOR * self._crop_px, WIDE_PX)
+            return crop_at(picture, place.x, place.y, mpp=place.mpp, side_um=side_um, side_px=side_px)
+        # Without a scale a crop is so many source pixels, and its wider field so many times as many.
+        whole = cut_crop(picture.overview(), place.x, place.y, mpp=None, side_um=side_um,
+                         side_px=WIDE_FACTOR * self._crop_px)  # fmt: skip
+        return resize_square(whole, min(whole.shape[0], WIDE_PX))
+
+    def _open(self, slide_id: str) -> SlidePicture:
+        slide = catalog.slide(self._database, slide_id)
+        if slide is None:
+            raise UnreadableFile(f"slide {slide_id}: not in the catalogue")
+        return open_picture(self._database, self._home, slide, self._decoder)
 
     def atlas(self, cell_ids: list[str], side_px: int) -> bytes:
         """Return crops side by side as one JPEG: `ATLAS_COLUMNS` in a row, in the given order.

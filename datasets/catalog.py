@@ -222,6 +222,12 @@ def place_of_cell(database: Database, cell_id: str) -> Place | None:
     return Place(slide_id=row[0], x=row[1], y=row[2], mpp=row[3])
 
 
+def slide(database: Database, slide_id: str) -> Slide | None:
+    """Return a slide, None for an unknown one."""
+    with database.read() as session:
+        return session.get(Slide, slide_id)
+
+
 def slides_with_pictures(database: Database) -> list[Slide]:
     """Return all fields and scans, ordered by id."""
     with database.read() as session:

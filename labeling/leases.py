@@ -156,6 +156,13 @@ def claim(
     return mine
 
 
+def give_back(database: Database, annotator: str, cell_ids: Collection[str]) -> int:
+    """Give back some cells of an annotator that he has not decided; return how many."""
+    with database.write() as session:
+        mine = delete(Lease).where(Lease.annotator == annotator, Lease.cell_id.in_(cell_ids)).returning(Lease.cell_id)
+        return len(session.scalars(mine).all())
+
+
 def release(database: Database, annotator: str) -> int:
     """Give back all cells of an annotator, for example when he signs out; return how many."""
     with database.write() as session:

@@ -7,12 +7,12 @@ from starlette.routing import Route
 
 from app.api import web
 from app.api.cells import cell_row, suggestion_row
-from app.api.web import guarded, person
+from app.api.web import BadRequest, guarded, person
 from app.pictures import MOST_TILES
 from app.services import Services
 from app.similar import gallery_page
 from datasets import catalog
-from labeling import adjudication
+from labeling import adjudication, leases
 
 _MOST_HELD = 400
 _REFERENCES = 4
@@ -21,7 +21,11 @@ _REFERENCES = 4
 def gallery_routes(services: Services) -> list[Route]:
     """Return the routes of the gallery."""
     api = _Gallery(services)
-    return [Route("/api/gallery", guarded(api.page)), Route("/api/references", guarded(api.references))]
+    return [
+        Route("/api/gallery", guarded(api.page)),
+        Route("/api/release", guarded(api.release), methods=["POST"]),
+        Route("/api/references", guarded(api.references)),
+    ]
 
 
 class _Gallery:
@@ -48,6 +52,18 @@ class _Gallery:
             order = {category: place for place, category in enumerate(self._services.label_set.ids)}
             rows.sort(key=lambda row: _by_suggestion(row, order))
         return JSONResponse({"items": rows, "seed": found.seed})
+
+    async def release(self, request: Request) -> Response:
+        body = await web.json_body(request)
+        cell_ids = body.get("cells") if isinstance(body, dict) else None
+        if (
+            not isinstance(cell_ids, list)
+            or len(cell_ids) > MOST_TILES
+            or not all(isinstance(i, str) for i in cell_ids)
+        ):
+            raise BadRequest(f"cells: a list of at most {MOST_TILES} ids is needed.")
+        count = await run_in_threadpool(leases.give_back, self._services.database, person(request).name, cell_ids)
+        return JSONResponse({"released": count})
 
     async def references(self, request: Request) -> Response:
         found = await run_in_threadpool(self._references, person(request).name)

@@ -40,10 +40,12 @@ class Server:
             self.port = probe.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
 
+    def command(self) -> list[str]:
+        return [sys.executable, "-m", "app.cli", "serve", "--home", str(self.home), "--port", str(self.port)]
+
     def start(self) -> None:
-        command = [sys.executable, "-m", "app.cli", "serve", "--home", str(self.home), "--port", str(self.port)]
         with self.log.open("ab") as log:
-            self.child = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
+            self.child = subprocess.Popen(self.command(), stdout=log, stderr=log, start_new_session=True)
         for _ in range(450):
             try:
                 if httpx.get(f"{self.url}/health").status_code == 200:

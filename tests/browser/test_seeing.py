@@ -7,7 +7,8 @@ import pytest
 pytestmark = pytest.mark.browser
 
 PIXELS = """deck => {
-  const canvas = deck.querySelector('canvas'), d = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data;
+  const canvas = deck.querySelector('canvas');
+  const d = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data;
   let grey = 0, sum = 0;
   for (let i = 0; i < d.length; i += 4) { grey += d[i] === d[i + 1] && d[i + 1] === d[i + 2]; sum += d[i]; }
   return { grey: grey / (d.length / 4), mean: sum / (d.length / 4), width: canvas.width };

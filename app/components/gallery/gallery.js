@@ -20,11 +20,14 @@ class Gallery {
       on: { change: () => this.drawState(), receipts: (list, own) => this.receive(list, own), elsewhere: e => this.elsewhere(e) } });
     this.build();
     document.addEventListener("keydown", this.onKey = e => this.key(e), true);
+    window.addEventListener("pagehide", this.onHide = () => this.release());
     this.start();
   }
 
   destroy() {
     document.removeEventListener("keydown", this.onKey, true);
+    window.removeEventListener("pagehide", this.onHide);
+    this.release();
     this.outbox.destroy(); this.holds.destroy();
   }
 
@@ -34,8 +37,16 @@ class Gallery {
     await this.older();
   }
 
+  release() {  // a page holds many cells: colleagues get what was left of it at once, not when it expires
+    const cells = this.items.filter(i => this.isOpen(i)).map(i => i.cell);
+    if (!cells.length) return null;
+    return fetch("/api/release", { method: "POST", keepalive: true, body: JSON.stringify({ cells }),
+      headers: { "Content-Type": "application/json", "X-CSRF-Token": this.csrf } }).catch(() => null);
+  }
+
   async load(like) {
     if (this.isLoading) return;
+    await this.release();
     this.isLoading = true; this.problem = ""; this.said = "";
     this.items = []; this.chosen.clear(); this.answers.clear(); this.cursor = this.anchor = 0;
     this.draw();
