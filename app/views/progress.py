@@ -66,7 +66,7 @@ def show_days(labels: pd.DataFrame) -> None:
         pieces.bars([Bar(name=str(day), value=int(n), text=str(n), color=ACCENT) for day, n in days.items()])
 
 
-def pair_rows(labels: pd.DataFrame) -> list[dict[str, str | int]]:
+def pair_rows(labels: pd.DataFrame) -> list[dict[str, object]]:
     """Return a table row for every two doctors who answered the same cells; annotators get their own pairs."""
     classes = services.label_set.class_ids
     answers = list(zip(labels["cell"], labels["annotator"], labels["category"], strict=True))
