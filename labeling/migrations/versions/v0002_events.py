@@ -20,6 +20,8 @@ def upgrade() -> None:
     """Add what a label can say since then, and the table `events` that tells what was stored so far."""
     for name, length in (("confidence", 10), ("comment", 500), ("step", 80)):
         op.add_column("labels", sa.Column(name, sa.String(length)))
+    # The next refit fills `worklist_items` in its place.
+    op.execute("DROP TABLE IF EXISTS candidates")
     op.create_table(
         "events",
         sa.Column("seq", sa.Integer, primary_key=True, autoincrement=False),
