@@ -2,11 +2,13 @@
 
 import os
 import time
+from dataclasses import dataclass, field
 
 from sqlalchemy import func, select
 
 from app.services import Services
 from datasets import catalog
+from datasets.embeddings import EmbeddingStore, store_state
 from labeling.records import Label, Undo
 from labeling.suggestions import FitReport, refit
 
@@ -16,11 +18,7 @@ POLL_SECONDS = 0.25
 
 def refit_study(services: Services) -> FitReport:
     """Fit the probe on the current labels and publish suggestions and worklist."""
-    return refit(
-        services.database, services.store(), services.probes_folder, services.label_set,
-        groups=catalog.slide_of_cells(services.database), reads=services.settings.reads,
-        shares=services.settings.shares,
-    )  # fmt: skip
+    return _Desk(services).refit()
 
 
 def watch(services: Services) -> None:
@@ -29,17 +27,43 @@ def watch(services: Services) -> None:
     Runs as a child of the server, so that no page ever waits for a fit.
     """
     parent, seen = os.getppid(), None
+    desk = _Desk(services)
     while os.getppid() == parent:
-        state = _state(services)
+        state = desk.state()
         if state != seen:
-            refit_study(services)
+            desk.refit()
             seen = state
         time.sleep(POLL_SECONDS)
 
 
-def _state(services: Services) -> tuple[object, ...]:
-    with services.database.read() as session:
-        events = [session.scalar(select(func.max(table.id))) for table in (Label, Undo)]
-    cells = catalog.counts(services.database).cells
-    store = services.store()
-    return (*events, cells, None if store is None else (store.fingerprint, len(store)))
+@dataclass(slots=True)
+class _Desk:
+    """Keeps the store and the slides of the cells at hand: reading a million ids takes longer than a refit."""
+
+    services: Services
+    _store: EmbeddingStore | None = None
+    _store_state: object = None
+    _slides: dict[str, str] = field(default_factory=dict)
+
+    def refit(self) -> FitReport:
+        services = self.services
+        cells = catalog.counts(services.database).cells
+        if len(self._slides) != cells:
+            self._slides = catalog.slide_of_cells(services.database)
+        return refit(
+            services.database, self._open(), services.probes_folder, services.label_set,
+            groups=self._slides, reads=services.settings.reads, shares=services.settings.shares,
+        )  # fmt: skip
+
+    def state(self) -> tuple[object, ...]:
+        """Return what a refit depends on; cheap enough to be asked several times a second."""
+        with self.services.database.read() as session:
+            events = [session.scalar(select(func.max(table.id))) for table in (Label, Undo)]
+        cells = catalog.counts(self.services.database).cells
+        return (*events, cells, store_state(self.services.embeddings_folder))
+
+    def _open(self) -> EmbeddingStore | None:
+        state = store_state(self.services.embeddings_folder)
+        if state != self._store_state:
+            self._store, self._store_state = self.services.store(), state
+        return self._store

@@ -155,3 +155,12 @@ def current_store(root: Path) -> EmbeddingStore | None:
     """Return the store that suggestions come from, or None before the first `embed`."""
     path = root / CURRENT_FILE
     return EmbeddingStore(root, json.loads(path.read_text())["fingerprint"]) if path.exists() else None
+
+
+def store_state(root: Path) -> tuple[str, int] | None:
+    """Return the current store's fingerprint and number of shards, without opening it; None before the first `embed`."""
+    path = root / CURRENT_FILE
+    if not path.exists():
+        return None
+    fingerprint = json.loads(path.read_text())["fingerprint"]
+    return fingerprint, sum(1 for _ in (root / fingerprint).glob("shard-*.json"))

@@ -188,15 +188,15 @@ def needs_reader(
         Label.cell_id == cell_id, Label.annotator.not_in([IMPORTED, annotator]), is_not_undone()
     )
     held = select(func.count()).select_from(Lease).where(
-        Lease.cell_id == cell_id, Lease.annotator != annotator, Lease.until > now, ~_is_repeat(cell_id)
+        Lease.cell_id == cell_id, Lease.annotator != annotator, Lease.until > now, ~_is_repeat()
     )  # fmt: skip
     return and_(~mine.exists(), done.scalar_subquery() + held.scalar_subquery() < wanted)
 
 
-def _is_repeat(cell_id: CellColumn) -> ColumnElement[bool]:
+def _is_repeat() -> ColumnElement[bool]:
     """Return the SQL condition that a lease's holder has decided the cell already, so that he counts once."""
     other = aliased(Label)
-    return select(other.id).where(other.cell_id == cell_id, other.annotator == Lease.annotator).exists()
+    return select(other.id).where(other.cell_id == Lease.cell_id, other.annotator == Lease.annotator).exists()
 
 
 _COLUMNS = (

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from datasets.embeddings import EmbeddingStore, current_store, set_current
+from datasets.embeddings import EmbeddingStore, current_store, set_current, store_state
 from datasets.errors import StoreError
 
 
@@ -72,3 +72,16 @@ def test_current_store__follows_the_newest_choice(tmp_path) -> None:
     set_current(tmp_path, "f2")
 
     assert current_store(tmp_path).cell_ids == ["a"]
+
+
+def test_store_state__changes_with_every_shard_and_every_choice(tmp_path) -> None:
+    seen = [store_state(tmp_path)]
+    store = EmbeddingStore(tmp_path, "f2")
+    for name in ("a", "b"):
+        store.append([name], _vectors(1))
+        set_current(tmp_path, "f2")
+        seen.append(store_state(tmp_path))
+    set_current(tmp_path, "f3")
+
+    assert seen == [None, ("f2", 1), ("f2", 2)]
+    assert store_state(tmp_path) == ("f3", 0)
