@@ -91,8 +91,8 @@ def plant(header: Dataset, words: dict[str, str]) -> None:
     """Write identifying words into every text attribute at every depth, and add those that scanners fill in."""
     for keyword in ("PatientName", "PatientID", "PatientBirthDate", "PatientAge", "AccessionNumber",
                     "OtherPatientNames", "PatientAddress", "AdditionalPatientHistory", "StudyDescription",
-                    "SeriesDescription", "ImageComments", "ReferringPhysicianName", "OperatorsName", "InstitutionName", "StationName",
-                    "DeviceSerialNumber", "BarcodeValue", "LabelText", "AcquisitionDateTime", "ContentDate",
+                    "SeriesDescription", "ImageComments", "ReferringPhysicianName", "OperatorsName", "InstitutionName",
+                    "StationName", "DeviceSerialNumber", "BarcodeValue", "LabelText", "AcquisitionDateTime", "ContentDate",
                     "StudyDate", "StudyTime", "StudyID", "Manufacturer", "ManufacturerModelName", "SoftwareVersions",
                     "ProtocolName", "PatientComments"):  # fmt: skip
         if keyword not in header:
