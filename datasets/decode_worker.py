@@ -24,7 +24,7 @@ _OPEN_SLIDES = 2
 _OPEN_FILES = 512
 """A DICOM slide can be hundreds of instances."""
 
-Answer = tuple[dict[str, Any], Picture | None]
+Answer = tuple[dict[str, Any], Picture | bytes | None]
 
 
 def limit_process() -> None:
@@ -42,13 +42,14 @@ class Worker:
         self._slides: dict[tuple[str, ...], SlideReader] = {}
         self._operations: dict[str, Callable[[dict[str, Any]], Answer]] = {
             "picture": self._picture, "kind": self._kind, "open": self._open, "region": self._region,
-            "overview": self._overview,
+            "overview": self._overview, "deidentify": self._deidentify,
         }  # fmt: skip
 
     def serve(self, requests: BinaryIO, answers: BinaryIO) -> None:
         """Answer requests until the input ends.
 
-        An answer is an object, with `shape` and H*W*3 bytes where pixels follow, or `{"reason": "..."}`.
+        An answer is an object, with `shape` and H*W*3 bytes where pixels follow, with `bytes` and so
+        many of them where others do, or `{"reason": "..."}`.
         """
         for line in requests:
             used = resource.getrusage(resource.RUSAGE_SELF)
@@ -107,6 +108,13 @@ class Worker:
 
         return {}, sniff.overview(self._slide(request))
 
+    def _deidentify(self, request: dict[str, Any]) -> Answer:
+        from datasets.deidentify import deidentify
+
+        clean = deidentify(Path(request["path"]), bytes.fromhex(request["key"]))
+        facts = {"pixels": clean.pixels, "removed": dict(clean.removed), "notes": clean.notes}
+        return facts, clean.header
+
     def _slide(self, request: dict[str, Any]) -> SlideReader:
         from datasets.readers import sniff
 
@@ -123,10 +131,12 @@ def _starts_with_dicom(path: Path) -> bool:
         return stream.read(132)[128:] == b"DICM"
 
 
-def _send(answers: BinaryIO, header: dict[str, Any], pixels: Picture | None = None) -> None:
-    if pixels is not None:
-        header = {**header, "shape": pixels.shape}
-    answers.write(json.dumps(header).encode() + b"\n" + (b"" if pixels is None else pixels.tobytes()))
+def _send(answers: BinaryIO, header: dict[str, Any], content: Picture | bytes | None = None) -> None:
+    if isinstance(content, bytes):
+        header = {**header, "bytes": len(content)}
+    elif content is not None:
+        header, content = {**header, "shape": content.shape}, content.tobytes()
+    answers.write(json.dumps(header).encode() + b"\n" + (content or b""))
     answers.flush()
 
 

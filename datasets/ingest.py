@@ -12,6 +12,7 @@ from pathlib import Path
 from datasets import catalog, originals
 from datasets.bundles import ScanFiles, sort_files
 from datasets.catalog import Cell, Scan, Slide, crop_path, field_path
+from datasets.copies import copies_of, copy_dicom
 from datasets.crops import Picture, cut_crop, encode_png
 from datasets.db import Database, utc_now
 from datasets.errors import DatasetError, UnreadableFile
@@ -182,6 +183,10 @@ class _Ingest:
             slide = self._slide("slide", slide_id, sha256)
             slide.width_px, slide.height_px = info.size
             slide.mpp, slide.mpp_source = mpp, "file" if info.mpp else "given"
+            if info.format == "dicom":
+                copied = copy_dicom(self._decoder, scan.paths, self._home, slide_id, self._key)
+                self.report.notes += [(scan.paths[0], note) for note in copied.notes]
+                self.report.removed.update(f"DICOM {keyword}" for keyword in copied.removed)
             self._slides[slide_id] = slide
             self._scans.append(Scan(slide_id=slide_id, info=info.to_json()))
             self.report.notes += [(scan.paths[0], note) for note in info.notes]
@@ -194,7 +199,8 @@ class _Ingest:
                     self._store_cell(cell_id, slide_id, crop, mpp, x=point.x, y=point.y)
             self._flush()
         # Last, when the slide is in: a slide that was refused leaves no trace of its name.
-        originals.remember(self._home, slide_id, scan.paths)
+        if not copies_of(self._home, slide_id):
+            originals.remember(self._home, slide_id, scan.paths)
         self._keep_labels(ids, points)
 
     def _keep_labels(self, ids: Sequence[str], points: Sequence[Point]) -> None:

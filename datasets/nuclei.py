@@ -165,6 +165,9 @@ def _cores(mask: NDArray[np.bool_]) -> Points:
 
 
 def _add_apart(known: Points, new: Points) -> Points:
+    # Equal depths beside each other are one place.
+    apart = np.linalg.norm(new[:, None] - new[None], axis=2) <= _APART_UM / WORK_MPP
+    new = new[~np.tril(apart, -1).any(axis=1)]
     if len(known) and len(new):
         distance = np.linalg.norm(new[:, None] - known[None], axis=2).min(axis=1)
         new = new[distance > _APART_UM / WORK_MPP]

@@ -9,6 +9,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from datasets.copies import copies_of
 from datasets.errors import UnreadableFile
 from datasets.files import write_json
 
@@ -24,11 +25,14 @@ def remember(home: Path, slide_id: str, paths: Sequence[Path]) -> None:
 
 
 def files_of(home: Path, slide_id: str) -> list[Path]:
-    """Return the files of a scan.
+    """Return the files of a scan: its de-identified copies where there are such, else the originals.
 
     Raises:
         UnreadableFile: They are not known, or not there any more.
     """
+    copies = copies_of(home, slide_id)
+    if copies:
+        return copies
     places = _load(home).get(slide_id)
     if not places:
         raise UnreadableFile(f"slide {slide_id}: its files are not listed in {ORIGINALS_FILE}; ingest them again")

@@ -5,6 +5,7 @@ ever: neither can be caught inside the process that serves the doctors.
 """
 
 import json
+import math
 import os
 import selectors
 import subprocess
@@ -25,6 +26,7 @@ from datasets.readers.flat import Picture
 WALL_SECONDS = 60.0
 _HEADER_BYTES = 1 << 18
 _CHUNK_BYTES = 1 << 20
+_MOST_BYTES = 1 << 28
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,6 +38,17 @@ class DicomPart:
     flavor: str
     size: tuple[int, int]
     concatenation: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CleanHeader:
+    """A DICOM instance's header without a person; see `deidentify`."""
+
+    header: bytes
+    pixels: tuple[int, int]
+    """First byte and end of the pixels' element in the original."""
+    removed: dict[str, int]
+    notes: tuple[str, ...]
 
 
 class Decoder:
@@ -135,9 +148,30 @@ class Decoder:
         """Return a small picture of the whole slide, or of its middle where it has no small level."""
         return self._pixels({"op": "overview", "paths": [_absolute(path) for path in paths]})
 
+    def deidentify(self, path: Path, key: bytes) -> CleanHeader:
+        """Return a DICOM instance's header with nothing in it that can identify.
+
+        Args:
+            path: The instance.
+            key: For pseudonyms and UIDs; derived, because the child is not trusted with the study's own.
+
+        Raises:
+            UnreadableFile: With the reason.
+        """
+        facts, content = self._ask({"op": "deidentify", "path": _absolute(path), "key": key.hex()})
+        try:
+            start, end = (int(place) for place in facts["pixels"])
+            removed = {str(word): int(count) for word, count in facts["removed"].items()}
+            notes = tuple(str(note) for note in facts["notes"])
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise UnreadableFile("the decoder's answer makes no sense") from error
+        if content is None or not 0 < start < end <= path.stat().st_size:
+            raise UnreadableFile("the decoder's answer makes no sense")
+        return CleanHeader(header=content.tobytes(), pixels=(start, end), removed=removed, notes=notes)
+
     def _pixels(self, request: dict[str, Any]) -> Picture:
         _, picture = self._ask(request)
-        if picture is None:
+        if picture is None or picture.ndim != 3:
             raise UnreadableFile("the decoder's answer makes no sense")
         return picture
 
@@ -176,18 +210,24 @@ class Decoder:
         header = json.loads(line)
         if "reason" in header:
             raise UnreadableFile(str(header["reason"]))
-        if "shape" not in header:
+        if "shape" in header:
+            height, width, channels = (int(n) for n in header["shape"])
+            shape: tuple[int, ...] = (height, width, 3)
+            if channels != 3 or not 0 < height * width <= MAX_REGION_PIXELS:
+                raise ValueError("impossible shape")
+        elif "bytes" in header:
+            shape = (int(header["bytes"]),)
+            if not 0 < shape[0] <= _MOST_BYTES:
+                raise ValueError("impossible length")
+        else:
             return header, None
-        height, width, channels = (int(n) for n in header["shape"])
-        if channels != 3 or not 0 < height * width <= MAX_REGION_PIXELS:
-            raise ValueError("impossible shape")
-        parts, length, wanted = [self._buffer], len(self._buffer), height * width * 3
+        parts, length, wanted = [self._buffer], len(self._buffer), math.prod(shape)
         while length < wanted:
             parts.append(self._read_some(child, deadline))
             length += len(parts[-1])
         pixels = b"".join(parts)
         self._buffer = pixels[wanted:]
-        return header, np.frombuffer(pixels[:wanted], np.uint8).reshape(height, width, 3)
+        return header, np.frombuffer(pixels[:wanted], np.uint8).reshape(shape)
 
     def _read_some(self, child: subprocess.Popen[bytes], deadline: float) -> bytes:
         assert child.stdout is not None

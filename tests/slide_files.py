@@ -5,6 +5,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 import tifffile
+from pydicom.dataelem import DataElement
+from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
+from pydicom.uid import ExplicitVRLittleEndian, generate_uid
+
+TILE = 128
+"""Side of a DICOM frame."""
 
 
 def write_pyramid(path: Path, picture: np.ndarray, *, mpp: float | None, levels: int = 2, **options: object) -> None:
@@ -17,3 +23,102 @@ def write_pyramid(path: Path, picture: np.ndarray, *, mpp: float | None, levels:
             tif.write(pixels, tile=(256, 256), compression="jpeg", compressionargs={"level": 92}, photometric="rgb",
                       subfiletype=1 if level else 0, metadata=None, **(scale if level == 0 else {}),
                       **(options if level == 0 else {}))  # fmt: skip
+
+
+def write_aperio(path: Path, picture: np.ndarray, *, mpp: float, texts: str) -> None:
+    """Write what OpenSlide takes for an SVS: a description with texts, a label and a macro picture."""
+    head = f"Aperio Image Library v11\r\n{picture.shape[1]}x{picture.shape[0]} [0,0] (256x256) JPEG/RGB Q=70"
+    with tifffile.TiffWriter(path) as tif:
+        tif.write(picture, tile=(256, 256), compression="jpeg", photometric="rgb", metadata=None,
+                  description=f"{head}|AppMag = 40|MPP = {mpp}|{texts}")  # fmt: skip
+        # The second picture of an SVS is its thumbnail, whatever it says.
+        for name, kind in (("thumbnail", 0), ("label", 1), ("macro", 9)):
+            tif.write(picture[:90, :120], compression="lzw" if name == "label" else "jpeg", photometric="rgb",
+                      rowsperstrip=90, subfiletype=kind, metadata=None,
+                      description=f"Aperio Image Library v11\r\n{name} 120x90 - {texts}")  # fmt: skip
+
+
+def dicom_slide(picture: np.ndarray, *, mpp: float, flavor: str = "VOLUME", planes_um: tuple[float, ...] = (0.0,),
+                sharp: int = 0, series: str | None = None) -> Dataset:  # fmt: skip
+    """Return a VL Whole Slide Microscopy instance, uncompressed, TILED_FULL; planes off the sharp one are blurred."""
+    height, width = picture.shape[0] // TILE * TILE, picture.shape[1] // TILE * TILE
+    header = FileDataset("", {}, file_meta=FileMetaDataset(), preamble=b"\0" * 128)
+    header.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    header.SOPClassUID, header.SOPInstanceUID = "1.2.840.10008.5.1.4.1.1.77.1.6", generate_uid()
+    header.StudyInstanceUID, header.SeriesInstanceUID = generate_uid(), series or generate_uid()
+    header.FrameOfReferenceUID = generate_uid()
+    header.ImageType = ["ORIGINAL", "PRIMARY", flavor, "NONE"]
+    header.Modality, header.VolumetricProperties = "SM", "VOLUME"
+    header.SamplesPerPixel, header.PhotometricInterpretation, header.PlanarConfiguration = 3, "RGB", 0
+    header.BitsAllocated = header.BitsStored = 8
+    header.HighBit, header.PixelRepresentation = 7, 0
+    header.Rows = header.Columns = TILE
+    header.TotalPixelMatrixColumns, header.TotalPixelMatrixRows = width, height
+    header.TotalPixelMatrixFocalPlanes, header.NumberOfOpticalPaths = len(planes_um), 1
+    header.ImagedVolumeWidth, header.ImagedVolumeHeight = width * mpp / 1000, height * mpp / 1000
+    header.ImagedVolumeDepth = 1.0
+    header.ImageOrientationSlide = [0, -1, 0, -1, 0, 0]
+    header.FocusMethod, header.ExtendedDepthOfField, header.LossyImageCompression = "AUTO", "NO", "00"
+    header.BurnedInAnnotation = header.SpecimenLabelInImage = "YES" if flavor == "LABEL" else "NO"
+    header.DimensionOrganizationType = "TILED_FULL"
+    header.TotalPixelMatrixOriginSequence = [
+        _item(XOffsetInSlideCoordinateSystem=20, YOffsetInSlideCoordinateSystem=40)
+    ]
+    header.OpticalPathSequence = [_item(
+        OpticalPathIdentifier="1", IlluminationTypeCodeSequence=[_code("111744", "DCM", "Brightfield illumination")],
+        IlluminationColorCodeSequence=[_code("414298005", "SCT", "Full Spectrum")], ICCProfile=b"\0" * 4,
+    )]  # fmt: skip
+    measures = _item(PixelSpacing=[mpp / 1000, mpp / 1000], SliceThickness=0.001)
+    if len(planes_um) > 1:
+        measures.SpacingBetweenSlices = (planes_um[1] - planes_um[0]) / 1000
+    frame_type = _item(FrameType=list(header.ImageType))
+    header.SharedFunctionalGroupsSequence = [
+        _item(PixelMeasuresSequence=[measures], WholeSlideMicroscopyImageFrameTypeSequence=[frame_type])
+    ]
+    header.ContainerIdentifier = "slide"
+    header.SpecimenDescriptionSequence = [_item(SpecimenIdentifier="specimen", SpecimenUID=generate_uid())]
+    frames = []
+    for plane in range(len(planes_um)):
+        distance = abs(plane - sharp)
+        pixels = cv2.GaussianBlur(picture, (0, 0), 1.5 * distance) if distance else picture
+        frames += [pixels[y : y + TILE, x : x + TILE] for y in range(0, height, TILE) for x in range(0, width, TILE)]
+    header.NumberOfFrames = len(frames)
+    header.PixelData = np.ascontiguousarray(frames).tobytes()
+    return header
+
+
+def plant(header: Dataset, words: dict[str, str]) -> None:
+    """Write identifying words into every text attribute at every depth, and add those that scanners fill in."""
+    for keyword in ("PatientName", "PatientID", "PatientBirthDate", "PatientAge", "AccessionNumber",
+                    "OtherPatientNames", "PatientAddress", "AdditionalPatientHistory", "StudyDescription",
+                    "SeriesDescription", "ImageComments", "ReferringPhysicianName", "OperatorsName", "InstitutionName",
+                    "StationName", "DeviceSerialNumber", "BarcodeValue", "LabelText", "AcquisitionDateTime", "ContentDate",
+                    "StudyDate", "StudyTime", "StudyID", "Manufacturer", "ManufacturerModelName", "SoftwareVersions",
+                    "ProtocolName", "PatientComments"):  # fmt: skip
+        if keyword not in header:
+            setattr(header, keyword, "")
+    header.add_new((0x0011, 0x0010), "LO", "SCANNER")
+    header.add_new((0x0011, 0x1001), "LO", "")
+    header.file_meta.SourceApplicationEntityTitle = words["id"]
+    header.walk(lambda _, element: _plant_one(element, words))
+
+
+def _plant_one(element: DataElement, words: dict[str, str]) -> None:
+    kept = {"CodeValue", "CodingSchemeDesignator"}
+    if element.VR in ("LO", "SH", "ST", "LT", "UT", "UC") and element.keyword not in kept:
+        element.value = words["id"] if element.VR == "SH" else words["name"]
+    elif element.VR == "PN":
+        element.value = words["name"]
+    elif element.VR in ("DA", "DT"):
+        element.value = words["birth"]
+
+
+def _item(**attributes: object) -> Dataset:
+    item = Dataset()
+    for keyword, value in attributes.items():
+        setattr(item, keyword, value)
+    return item
+
+
+def _code(value: str, scheme: str, meaning: str) -> Dataset:
+    return _item(CodeValue=value, CodingSchemeDesignator=scheme, CodeMeaning=meaning)

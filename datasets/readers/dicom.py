@@ -94,7 +94,7 @@ class DicomReader:
         self._info = SlideInfo(
             format="dicom", levels=levels, mpp=plausible_mpp(told),
             z_um=tuple(sorted(base.focal_planes)) or (0.0,),
-            removed=("DICOM attributes outside the allow-list", *(f"{k.lower()} picture" for k in sorted(is_dropped))),
+            removed=tuple(f"{k.lower()} picture" for k in sorted(is_dropped)),
         )  # fmt: skip
         self._range: tuple[float, float] | None = None
         if int(headers[0].get("BitsAllocated") or 8) > 8:
@@ -167,7 +167,6 @@ class StitchedReader:
             format="dicom", levels=(Level(width_px=size[0], height_px=size[1], downsample=1.0),),
             mpp=plausible_mpp(1000 * width_mm / size[0]),
             notes=(f"the header lacks {lacking}; repaired: its {frames} frames were laid out row by row",),
-            removed=("DICOM attributes outside the allow-list",),
         )  # fmt: skip
 
     @property
