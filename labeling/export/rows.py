@@ -13,8 +13,9 @@ from datasets.bethesda import LabelSet
 from datasets.catalog import Cell, Slide
 from datasets.db import Base, Database
 from datasets.files import sha256_of_json
+from labeling.adjudication import standing_verdicts
 from labeling.answers import is_not_undone
-from labeling.records import IMPORTED, Label, Probe, Undo
+from labeling.records import IMPORTED, Label, Probe, Undo, Verdict
 
 COLUMNS: dict[str, type] = {
     "label_id": int, "label_key": str, "cell": str, "slide": str, "x_px": float, "y_px": float,
@@ -78,7 +79,7 @@ def iter_labels(session: Session, study: Study, selection: Selection, *, by_cell
     """
     current = _is_current()
     query = (
-        select(*map(_columns, (Label, Cell, Slide)), Undo.made_at, Probe.encoder_fingerprint, current)
+        select(_columns(Label), _columns(Cell), _columns(Slide), Undo.made_at, Probe.encoder_fingerprint, current)
         .join(Cell, Cell.id == Label.cell_id)
         .join(Slide, Slide.id == Cell.slide_id)
         .outerjoin(Undo, Undo.label_id == Label.id)
@@ -108,32 +109,43 @@ def iter_labels(session: Session, study: Study, selection: Selection, *, by_cell
 def iter_references(session: Session, study: Study, selection: Selection) -> Iterator[Row]:
     """Yield one reference label for each cell that has one, cell by cell.
 
-    The majority of the doctors' current labels, or what came with the data where no doctor has
-    decided; no row where two answers tie. `reason` says how many readers agree.
+    The adjudicator's verdict; else the majority of the doctors' current labels; else what came with the
+    data. No row where two answers tie. `reason` says which of them it is.
     """
+    verdicts = standing_verdicts(session)
     wanted = Selection(slides=selection.slides, is_current_only=True)
     for _, group in groupby(iter_labels(session, study, wanted, by_cell=True), key=lambda row: row["cell"]):
         labels = list(group)
-        row = _reference(labels)
+        row = _reference(labels, verdicts.get(labels[0]["cell"]))
         if row is not None and (not selection.categories or row["category"] in selection.categories):
             yield row
 
 
-def _reference(labels: list[Row]) -> Row | None:
+def _reference(labels: list[Row], verdict: Verdict | None) -> Row | None:
+    decided = _majority(labels) if verdict is None else (
+        verdict.category, f"verdict of {verdict.adjudicator}", verdict.made_at.isoformat()
+    )  # fmt: skip
+    if decided is None:
+        return None
+    category, reason, made_at = decided
+    return {
+        **dict.fromkeys(COLUMNS),
+        **{name: labels[0][name] for name in _PLACE},
+        "category": category, "is_current": True, "made_at": made_at, "reason": reason, "kind": "reference",
+        "comment": None if verdict is None else verdict.comment,
+    }  # fmt: skip
+
+
+def _majority(labels: list[Row]) -> tuple[str, str, str] | None:
+    """Return category, reason and time of the newest label that agrees; None where two answers tie."""
     doctors = [row for row in labels if row["annotator"] != IMPORTED] or labels
     votes = Counter(row["category"] for row in doctors).most_common()
     if len(votes) > 1 and votes[0][1] == votes[1][1]:
         return None
     category, count = votes[0]
     is_own = doctors[0]["annotator"] != IMPORTED
-    agreeing = [row for row in doctors if row["category"] == category]
-    return {
-        **dict.fromkeys(COLUMNS),
-        **{name: labels[0][name] for name in _PLACE},
-        "category": category, "is_current": True, "made_at": max(row["made_at"] for row in agreeing),
-        "reason": f"{count} of {len(doctors)} readers" if is_own else "came with the data",
-        "kind": "reference",
-    }  # fmt: skip
+    reason = f"{count} of {len(doctors)} readers" if is_own else "came with the data"
+    return category, reason, max(row["made_at"] for row in doctors if row["category"] == category)
 
 
 def split_of(slide_id: str) -> str:

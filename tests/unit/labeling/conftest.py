@@ -1,11 +1,15 @@
 """A study of a few cells without pictures: what the chain, the exports and the imports need."""
 
 import pytest
+from sqlalchemy import select
 
+from app.services import Services
 from datasets import catalog
 from datasets.catalog import Cell, Slide
 from datasets.db import utc_now
+from labeling.imports.store import ImportedLabel, store_labels
 from labeling.labels import LabelEvent, UndoEvent, record
+from labeling.records import Label
 
 
 @pytest.fixture
@@ -40,3 +44,28 @@ def labelled(services, cells):
         events.append(UndoEvent(key=f"{who}-undo", label_key=f"{who}-3"))
         assert all(r.accepted for r in record(services.database, who, events, label_set=services.label_set))
     return services
+
+
+@pytest.fixture
+def rich(labelled, cells):
+    """The labelled study with labels that came with the data, a suggestion, and odd names."""
+    store_labels(labelled.database, [ImportedLabel(cell_id=i, category="SCC") for i in cells[11:]])
+    with labelled.database.write() as session:
+        row = session.scalars(select(Label).where(Label.key == "ada-1")).one()
+        session.add(Label(
+            key="=cmd", cell_id=cells[12], annotator="+dr. Ö'Neil", category="HSIL", made_at=row.made_at,
+            suggestion="LSIL", suggestion_probability=0.1 + 0.2, suggestion_shown=True, reason="'quoted, \"twice\"\n",
+            probe_id="p" * 32,
+        ))  # fmt: skip
+    return labelled
+
+
+@pytest.fixture
+def empty_copy(rich, tmp_path):
+    """A study with the same cells and no labels."""
+    copy = Services.open(tmp_path / "copy")
+    with rich.database.read() as session:
+        slides, rows = session.scalars(select(Slide)).all(), session.scalars(select(Cell)).all()
+    catalog.add(copy.database, slides, rows)
+    yield copy
+    copy.database.close()

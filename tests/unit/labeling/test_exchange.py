@@ -3,22 +3,18 @@
 import csv
 import hashlib
 import json
-from contextlib import nullcontext
 
 import pyarrow.parquet as pq
 import pytest
 from pycocotools.coco import COCO
 from shapely.geometry import shape
-from sqlalchemy import select
 
-from app.services import Services
 from datasets import catalog
-from datasets.catalog import Cell, Slide
+from labeling.adjudication import VerdictEvent, decide
 from labeling.errors import LabelingError
 from labeling.export import FORMATS, export_labels
 from labeling.export.rows import COLUMNS, Selection, split_of
 from labeling.imports import import_file
-from labeling.imports.store import ImportedLabel, store_labels
 from labeling.labels import LabelEvent, record
 from labeling.records import Label, Probe
 from labeling.verification import check_chain
@@ -26,31 +22,6 @@ from labeling.verification import check_chain
 ENDINGS = {"csv": "csv", "parquet": "parquet", "coco": "json", "geojson": "geojson", "labelstudio": "json"}
 NOT_KEPT = {"label_id", "encoder_fingerprint"}
 """Numbers of this database's own, and what the table of probes tells."""
-
-
-@pytest.fixture
-def rich(labelled, cells):
-    """The labelled study with labels that came with the data, a suggestion, and odd names."""
-    store_labels(labelled.database, [ImportedLabel(cell_id=i, category="SCC") for i in cells[11:]])
-    with labelled.database.write() as session:
-        row = session.scalars(select(Label).where(Label.key == "ada-1")).one()
-        session.add(Label(
-            key="=cmd", cell_id=cells[12], annotator="+dr. Ö'Neil", category="HSIL", made_at=row.made_at,
-            suggestion="LSIL", suggestion_probability=0.1 + 0.2, suggestion_shown=True, reason="'quoted, \"twice\"\n",
-            probe_id="p" * 32,
-        ))  # fmt: skip
-    return labelled
-
-
-@pytest.fixture
-def empty_copy(rich, tmp_path):
-    """A study with the same cells and no labels."""
-    copy = Services.open(tmp_path / "copy")
-    with rich.database.read() as session:
-        slides, rows = session.scalars(select(Slide)).all(), session.scalars(select(Cell)).all()
-    catalog.add(copy.database, slides, rows)
-    yield copy
-    copy.database.close()
 
 
 def _export(services, name, out, **options):
@@ -176,6 +147,12 @@ def test_references__majority_and_what_came_with_the_data(rich, cells, tmp_path)
     record(rich.database, "eva", [LabelEvent(key="e", cell_id=cells[12], category="LSIL")], label_set=rich.label_set)
     rows = _rows(rich, tmp_path / "b.parquet", selection=Selection(kinds=("reference",)))
     assert cells[12] not in {row["cell"] for row in rows}  # one against one: open
+    verdict = VerdictEvent(key="v", cell_id=cells[12], category="ASC-H", comment="large nucleus")
+    assert decide(rich.database, "zoe", [verdict], label_set=rich.label_set)[0].accepted
+    rows = _rows(rich, tmp_path / "c.parquet", selection=Selection(kinds=("reference",)))
+    found = next(row for row in rows if row["cell"] == cells[12])
+    assert (found["category"], found["reason"], found["comment"]) == ("ASC-H", "verdict of zoe", "large nucleus")
+    assert check_chain(rich.database).problems == ()
 
 
 def test_selection__slide_annotator_category(rich, tmp_path) -> None:
@@ -223,92 +200,3 @@ def test_columns__every_column_of_a_label_leaves() -> None:
 
     assert {column.key for column in Label.__table__.columns} <= told
     assert {"encoder_fingerprint"} <= {column.key for column in Probe.__table__.columns}
-
-
-def _import(services, path, **options):
-    report = import_file(services.database, path, label_set=services.label_set, **options)
-    return report.labels, [where for where, _ in report.refused], [reason for _, reason in report.refused]
-
-
-def test_import__foreign_table_by_slide_and_point(services, cells, tmp_path) -> None:
-    path = tmp_path / "points.csv"
-    path.write_text(
-        "image_filename,X,Y,Label,notes\n"
-        "SL-BBBBBBBBBBBBB.png,46,45,hsil,near\n"
-        "SL-BBBBBBBBBBBBB.png,300,10,HSIL,nobody there\n"
-        "SL-ZZZZZZZZZZZZZ.png,46,45,HSIL,no such slide\n"
-        "SL-BBBBBBBBBBBBB.png,46,45,purple,no such category\n"
-        "SL-BBBBBBBBBBBBB.png,46,nan,HSIL,no number\n"
-        ",,,,\n"
-    )
-    labels, where, reasons = _import(services, path, annotator="eva")
-
-    assert (labels, where) == (1, ["row 3", "row 4", "row 5", "row 6", "row 7"])
-    assert "no cell within 20 px" in reasons[0]
-    assert "no slide of the catalogue" in reasons[1]
-    assert "purple: not in the label set" in reasons[2]
-    assert "y_px = nan: not a number" in reasons[3]
-    with services.database.read() as session:
-        stored = session.scalars(select(Label)).one()
-    assert (stored.cell_id, stored.annotator, stored.category) == (cells[1], "eva", "HSIL")
-
-
-def test_import__semicolons_bom_and_windows_lines(services, cells, tmp_path) -> None:
-    path = tmp_path / "excel.csv"
-    path.write_bytes(f"\ufeffcell;class\r\n{cells[0]};ASC-US\r\n{cells[1]};Not a cell\r\n".encode())
-
-    assert _import(services, path)[:2] == (2, [])
-
-
-@pytest.mark.parametrize(("name", "content"), [
-    ("a.csv", b"\xff\xfe\x00\x01"), ("a.json", b"{"), ("a.json", b"[1, null, {}]"), ("a.json", b"{}"), ("a.xlsx", b""),
-    ("a.parquet", b"PAR1"), ("a.json", b"[" * 100_000),
-    ("a.json", b'{"features": [null, {"geometry": {"coordinates": {"a": 1}}, "properties": []}]}'),
-    ("a.json", b'{"annotations": [7, {"bbox": "x"}], "images": [3], "categories": [null]}'),
-])  # fmt: skip
-def test_import__nonsense_is_refused_in_words(services, cells, tmp_path, name, content) -> None:
-    (tmp_path / name).write_bytes(content)
-    is_readable = name == "a.json" and content.startswith((b"[1", b'{"f', b'{"a'))
-    with nullcontext() if is_readable else pytest.raises(LabelingError, match=name):
-        assert _import(services, tmp_path / name)[0] == 0
-
-
-def test_import__a_class_changed_in_another_program_needs_a_name(rich, cells, tmp_path) -> None:
-    _export(rich, "geojson", tmp_path / "all.geojson", selection=Selection(annotators=("ada",)))
-    content = json.loads((tmp_path / "all.geojson").read_text())
-    content["features"][0]["properties"]["classification"]["name"] = "ASC-H"
-    (tmp_path / "all.geojson").write_text(json.dumps(content))
-    labels, where, reasons = _import(rich, tmp_path / "all.geojson")
-    assert (labels, where) == (0, ["object 1"])
-    assert "changed from NILM" in reasons[0]
-    before = len(_rows(rich, tmp_path / "a.parquet"))
-    assert _import(rich, tmp_path / "all.geojson", annotator="eva")[0] == 9
-
-    with rich.database.read() as session:
-        mine = {r.cell_id: r.category for r in session.scalars(select(Label).where(Label.annotator == "eva"))}
-    assert mine[cells[0]] == "ASC-H"
-    assert len(_rows(rich, tmp_path / "a.parquet")) == before + 9
-
-
-def test_import__bad_past_is_refused(services, cells, tmp_path) -> None:
-    path = tmp_path / "past.csv"
-    path.write_text(
-        "cell,category,made_at,seconds,suggestion_shown\n"
-        f"{cells[0]},HSIL,2020-01-01T00:00:00,,\n"
-        f"{cells[0]},HSIL,2999-01-01T00:00:00+00:00,,\n"
-        f"{cells[0]},HSIL,yesterday,,\n"
-        f"{cells[0]},HSIL,,soon,\n"
-        f"{cells[0]},HSIL,,,perhaps\n"
-        f"{cells[0]},HSIL,2020-01-01T00:00:00+02:00,1.5,true\n"
-    )
-
-    assert _import(services, path)[:2] == (1, ["row 2", "row 3", "row 4", "row 5", "row 6"])
-
-
-def test_import__key_of_another_label_is_refused(rich, cells, tmp_path) -> None:
-    path = tmp_path / "forged.csv"
-    path.write_text(f"label_key,cell,annotator,category\nada-1,{cells[1]},ada,NILM\nada-undo,{cells[1]},ada,NILM\n")
-    labels, where, reasons = _import(rich, path)
-
-    assert (labels, where) == (0, ["row 2", "row 3"])
-    assert all("another content" in reason for reason in reasons)
