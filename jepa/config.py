@@ -11,14 +11,19 @@ from typing import Any, Self
 import tomlkit
 
 from jepa.errors import ConfigError
+from jepa.plain_values import fitted, from_text
 
 TARGET_PASSES = ("joint", "separate")
 MASK_RULES = ("own", "published")
 PRECISIONS = ("auto", "float32", "bfloat16")
 SHARDINGS = ("ddp", "fsdp")
 POOLINGS = ("mean", "mean4", "centre")
-_WORDS = {"target_passes": TARGET_PASSES, "pooling": POOLINGS, "mask_rule": MASK_RULES, "precision": PRECISIONS,
-          "sharding": SHARDINGS}  # fmt: skip
+OBJECTIVES = ("ijepa", "mae", "vicreg", "dino")
+POSITIONS = ("keep", "sincos")
+_WORDS = {
+    "target_passes": TARGET_PASSES, "pooling": POOLINGS, "mask_rule": MASK_RULES, "precision": PRECISIONS,
+    "sharding": SHARDINGS, "objective": OBJECTIVES, "positions": POSITIONS,
+}  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -39,8 +44,14 @@ class RunConfig:
     """Embedding of a picture: "mean" of the last block's tokens; "mean4" joins the means of the last
     4 blocks; "centre" joins the mean of all patches and the mean of those within 9 um of the middle."""
 
+    backbone: str = "vit"
+    """Encoder: "vit" (a plain one of the sizes below), "resnet50", or the name of a ViT in timm."""
+    registers: int = 0
+    """Tokens without a place that the encoder may use as scratch paper (of "vit")."""
+    positions: str = "keep"
+    """Where a run starts from weights: "keep" their positions, or swap them for "sincos". Fresh ones are "sincos"."""
     dim: int = 192
-    """Width of the encoder."""
+    """Width of the encoder; this, `depth`, `heads` and `patch_px` of a named backbone are its own."""
     depth: int = 12
     """Blocks of the encoder."""
     heads: int = 3
@@ -74,6 +85,24 @@ class RunConfig:
     """Turn and mirror the pictures: eight equally good views."""
     crop_scale: tuple[float, float] = (1.0, 1.0)
     """Area of the random crop as a share of the tile, resized to `image_px`; (1, 1): crops only shift."""
+
+    scale_jitter: float = 0.0
+    """Largest relative change of a crop's scale, at most 0.1: the size of nuclei is a criterion."""
+    foreground_tiles: float = 0.0
+    """0: tiles come alike; 1: in proportion to how much of them is stained; between: a mixture."""
+    foreground_targets: float = 0.0
+    """Least stained share of a target block, where the picture has such a place; 0 switches it off."""
+
+    objective: str = "ijepa"
+    """"ijepa"; for comparison "mae" (pixels), "vicreg" and "dino" (two views; "dino" needs `lightly`)."""
+    variance: float = 0.0
+    """Weight of the term that keeps every feature's spread up (C-JEPA); 0 switches it off."""
+    covariance: float = 0.0
+    """Weight of the term that keeps features uncorrelated (C-JEPA); 0 switches it off."""
+    sigreg: float = 0.0
+    """Weight of the term that keeps embeddings normally distributed (SIGReg; .02 to .1); 0: off."""
+    invariance: float = 0.0
+    """Weight of the agreement of two views of a tile (hybrid with VICReg); 0 switches it off."""
 
     batch_size: int = 64
     """Pictures per step, over all processes."""
@@ -133,6 +162,11 @@ class RunConfig:
         """Rows and columns of patches."""
         return (self.image_px // self.patch_px, self.image_px // self.patch_px)
 
+    @property
+    def views(self) -> int:
+        """Views of each tile that a step needs."""
+        return 2 if self.invariance or self.objective in ("vicreg", "dino") else 1
+
     def for_tiles(self, tiles: int) -> Self:
         """Return the run with `epochs` and `warmup_epochs` turned into `steps` and `warmup`.
 
@@ -174,7 +208,7 @@ class RunConfig:
             if name not in known:
                 raise ConfigError(f"option {name!r} is unknown; there are {', '.join(known)}.")
         defaults = {name: field.default for name, field in known.items()}
-        return cls(**{name: _fit(name, value, defaults[name]) for name, value in values.items()})
+        return cls(**{name: fitted(name, value, defaults[name]) for name, value in values.items()})
 
     def with_overrides(self, overrides: dict[str, str]) -> Self:
         """Return a copy with some options replaced, given as text: `{"steps": "200"}`.
@@ -182,7 +216,7 @@ class RunConfig:
         Raises:
             ConfigError: An option is unknown or the text does not fit it.
         """
-        values = {name: _from_text(text) for name, text in overrides.items()}
+        values = {name: from_text(text) for name, text in overrides.items()}
         return type(self).from_dict(dataclasses.asdict(self) | values)
 
     def to_dict(self) -> dict[str, Any]:
@@ -200,7 +234,7 @@ class RunConfig:
                  self.checkpoint_every, self.monitor_every)  # fmt: skip
         return [
             (min(sizes) < 1, "Sizes, steps and counts must be at least 1."),
-            (self.patch_px > 0 and self.image_px % self.patch_px != 0,
+            (self.backbone == "vit" and self.patch_px > 0 and self.image_px % self.patch_px != 0,
              f"image_px = {self.image_px} is no multiple of patch_px = {self.patch_px}."),
             (self.heads > 0 and (self.dim % 4 or self.dim % self.heads) != 0,
              f"dim = {self.dim} must be a multiple of 4 and of heads = {self.heads}."),
@@ -214,6 +248,14 @@ class RunConfig:
             (self.warmup_epochs is not None and self.epochs is None, "warmup_epochs needs epochs."),
             (not 0 <= self.ema <= 1 or not 0 <= self.final_ema <= 1, "ema lies between 0 and 1."),
             (not 0 <= self.stain_jitter <= 0.2, "stain_jitter lies between 0 and 0.2."),
+            (not 0 <= self.scale_jitter <= 0.1, "scale_jitter lies between 0 and 0.1."),
+            (max(self.foreground_tiles, self.foreground_targets) > 1, "Shares of foreground lie between 0 and 1."),
+            (min(self.foreground_tiles, self.foreground_targets, self.variance, self.covariance, self.sigreg,
+                 self.invariance, self.registers) < 0, "Weights, shares and registers must not be negative."),
+            (self.objective != "ijepa" and self.invariance + self.variance + self.covariance + self.sigreg > 0,
+             "variance, covariance, sigreg and invariance are terms of objective = ijepa."),
+            (self.foreground_targets > 0 and (self.mask_rule, self.objective) != ("own", "ijepa"),
+             "foreground_targets needs mask_rule = own and objective = ijepa."),
             (self.seed < 0, "seed must not be negative."),
         ]  # fmt: skip
 
@@ -233,43 +275,8 @@ def parse_overrides(pairs: Iterable[str]) -> dict[str, str]:
     return values
 
 
-def _from_text(text: str) -> Any:
-    """Read a value as TOML would; what is no TOML value is a plain word."""
-    if text.strip().lower() in ("none", ""):
-        return None
-    try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        return text.strip()
-
-
-OPTIONAL = ("clip_norm", "max_minutes", "epochs", "warmup_epochs")
-
-
-def _fit(name: str, value: Any, default: Any) -> Any:
-    """Bring a plain value to the kind of the option's default, or say why it cannot be."""
-    if value is None and name in OPTIONAL:
-        return None
-    if isinstance(default, tuple) and isinstance(value, list | tuple):
-        if len(value) == len(default) and all(_is_number(part) for part in value):
-            return tuple(float(part) for part in value)
-    elif isinstance(default, str | bool):
-        if type(value) is type(default):
-            return value
-    elif isinstance(default, int):
-        if _is_number(value) and float(value).is_integer():
-            return int(value)
-    elif _is_number(value):
-        return float(value)
-    raise ConfigError(f"{name} = {value!r} does not fit; the default is {default!r}.")
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
 PRESETS: dict[str, RunConfig] = {
-    "demo": RunConfig(pooling="centre"),
+    "demo": RunConfig(pooling="centre", monitor_every=25),
     "tiny": RunConfig(pooling="centre", steps=20_000),
     "small": RunConfig(pooling="centre", dim=384, heads=6, predictor_dim=192, predictor_depth=6,
                        predictor_heads=6, batch_size=256, steps=40_000, lr=5e-4, start_lr=1e-4),

@@ -20,11 +20,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from datasets.detection import foreground_share
 from jepa.config import RunConfig
 from jepa.errors import DataError
 
 _ORDER_STREAM, _AUGMENT_STREAM, _HOLDOUT_STREAM = 2, 3, 4
 _HOLDOUT_SHARE = 0.1
+_EMPTY_WEIGHT = 0.02
+"""Weight of an empty tile beside a full one: some glass stays in the diet."""
 _LOG_ASPECT = math.log(4 / 3)
 
 Pictures = NDArray[np.uint8]
@@ -106,31 +109,49 @@ class TileStream:
                 f"{len(self._train)} training tiles are fewer than one batch of {config.batch_size}. "
                 "Ingest more pictures, or set a smaller batch_size."
             )
+        self._chances = None
+        if config.foreground_tiles:
+            shares = [foreground_share(self._tiles[index], config.mpp) for index in self._train]
+            self._chances = tile_chances(np.array(shares), config.foreground_tiles)
 
     def indices(self, step: int) -> NDArray[np.int64]:
-        """Return which tiles a step sees; every tile comes once before any comes again."""
+        """Return which tiles a step sees; every tile comes once before any comes again.
+
+        With `foreground_tiles` an epoch is drawn with repetition, stained tiles more often.
+        """
         size, count = self._config.batch_size, len(self._train)
         places = np.arange(step * size, (step + 1) * size)
         parts = []
         for epoch in np.unique(places // count):
-            order = np.random.default_rng([self._config.seed, _ORDER_STREAM, int(epoch)]).permutation(count)
+            order = self._order(int(epoch))
             parts.append(self._train[order[places[places // count == epoch] % count]])
         return np.concatenate(parts)
 
+    def _order(self, epoch: int) -> NDArray[np.int64]:
+        generator = np.random.default_rng([self._config.seed, _ORDER_STREAM, epoch])
+        if self._chances is None:
+            return generator.permutation(len(self._train))
+        return generator.choice(len(self._train), len(self._train), p=self._chances)
+
     def views(self, step: int, rows: slice = slice(None)) -> Views:
         """Return some pictures of a step as bytes, with what is to be done to them on the device.
+
+        Where the run needs two views of a tile, all second views follow all first ones.
 
         Args:
             step: From 0.
             rows: Which of the batch's pictures; all processes draw the same numbers and take their own.
         """
-        generator = np.random.default_rng([self._config.seed, _AUGMENT_STREAM, step])
-        cuts = _draw_cuts(len(self.indices(step)), self._tiles.shape[1], self._config, generator)
-        density = 1 + generator.uniform(-1, 1, (len(cuts), 3)) * self._config.stain_jitter
-        side = self._config.image_px
-        tiles = zip(self.indices(step)[rows], cuts[rows], strict=True)
-        pictures = np.stack([_view(self._tiles[index], cut, side) for index, cut in tiles])
-        return Views(torch.from_numpy(pictures), torch.from_numpy(density[rows].astype(np.float32)))
+        chance = np.random.default_rng([self._config.seed, _AUGMENT_STREAM, step])
+        indices, side = self.indices(step), self._config.image_px
+        pictures, densities = [], []
+        for _ in range(self._config.views):
+            cuts = _draw_cuts(len(indices), self._tiles.shape[1], self._config, chance)
+            density = 1 + chance.uniform(-1, 1, (len(cuts), 3)) * self._config.stain_jitter
+            tiles = zip(indices[rows], cuts[rows], strict=True)
+            pictures += [_view(self._tiles[index], cut, side) for index, cut in tiles]
+            densities.append(density[rows].astype(np.float32))
+        return Views(torch.from_numpy(np.stack(pictures)), torch.from_numpy(np.concatenate(densities)))
 
     def batch(self, step: int) -> Tensor:
         """Return the pictures of a step, shape (B, 3, image_px, image_px), normalised float32."""
@@ -151,6 +172,17 @@ class TileStream:
         return np.ascontiguousarray(self._tiles[indices][:, start : start + side, start : start + side])
 
 
+def tile_chances(shares: NDArray[np.float64], weight: float) -> NDArray[np.float64]:
+    """Return how likely each tile is drawn, sum 1.
+
+    Args:
+        shares: Stained share of each tile, shape (N,).
+        weight: 0: all alike; 1: in proportion to the stained share, empty tiles a fiftieth of full ones.
+    """
+    wanted = _EMPTY_WEIGHT + (1 - _EMPTY_WEIGHT) * shares
+    return np.asarray((1 - weight) / len(shares) + weight * wanted / wanted.sum())
+
+
 def normalise(pictures: Tensor, config: RunConfig) -> Tensor:
     """Bring pictures (B, H, W, 3), 0 to 1, to the encoder's input (B, 3, H, W)."""
     mean, std = _colours(config.mean, config.std, pictures.device)
@@ -167,7 +199,8 @@ def _draw_cuts(count: int, tile_px: int, config: RunConfig, generator: np.random
     """Draw top, left, height, width and turn (0-7) of each picture's cut, shape (count, 5)."""
     low, high = config.crop_scale
     if low == high == 1.0:
-        sides = np.full((count, 2), config.image_px)
+        scale = 1 + generator.uniform(-1, 1, (count, 1)) * config.scale_jitter if config.scale_jitter else 1.0
+        sides = np.minimum(np.rint(np.full((count, 2), config.image_px) * scale), tile_px).astype(np.int64)
     else:
         # Random resized crop: area, and height over width between 3/4 and 4/3.
         area = generator.uniform(low, high, count) * tile_px**2

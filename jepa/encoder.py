@@ -1,27 +1,32 @@
 """The frozen encoder: pictures of cells to vectors. The target encoder of a checkpoint, as evaluated."""
 
+import dataclasses
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 
 import cv2
 import numpy as np
+import timm
 import torch
 from numpy.typing import NDArray
-from timm.models.vision_transformer import VisionTransformer
+from timm.models import PretrainedCfg
 from torch import Tensor
 
 from datasets.files import sha256_of_json
-from jepa.backbones import encode_layers, vision_transformer
+from jepa.backbones import Encoder, build_encoder, encode_layers, is_transformer, with_sizes_of_backbone
 from jepa.checkpoint import load_weights
 from jepa.config import RunConfig
 from jepa.data import normalise
-from jepa.errors import CheckpointError
+from jepa.errors import CheckpointError, ConfigError
+from jepa.timm_weights import in_order, read_tensors, without_heads
 
 FALLBACK_MPP = 0.25
 """Scale taken for a crop whose um/px nobody knows: a 40x objective."""
 CENTRE_UM = 9.0
 """Radius around the middle of a crop, where the nucleus is: an HSIL or LSIL nucleus fits inside."""
+_FIELD_UM = 56.0
+"""Side of the picture for an encoder that came without a scale: a cell with its surroundings."""
 _LAYERS = {"mean": 1, "mean4": 4, "centre": 1}
 _PARTS = {"mean": 1, "mean4": 4, "centre": 2}
 _PREPROCESSING = 1
@@ -34,11 +39,11 @@ class FrozenEncoder:
     """An encoder that no longer learns, with its own preprocessing.
 
     Args:
-        vit: The transformer.
+        vit: The network.
         config: Sizes, scale and pooling.
     """
 
-    def __init__(self, vit: VisionTransformer, config: RunConfig) -> None:
+    def __init__(self, vit: Encoder, config: RunConfig) -> None:
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.config = config
         self._vit = vit.eval().requires_grad_(False).to(self.device)
@@ -81,7 +86,7 @@ class FrozenEncoder:
         return embed_batch(self._vit, batch, self.config).float().cpu().numpy()
 
 
-def embed_batch(vit: VisionTransformer, batch: Tensor, config: RunConfig) -> Tensor:
+def embed_batch(vit: Encoder, batch: Tensor, config: RunConfig) -> Tensor:
     """Pool an encoder's tokens as the configuration says: (B, 3, H, W) to (B, parts * dim).
 
     Differs from the paper when `pooling` is "centre": a crop is centred on its nucleus, and the mean
@@ -112,7 +117,7 @@ def load_encoder(path: Path, overrides: Mapping[str, str] | None = None) -> Froz
         CheckpointError: Missing, damaged or of another layout.
     """
     weights, config = load_weights(path, overrides=overrides)
-    vit = vision_transformer(config)
+    vit = build_encoder(config)
     prefix = "target_encoder."
     own = {key.removeprefix(prefix): value for key, value in weights.items() if key.startswith(prefix)}
     try:
@@ -122,20 +127,60 @@ def load_encoder(path: Path, overrides: Mapping[str, str] | None = None) -> Froz
     return FrozenEncoder(vit, config)
 
 
+def load_timm_encoder(name: str, path: Path, overrides: Mapping[str, str] | None = None) -> FrozenEncoder:
+    """Load a model of timm from a local file of its weights, with its own picture size and colours.
+
+    A vision transformer loses its class token and gives the mean of its patch tokens, as ours do;
+    another network gives its pooled features.
+
+    Args:
+        name: timm's, such as `vit_small_patch16_224`.
+        path: A .safetensors or .pth file.
+        overrides: Options given as text: `mpp`, `image_px`, ...
+
+    Raises:
+        ConfigError: timm has nothing of this name.
+        CheckpointError: The file is missing, damaged or of another model.
+    """
+    is_vit, usual = is_transformer(name), timm.get_pretrained_cfg(name, allow_unregistered=True) or PretrainedCfg()
+    side = usual.input_size[-1]
+    options = {"backbone": name, "image_px": side, "mean": usual.mean, "std": usual.std}
+    config = RunConfig.from_dict(options | {"mpp": _FIELD_UM / side, "stain_jitter": 0.0})
+    config = config.with_overrides(dict(overrides or {}))
+    tensors = read_tensors(path)
+    if not is_vit and config.pooling != "mean":
+        raise ConfigError(f"pooling = {config.pooling!r} needs patches; {name} gives one vector, so set mean.")
+    if not is_vit:
+        network = build_encoder(config)
+        wanted = network.state_dict()
+        own = {key: tensors[key.removeprefix("network.")] for key in wanted if key.removeprefix("network.") in tensors}
+        network.load_state_dict(own if own.keys() == wanted.keys() else in_order(tensors, wanted))
+        with torch.inference_mode():
+            dim = network.eval()(torch.zeros(1, 3, side, side)).shape[-1]
+        return FrozenEncoder(network, dataclasses.replace(config, dim=dim, depth=1, heads=1))
+    config = with_sizes_of_backbone(config)
+    network = build_encoder(config)
+    try:
+        network.load_state_dict(without_heads(tensors, config.grid), strict=True)
+    except RuntimeError as error:
+        raise CheckpointError(f"{path.name}: it holds the weights of another model than {name}: {error}") from error
+    return FrozenEncoder(network, config)
+
+
 def random_encoder(config: RunConfig, *, seed: int) -> FrozenEncoder:
     """Make the same encoder with fresh random weights: the baseline that training must beat."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        return FrozenEncoder(vision_transformer(config), config)
+        return FrozenEncoder(build_encoder(config), config)
 
 
-def _fingerprint(vit: VisionTransformer, config: RunConfig) -> str:
+def _fingerprint(vit: Encoder, config: RunConfig) -> str:
     """Return 16 hexadecimal digits over the weights and all that decides how pictures go in."""
     digest = hashlib.sha256()
     for name, tensor in sorted(vit.state_dict().items()):
         digest.update(name.encode())
         digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
-    names = ("mpp", "image_px", "patch_px", "mean", "std", "pooling", "heads")
+    names = ("mpp", "image_px", "patch_px", "mean", "std", "pooling", "heads", "backbone")
     settings = {name: config.to_dict()[name] for name in names} | {"version": _PREPROCESSING}
     digest.update(sha256_of_json(settings).encode())
     return digest.hexdigest()[:16]

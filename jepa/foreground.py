@@ -1,4 +1,4 @@
-"""Target blocks and tiles where there are cells: most of a smear is empty glass.
+"""Target blocks where there are cells: most of a smear is empty glass.
 
 Masks of a picture depend on the picture and on (seed, step, row) alone, so that a resumed run and
 any number of processes draw the same ones. Numpy only.
@@ -16,8 +16,6 @@ from jepa.masking import Flags, Indices, MaskConfig, Masks, place_blocks, random
 
 FOREGROUND_STREAM = 6
 MAX_ROUNDS = 100
-_LEAST_WEIGHT = 0.02
-"""Weight of an empty tile beside a full one: empty glass stays in the diet."""
 
 Floats = NDArray[np.float32]
 Pictures = NDArray[np.uint8]
@@ -39,22 +37,7 @@ def patch_shares(pictures: Pictures, grid: tuple[int, int], mpp: float) -> Float
         mask = foreground_mask(picture, mpp).astype(np.float32)
         larger = cv2.resize(mask, (picture.shape[1], picture.shape[0]), interpolation=cv2.INTER_LINEAR)
         shares.append(cv2.resize(larger, (grid[1], grid[0]), interpolation=cv2.INTER_AREA))
-    return np.stack(shares).reshape(len(pictures), -1)
-
-
-def tile_chances(shares: Floats, weight: float) -> NDArray[np.float64]:
-    """Return how likely each tile is drawn.
-
-    Args:
-        shares: Stained share of each tile, shape (N,).
-        weight: 0: all alike; 1: in proportion to the stained share, empty tiles a fiftieth of full ones.
-
-    Returns:
-        Shape (N,), sum 1.
-    """
-    wanted = _LEAST_WEIGHT + (1 - _LEAST_WEIGHT) * shares.astype(np.float64)
-    chances = (1 - weight) / len(shares) + weight * wanted / wanted.sum()
-    return chances / chances.sum()
+    return np.stack(shares).reshape(len(pictures), -1).astype(np.float32)
 
 
 def sample_foreground_masks(

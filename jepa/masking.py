@@ -123,8 +123,8 @@ def sample_masks(
         raise MaskError(f"{missing} of {batch_size} masks do not fit a grid of {grid[0]} x {grid[1]}.", grid=grid)
     context_BN, targets_BMN = np.concatenate(contexts), np.concatenate(targets)
     return Masks(
-        context=_random_subset(context_BN, context_length, generator, rows),
-        targets=_random_subset(targets_BMN, target_length, generator, rows).transpose(1, 0, 2),
+        context=random_subset(context_BN, context_length, generator, rows),
+        targets=random_subset(targets_BMN, target_length, generator, rows).transpose(1, 0, 2),
     )
 
 
@@ -169,13 +169,13 @@ def _draw(
     # The smallest block of this aspect that holds the fixed number of patches.
     lowest, highest = math.ceil(target_length / grid[1]), min(grid[0], target_length)
     heights = np.clip(np.rint(np.sqrt(target_length * aspects)), lowest, highest).astype(np.int64)
-    targets_RMN = _place(grid, heights, -(-target_length // heights), generator)
+    targets_RMN = place_blocks(grid, heights, -(-target_length // heights), generator)
     sides = np.sqrt(generator.uniform(*config.context_scale, (count,)))
     tall, wide = (np.clip(np.rint(sides * side), 1, side).astype(np.int64) for side in grid)
-    return targets_RMN, _place(grid, tall, wide, generator) & ~targets_RMN.any(axis=1)
+    return targets_RMN, place_blocks(grid, tall, wide, generator) & ~targets_RMN.any(axis=1)
 
 
-def _place(grid: tuple[int, int], heights: Indices, widths: Indices, generator: np.random.Generator) -> Flags:
+def place_blocks(grid: tuple[int, int], heights: Indices, widths: Indices, generator: np.random.Generator) -> Flags:
     """Put each block anywhere inside the grid; shape (..., N). The end is included."""
     tops = generator.integers(0, grid[0] - heights, endpoint=True)[..., None]
     lefts = generator.integers(0, grid[1] - widths, endpoint=True)[..., None]
@@ -187,7 +187,7 @@ def _place(grid: tuple[int, int], heights: Indices, widths: Indices, generator: 
     return blocks.reshape(*heights.shape, grid[0] * grid[1])
 
 
-def _random_subset(flags: Flags, length: int, generator: np.random.Generator, rows: slice) -> Indices:
+def random_subset(flags: Flags, length: int, generator: np.random.Generator, rows: slice = slice(None)) -> Indices:
     """Choose `length` set places of each row at random; shape (..., length), ascending."""
     keys = generator.random(flags.shape, dtype=np.float32)[rows]
     keys[~flags[rows]] = 2.0

@@ -20,19 +20,20 @@ import copy
 from functools import partial
 
 import torch
-from timm.models.vision_transformer import Block, VisionTransformer
+from timm.models.vision_transformer import Block
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 from torch.nn import functional
 
 from jepa.backbones import (
     INIT_STD,
+    build_encoder,
     encode,
     fixed_positions,
     gather_patches,
     initialise,
     positions_for,
-    vision_transformer,
+    stages,
 )
 from jepa.config import RunConfig
 
@@ -117,9 +118,10 @@ class IJepa(nn.Module):
     def __init__(self, config: RunConfig) -> None:
         super().__init__()
         self.patch_px = config.patch_px
-        self.encoder: VisionTransformer = vision_transformer(config)
+        self.step = 0
+        self.encoder = build_encoder(config)
         self.predictor = Predictor(config)
-        self.target_encoder: VisionTransformer = copy.deepcopy(self.encoder).requires_grad_(False)
+        self.target_encoder = copy.deepcopy(self.encoder).requires_grad_(False)
 
     def encode(self, pictures: Tensor, context: Tensor | None = None) -> Tensor:
         """Run the context encoder on all patches, or on those of the contexts; see `backbones.encode`."""
@@ -175,8 +177,7 @@ class IJepa(nn.Module):
 
     def blocks(self) -> list[nn.Module]:
         """Return the parts that hold nearly all weights, each used as a whole: what processes can share."""
-        stacks = (self.encoder.blocks, self.predictor.predictor_blocks, self.target_encoder.blocks)
-        return [block for stack in stacks for block in stack]
+        return [*stages(self.encoder), *self.predictor.predictor_blocks, *stages(self.target_encoder)]
 
     @torch.no_grad()
     def update_target(self, momentum: float, *, unless: Tensor | None = None) -> None:
@@ -186,15 +187,28 @@ class IJepa(nn.Module):
             momentum: Between 0 and 1.
             unless: A scalar on the device, 0 or 1; at 1 nothing moves. Spares asking the device.
         """
-        slow = [own_part(p) for p in self.target_encoder.parameters()]
-        fast = [own_part(p) for p in self.encoder.parameters()]
-        if unless is None:
-            torch._foreach_mul_(slow, momentum)
-            torch._foreach_add_(slow, fast, alpha=1.0 - momentum)
-            return
-        torch._foreach_mul_(slow, momentum + (1.0 - momentum) * unless)
-        moves = torch._foreach_mul(fast, (1.0 - momentum) * (1.0 - unless))  # noqa: SLF001  few launches on a GPU
-        torch._foreach_add_(slow, list(moves))
+        move_towards(self.target_encoder, self.encoder, momentum, unless)
+
+
+@torch.no_grad()
+def move_towards(target: nn.Module, source: nn.Module, momentum: float, unless: Tensor | None) -> None:
+    """Move the weights of one network towards another's; arguments as in `IJepa.update_target`."""
+    slow = [own_part(p) for p in target.parameters()]
+    fast = [own_part(p) for p in source.parameters()]
+    if unless is None:
+        torch._foreach_mul_(slow, momentum)
+        torch._foreach_add_(slow, fast, alpha=1.0 - momentum)
+        return
+    torch._foreach_mul_(slow, momentum + (1.0 - momentum) * unless)
+    moves = torch._foreach_mul(fast, (1.0 - momentum) * (1.0 - unless))  # noqa: SLF001  few launches on a GPU
+    torch._foreach_add_(slow, list(moves))
+
+
+@torch.no_grad()
+def copy_statistics(target: nn.Module, source: nn.Module) -> None:
+    """Copy what is no weight (running means of batch norms) into a network that is never run in training."""
+    for slow, fast in zip(target.buffers(), source.buffers(), strict=True):
+        slow.copy_(fast)
 
 
 def own_part(parameter: Tensor) -> Tensor:

@@ -16,11 +16,13 @@ from typing import Any
 import safetensors
 import safetensors.torch
 import torch
+from timm.layers.pos_embed import resample_abs_pos_embed
 from torch import Tensor
 
 from jepa.config import RunConfig
 from jepa.errors import CheckpointError
 from jepa.positions import sin_cos_table
+from jepa.timm_weights import unwrapped, without_heads
 
 Tensors = dict[str, Tensor]
 PARTS = ("encoder", "predictor", "target_encoder")
@@ -56,6 +58,9 @@ def read_weights_file(path: Path) -> tuple[Tensors, dict[str, Any] | None]:
     except (OSError, RuntimeError, EOFError, ValueError, KeyError) as error:
         raise CheckpointError(f"{path.name}: missing or damaged ({error}).") from error
     found = list(content) if isinstance(content, Mapping) else []
+    plain = unwrapped(dict(content)) if isinstance(content, Mapping) else None
+    if plain:
+        return _both_encoders(plain), None
     missing = [part for part in PARTS if part not in found]
     if missing:
         raise CheckpointError(f"{path.name}: no {', '.join(missing)} in it; there are {', '.join(map(str, found))}.")
@@ -76,8 +81,12 @@ def _read_safetensors(path: Path) -> tuple[Tensors, dict[str, Any] | None]:
         options = json.loads(metadata[CONFIG_KEY]) if CONFIG_KEY in metadata else None
     except (OSError, safetensors.SafetensorError, json.JSONDecodeError) as error:
         raise CheckpointError(f"{path.name}: missing or damaged ({error}).") from error
-    both = ("encoder", "target_encoder")
-    return {f"{part}.{name}": value.float() for part in both for name, value in tensors.items()}, options
+    return _both_encoders(tensors), options
+
+
+def _both_encoders(tensors: Tensors) -> Tensors:
+    own = without_heads(tensors)
+    return {f"{part}.{name}": value for part in ("encoder", "target_encoder") for name, value in own.items()}
 
 
 def fit(weights: Tensors, base: RunConfig | None, overrides: Mapping[str, str]) -> tuple[Tensors, RunConfig]:
@@ -95,6 +104,9 @@ def fit(weights: Tensors, base: RunConfig | None, overrides: Mapping[str, str]) 
         CheckpointError: The sizes do not fit together.
         ConfigError: The options do not.
     """
+    if "encoder.conv1.weight" in weights:
+        base = base or _plain(224, 16)
+        return weights, dataclasses.replace(base, backbone="resnet50", patch_px=16).with_overrides(dict(overrides))
     try:
         sizes = _sizes(weights, overrides)
         patches = weights["encoder.pos_embed"].shape[1]
@@ -104,7 +116,7 @@ def fit(weights: Tensors, base: RunConfig | None, overrides: Mapping[str, str]) 
         image_px = math.isqrt(patches) * sizes["patch_px"]
         base = dataclasses.replace(_plain(image_px, sizes["patch_px"]), mpp=_FIELD_UM / max(1, image_px))
     config = dataclasses.replace(base, **sizes).with_overrides(dict(overrides))
-    return {name: _positions(name, value, config.grid) for name, value in weights.items()}, config
+    return {name: _positions(name, value, config) for name, value in weights.items()}, config
 
 
 def _plain(image_px: int, patch_px: int) -> RunConfig:
@@ -119,6 +131,8 @@ def _sizes(weights: Tensors, overrides: Mapping[str, str]) -> dict[str, Any]:
         raise CheckpointError(f"a width of {dim} does not tell the number of heads; give it with heads=N.")
     sizes = {"dim": dim, "depth": _depth(weights, "encoder.blocks."), "heads": heads, "patch_px": patch.shape[-1],
              "mlp_ratio": _ratio(hidden, dim)}  # fmt: skip
+    if "encoder.reg_token" in weights:
+        sizes["registers"] = weights["encoder.reg_token"].shape[1]
     if "predictor.mask_token" in weights:
         sizes |= {"predictor_dim": weights["predictor.mask_token"].shape[-1], "predictor_heads": heads,
                   "predictor_depth": _depth(weights, "predictor.predictor_blocks.")}  # fmt: skip
@@ -135,13 +149,17 @@ def _ratio(hidden: int, dim: int) -> float:
     return ratio if int(dim * ratio) == hidden else math.nextafter(ratio, math.inf)
 
 
-def _positions(name: str, value: Tensor, grid: tuple[int, int]) -> Tensor:
-    """Recompute a position table for another grid; interpolation would only approach it."""
-    if not name.endswith("pos_embed") or value.shape[1] == grid[0] * grid[1]:
+def _positions(name: str, value: Tensor, config: RunConfig) -> Tensor:
+    """Return a position table for the run's grid: a fixed one is computed, a learnt one kept, resampled or swapped."""
+    if not name.endswith("pos_embed"):
         return value
     side, dim = math.isqrt(value.shape[1]), value.shape[-1]
-    if side * side != value.shape[1] or not torch.allclose(
+    is_fixed = side * side == value.shape[1] and torch.allclose(
         value[0], torch.tensor(sin_cos_table((side, side), dim)), atol=1e-3
-    ):
-        raise CheckpointError(f"{name}: learnt positions of {value.shape[1]} patches cannot serve {grid} patches.")
-    return torch.tensor(sin_cos_table(grid, dim))[None]
+    )
+    if is_fixed or config.positions == "sincos" or not name.startswith(("encoder", "target_encoder")):
+        same = value.shape[1] == config.grid[0] * config.grid[1] and config.positions == "keep"
+        return value if same else torch.tensor(sin_cos_table(config.grid, dim))[None]
+    if value.shape[1] == config.grid[0] * config.grid[1]:
+        return value
+    return resample_abs_pos_embed(value, list(config.grid), [side, side], num_prefix_tokens=0)

@@ -8,6 +8,8 @@ places all the same: unlike a transformer's, a context is no cheaper than the wh
 `B` pictures, `N` places of the map (row-major), `K` visible ones, `D` = 1024 channels.
 """
 
+from typing import Any
+
 import timm
 import torch
 from torch import Tensor, nn
@@ -27,9 +29,14 @@ class MaskedResNet(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        full = timm.create_model("resnet50", pretrained=False, num_classes=0)
-        self.conv1, self.bn1, self.act1, self.maxpool = full.conv1, full.bn1, full.act1, full.maxpool
-        self.layer1, self.layer2, self.layer3 = full.layer1, full.layer2, full.layer3
+        full: Any = timm.create_model("resnet50", pretrained=False, num_classes=0)
+        self.conv1: nn.Module = full.conv1
+        self.bn1: nn.BatchNorm2d = full.bn1
+        self.act1: nn.Module = full.act1
+        self.maxpool: nn.Module = full.maxpool
+        self.layer1: nn.Sequential = full.layer1
+        self.layer2: nn.Sequential = full.layer2
+        self.layer3: nn.Sequential = full.layer3
         self.norm = nn.LayerNorm(DIM, eps=1e-6)
 
     def forward(self, pictures: Tensor, kept: Tensor | None = None) -> Tensor:
@@ -97,7 +104,7 @@ def _move_statistics(norm: nn.BatchNorm2d, mean: Tensor, variance: Tensor) -> No
     norm.num_batches_tracked += 1
 
 
-def _bottleneck(block: nn.Module, values: Tensor, visible: Tensor | None) -> Tensor:
+def _bottleneck(block: Any, values: Tensor, visible: Tensor | None) -> Tensor:
     """Run a bottleneck block of timm's ResNet; hidden places stay zero at every step."""
     shortcut = values
     if block.downsample is not None:

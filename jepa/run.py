@@ -22,7 +22,7 @@ from jepa.errors import CheckpointError, DivergedError
 from jepa.events import EventFiles
 from jepa.masking import mask_generator
 from jepa.monitor import Health
-from jepa.objectives import draw_masks
+from jepa.objectives import draw_masks_for
 from jepa.runlog import METRICS_FILE, RunLog, read_metrics
 from jepa.step import Learner, Outcome, Tensors, seed_model
 from jepa.watch import PICTURE_FOLDER, TileLabels, Watch
@@ -125,8 +125,9 @@ class Run:
     def _make_batch(self, step: int) -> tuple[Views, Tensor, Tensor]:
         """Return this process's pictures, contexts and targets of a step."""
         config = self.config
-        masks = draw_masks(config, config.batch_size, mask_generator(config.seed, step), self._rows)
         views = self._stream.views(step, self._rows)
+        first = views.pictures[: len(views.pictures) // config.views].numpy()
+        masks = draw_masks_for(config, first, step, mask_generator(config.seed, step), self._rows)
         context, targets = torch.from_numpy(masks.context), torch.from_numpy(masks.targets)
         if self.world.device.type == "cuda":
             return views.pinned(), context.pin_memory(), targets.pin_memory()

@@ -20,7 +20,7 @@ from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 from jepa.config import RunConfig
 from jepa.distributed import World, shared_like, whole
 from jepa.errors import CheckpointError
-from jepa.model import IJepa
+from jepa.objectives import Objective, make_objective
 from jepa.schedules import rates
 
 Tensors = dict[str, Tensor]
@@ -38,7 +38,7 @@ class Outcome:
     """Length of the whole gradient before clipping."""
 
 
-def seed_model(config: RunConfig, weights: Tensors | None = None) -> IJepa:
+def seed_model(config: RunConfig, weights: Tensors | None = None) -> Objective:
     """Build the networks of a run with the given weights, else with the fresh ones of its seed.
 
     Raises:
@@ -46,16 +46,23 @@ def seed_model(config: RunConfig, weights: Tensors | None = None) -> IJepa:
     """
     with torch.random.fork_rng():
         torch.manual_seed(config.seed)
-        model = IJepa(config)
+        model = make_objective(config)
     if weights is not None:
-        if not any(name.startswith("predictor.") for name in weights):
-            LOG.warning("the weights hold an encoder only; the predictor starts fresh.")
-            weights = weights | {f"predictor.{name}": value for name, value in model.predictor.state_dict().items()}
+        weights = _completed(weights, model)
         try:
             model.load_state_dict(weights, strict=True)
         except RuntimeError as error:
             raise CheckpointError(f"the weights are of another model than the options describe: {error}") from error
     return model
+
+
+def _completed(weights: Tensors, model: Objective) -> Tensors:
+    """Add fresh weights for the parts that a file of an encoder lacks."""
+    encoders = ("encoder.", "target_encoder.")
+    if not all(name.startswith(encoders) for name in weights):
+        return weights
+    LOG.warning("the weights hold an encoder only; the predictor starts fresh.")
+    return {**model.state_dict(), **weights}
 
 
 class Learner:
@@ -73,7 +80,7 @@ class Learner:
     """
 
     def __init__(
-        self, config: RunConfig, world: World, model: IJepa, *, step: int = 0, moments: Tensors | None = None
+        self, config: RunConfig, world: World, model: Objective, *, step: int = 0, moments: Tensors | None = None
     ) -> None:
         self.config, self.world, self.step = config, world, step
         self.device = world.device
@@ -83,7 +90,8 @@ class Learner:
         # On a CPU in bfloat16 the explicit product is faster than the fused one (x 0.8 measured).
         is_fused = self.device.type != "cpu" or self._dtype == torch.float32
         for block in model.blocks():
-            block.attn.fused_attn = is_fused  # type: ignore[union-attr]  # timm's attribute
+            if hasattr(block, "attn"):
+                block.attn.fused_attn = is_fused  # type: ignore[union-attr]  # timm's attribute
         if config.compile:
             model.compile(dynamic=False)
         self._forward = world.wrap(model, model.blocks(), config.sharding)
@@ -109,6 +117,7 @@ class Learner:
         matrices, vectors = self._optimiser.param_groups
         matrices["lr"] = vectors["lr"] = now.lr
         matrices["weight_decay"] = now.weight_decay
+        self.model.step = self.step
         with self._autocast():
             loss = self._forward(pictures, context, targets)
         self._optimiser.zero_grad(set_to_none=True)

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
+from jepa.backbones import with_sizes_of_backbone
 from jepa.checkpoint import load_weights
 from jepa.config import PRESETS, RunConfig, parse_overrides
 from jepa.data import open_pack
@@ -38,7 +39,7 @@ def pretrain(
     on_progress: Callable[[Progress], None] = lambda progress: None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> RunResult:
-    """Train I-JEPA on a tile pack; under `torchrun` together with the other processes.
+    """Train I-JEPA, or what `objective` names, on a tile pack; under `torchrun` together with the other processes.
 
     Args:
         config: Everything that decides the result.
@@ -58,6 +59,7 @@ def pretrain(
         DivergedError: The loss is not finite; the weights before that step are saved.
     """
     with open_world() as world, contextlib.ExitStack() as at_the_end:
+        config = with_sizes_of_backbone(config)
         pack = open_pack(pack_folder, config)
         run = Run(config, pack, run_folder, world, resume=resume, start_from=start_from, labels=labels)
         at_the_end.callback(run.close)

@@ -18,10 +18,10 @@ from jepa.backbones import encode
 from jepa.config import RunConfig
 from jepa.data import TileStream
 from jepa.encoder import embed_batch
-from jepa.model import IJepa
-from jepa.objectives import draw_masks
+from jepa.objectives import Objective, draw_masks
 from jepa.runlog import Row
 from jepa.token_picture import draw_token_picture
+from jepa.two_views import TwoViews
 
 PICTURE_FOLDER = "tokens"
 PICTURE_TILES = 6
@@ -66,7 +66,7 @@ class Watch:
         self.health: monitor.Health | None = None
 
     @torch.no_grad()
-    def look(self, model: IJepa, step: int) -> dict[str, Any]:
+    def look(self, model: Objective, step: int) -> dict[str, Any]:
         """Measure the target encoder.
 
         Args:
@@ -105,20 +105,22 @@ class Watch:
     def _is_past_warmup(self, step: int) -> bool:
         return step > self._config.warmup * self._config.steps
 
-    def _embed(self, model: IJepa, pictures: Tensor) -> Tensor:
+    def _embed(self, model: Objective, pictures: Tensor) -> Tensor:
         parts = [
             embed_batch(model.target_encoder, part.to(_device(model)), self._config).float().cpu()
             for part in torch.split(pictures, _BATCH)
         ]
         return torch.cat(parts)
 
-    def _patch_rank(self, model: IJepa, pictures: Tensor) -> float:
+    def _patch_rank(self, model: Objective, pictures: Tensor) -> float:
         tokens = encode(model.target_encoder, pictures[:_BATCH].to(_device(model))).float().cpu().flatten(0, 1)
         step = max(1, len(tokens) // _RANK_TOKENS)
         return monitor.rankme(tokens[::step])
 
-    def _predictor_r2(self, model: IJepa, pictures: Tensor) -> float | None:
+    def _predictor_r2(self, model: Objective, pictures: Tensor) -> float | None:
         """Compare guesses and targets under masks that are the same at every look."""
+        if isinstance(model, TwoViews):
+            return None
         config = self._config
         generator = np.random.default_rng([config.seed, _WATCH_STREAM])
         masks = draw_masks(config, len(pictures), generator)
@@ -133,14 +135,14 @@ class Watch:
             tokens.append(model.targets(part, everywhere.expand(1, len(part), -1).to(device)).float().cpu())
         return monitor.predictor_r2(torch.cat(guesses, dim=1), torch.cat(tokens), places)
 
-    def _knn(self, model: IJepa) -> float | None:
+    def _knn(self, model: Objective) -> float | None:
         if self._labels is None:
             return None
         codes, groups = torch.from_numpy(self._labels.codes), torch.from_numpy(self._labels.groups)
         embeddings = self._embed(model, self._stream.plain_batch(self._labels.tiles))
         return monitor.knn_balanced_accuracy(embeddings, codes, groups)
 
-    def _draw(self, folder: Path, model: IJepa, pictures: Tensor, step: int) -> None:
+    def _draw(self, folder: Path, model: Objective, pictures: Tensor, step: int) -> None:
         """Draw the hold-out tiles with most to see; the first and the newest picture are kept."""
         chosen = pictures.flatten(1).std(dim=1).argsort(descending=True)[:PICTURE_TILES]
         tokens = encode(model.target_encoder, pictures[chosen].to(_device(model))).float().cpu()
@@ -151,7 +153,7 @@ class Watch:
             old.unlink()
 
 
-def _device(model: IJepa) -> torch.device:
+def _device(model: Objective) -> torch.device:
     return next(model.parameters()).device
 
 

@@ -26,7 +26,7 @@ from jepa.watch import TileLabels
 @click.option(
     "--init",
     type=click.Path(path_type=Path, exists=True),
-    help="Start from these weights: a checkpoint folder, a published .pth, an exported .safetensors.",
+    help="Start from these weights: a checkpoint folder, a published .pth, a .safetensors or .pth of timm.",
 )
 @click.option("--set", "pairs", multiple=True, metavar="KEY=VALUE", help="Replace one option of the run.")
 @home_option
@@ -109,7 +109,8 @@ def _progress_note(progress: Progress) -> str:
     "name",
     default="default",
     metavar="NAME",
-    help="A checkpoint folder, a published .pth, an exported .safetensors; default: the newest run of this workspace.",
+    help="A checkpoint folder, a published .pth, an exported .safetensors, or timm:NAME with its weights in the "
+    "workspace's folder weights; default: the newest run of this workspace.",
 )
 @click.option("--set", "pairs", multiple=True, metavar="KEY=VALUE", help="Replace an option of the encoder (mpp, ...).")
 @click.option("--batch-size", type=click.IntRange(1, 4096), default=64)

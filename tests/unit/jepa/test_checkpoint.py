@@ -90,11 +90,17 @@ def test_published__other_picture_size_gets_computed_positions(model, tmp_path):
     seed_model(config, weights)
 
 
-def test_published__learnt_positions_cannot_be_computed(model, tmp_path):
+@pytest.mark.parametrize("rule", ["keep", "sincos"])
+def test_published__learnt_positions_are_resampled_or_swapped(model, tmp_path, rule):
     with torch.no_grad():
         model.encoder.pos_embed.normal_()
-    with pytest.raises(CheckpointError, match=r"encoder.pos_embed: learnt positions of 16 patches"):
-        load_weights(published(model, tmp_path / "a.pth"), dataclasses.replace(SMALL, image_px=64), HEADS)
+    run = dataclasses.replace(SMALL, image_px=64, positions=rule)
+    weights, _ = load_weights(published(model, tmp_path / "a.pth"), run, HEADS)
+    table = torch.tensor(sin_cos_table((8, 8), 48))[None]
+
+    assert weights["encoder.pos_embed"].shape == (1, 64, 48)
+    assert torch.equal(weights["encoder.pos_embed"], table) == (rule == "sincos")
+    assert torch.equal(weights["target_encoder.pos_embed"], table)
 
 
 def test_published__half_precision_and_without_prefix(model, tmp_path):
