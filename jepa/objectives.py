@@ -112,14 +112,17 @@ class RegularisedIJepa(IJepa):
         if config.covariance:
             loss = loss + config.covariance * covariance_term(pooled)
         if config.sigreg:
-            lines = random_directions(
-                _PROJECTOR_FACTOR * config.dim, seed=config.seed, step=self.step, device=pooled.device
-            )
-            loss = loss + config.sigreg * sigreg_term(self.projector(pooled), lines)
+            loss = loss + config.sigreg * sigreg_term(self.projector(pooled), self._lines(pooled.device))
         if config.invariance:
             other = self.encode(pictures[len(first) :], contexts).mean(dim=1)
             loss = loss + config.invariance * vicreg_loss(self.projector(pooled), self.projector(other))
         return loss
+
+    @torch.compiler.disable  # type: ignore[untyped-decorator]  # torch leaves it untyped
+    def _lines(self, device: torch.device) -> Tensor:
+        # Outside of the compiled part: a number that changes with every step would compile it anew each time.
+        width = _PROJECTOR_FACTOR * self.config.dim
+        return random_directions(width, seed=self.config.seed, step=self.step, device=device)
 
 
 class MaskedAutoencoder(IJepa):
