@@ -5,6 +5,7 @@ import html
 import streamlit as st
 
 from app.views import people
+from labeling.accounts import Right
 
 st.set_page_config(page_title="CytoJEPA", layout="wide", initial_sidebar_state="collapsed")
 st.html(
@@ -19,16 +20,19 @@ if person is None:
     st.error("Signed out. Open /login and sign in again.")
     st.stop()
 
-pages = [
-    st.Page("views/label.py", title="Label", default=True),
-    st.Page("views/gallery.py", title="Gallery", url_path="gallery"),
-    st.Page("views/progress.py", title="Progress"),
-]
-if person.role in people.ADJUDICATORS:
-    pages.insert(2, st.Page("views/review.py", title="Review", url_path="review"))
-if person.role == "admin":
-    pages.append(st.Page("views/runs.py", title="Runs"))
-    pages.append(st.Page("views/team.py", title="Team"))
+_PAGES: tuple[tuple[Right, str, str], ...] = (
+    ("label", "label", "Label"),
+    ("label", "gallery", "Gallery"),
+    ("adjudicate", "review", "Review"),
+    ("progress", "progress", "Progress"),
+    ("people", "runs", "Runs"),
+    ("people", "team", "Team"),
+)
+allowed = [(name, title) for right, name, title in _PAGES if person.may(right)]
+if not allowed:
+    st.error(f"The role {person.role} sees no page. An admin can change the role.")
+    st.stop()
+pages = [st.Page(f"views/{name}.py", title=title, default=i == 0) for i, (name, title) in enumerate(allowed)]
 st.html(
     "<style>.stElementContainer:has(.who){position:absolute;height:0}.who{position:fixed;top:.95rem;"
     "right:1.7rem;z-index:999995;font-size:.92rem}</style>"

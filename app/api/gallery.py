@@ -7,7 +7,7 @@ from starlette.routing import Route
 
 from app.api import web
 from app.api.cells import cell_row, suggestion_row
-from app.api.web import BadRequest, guarded, person
+from app.api.web import BadRequest, allowed, guarded
 from app.pictures import MOST_TILES
 from app.services import Services
 from app.similar import gallery_page
@@ -34,7 +34,7 @@ class _Gallery:
 
     async def page(self, request: Request) -> Response:
         found = await run_in_threadpool(
-            gallery_page, self._services, person(request).name, like=request.query_params.get("like"),
+            gallery_page, self._services, allowed(request, "label").name, like=request.query_params.get("like"),
             limit=web.whole_number(request, "limit", default=120, most=MOST_TILES),
             exclude=web.id_list(request, "held", most=_MOST_HELD),
         )  # fmt: skip
@@ -62,11 +62,13 @@ class _Gallery:
             or not all(isinstance(i, str) for i in cell_ids)
         ):
             raise BadRequest(f"cells: a list of at most {MOST_TILES} ids is needed.")
-        count = await run_in_threadpool(leases.give_back, self._services.database, person(request).name, cell_ids)
+        count = await run_in_threadpool(
+            leases.give_back, self._services.database, allowed(request, "label").name, cell_ids
+        )
         return JSONResponse({"released": count})
 
     async def references(self, request: Request) -> Response:
-        found = await run_in_threadpool(self._references, person(request).name)
+        found = await run_in_threadpool(self._references, allowed(request, "label").name)
         return JSONResponse({"categories": found})
 
     def _references(self, annotator: str) -> dict[str, list[web.Row]]:

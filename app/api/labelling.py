@@ -9,7 +9,7 @@ from starlette.routing import Route
 
 from app.api import web
 from app.api.cells import asked_because, cell_row, suggestion_row
-from app.api.web import BadRequest, guarded, person
+from app.api.web import BadRequest, allowed, guarded
 from app.services import Services
 from datasets import catalog
 from labeling import answers, labels, leases
@@ -37,7 +37,7 @@ class _Labelling:
         self._mode = services.settings.suggestions
 
     async def worklist(self, request: Request) -> Response:
-        settings, database, name = self._services.settings, self._services.database, person(request).name
+        settings, database, name = self._services.settings, self._services.database, allowed(request, "label").name
         held = web.id_list(request, "held", most=_MOST_HELD)
         items = await run_in_threadpool(
             leases.take, database, name, web.whole_number(request, "limit", default=12, most=_MOST_ITEMS),
@@ -60,7 +60,7 @@ class _Labelling:
         rows = web.rows_of(await web.json_body(request), "events", most=MOST_EVENTS)
         settings = self._services.settings
         receipts = await run_in_threadpool(
-            labels.record, self._services.database, person(request).name, [_parse_event(row) for row in rows],
+            labels.record, self._services.database, allowed(request, "label").name, [_parse_event(row) for row in rows],
             label_set=settings.label_set, shown=self._mode == "shown", reads=settings.reads,
             lease_seconds=settings.lease_seconds,
         )  # fmt: skip
@@ -70,7 +70,9 @@ class _Labelling:
     async def recent(self, request: Request) -> Response:
         database, before = self._services.database, request.query_params.get("before")
         limit = web.whole_number(request, "limit", default=12, most=_MOST_ITEMS)
-        steps = await run_in_threadpool(answers.recent_steps, database, person(request).name, limit, before=before)
+        steps = await run_in_threadpool(
+            answers.recent_steps, database, allowed(request, "label").name, limit, before=before
+        )
         cell_ids = [label.cell_id for step in steps for label in step.labels]
         scales = await run_in_threadpool(catalog.crop_scales, database, cell_ids)
         found = [
@@ -91,7 +93,7 @@ class _Labelling:
         return JSONResponse({"steps": found})
 
     async def _progress(self, request: Request) -> dict[str, int]:
-        found = await run_in_threadpool(answers.progress, self._services.database, person(request).name)
+        found = await run_in_threadpool(answers.progress, self._services.database, allowed(request, "label").name)
         return {"mine": found.labelled_by_me, "labelled": found.labelled, "cells": found.cells}
 
     def _receipt(self, receipt: Receipt) -> dict[str, Any]:

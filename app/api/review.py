@@ -1,4 +1,4 @@
-"""The routes of the review: differing answers out, verdicts in. For adjudicators and admins."""
+"""The routes of the review: differing answers out, verdicts in. For adjudicators."""
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -7,14 +7,12 @@ from starlette.routing import Route
 
 from app.api import web
 from app.api.cells import cell_row, suggestion_row
-from app.api.web import Forbidden, guarded, person
+from app.api.web import allowed, guarded
 from app.services import Services
 from datasets import catalog
 from labeling import adjudication
-from labeling.accounts import SignedIn
 from labeling.adjudication import Case, VerdictEvent
 
-ROLES = ("adjudicator", "admin")
 _MOST_EVENTS = 200
 _MOST_CASES = 200
 
@@ -30,7 +28,7 @@ class _Review:
         self._services = services
 
     async def cases(self, request: Request) -> Response:
-        _adjudicator(request)
+        allowed(request, "adjudicate")
         include_imported = request.query_params.get("imported") == "1"
         found = await run_in_threadpool(adjudication.cases, self._services.database, include_imported=include_imported)
         shown = found[:_MOST_CASES]
@@ -40,7 +38,7 @@ class _Review:
         return JSONResponse({"cases": rows, "open": is_open, "decided": len(found) - is_open})
 
     async def verdicts(self, request: Request) -> Response:
-        adjudicator = _adjudicator(request)
+        adjudicator = allowed(request, "adjudicate")
         rows = web.rows_of(await web.json_body(request), "events", most=_MOST_EVENTS)
         receipts = await run_in_threadpool(
             adjudication.decide, self._services.database, adjudicator.name, [_parse(row) for row in rows],
@@ -67,13 +65,6 @@ class _Review:
                 "category": case.verdict.category, "by": case.verdict.adjudicator, "comment": case.verdict.comment
             },
         }  # fmt: skip
-
-
-def _adjudicator(request: Request) -> SignedIn:
-    signed_in = person(request)
-    if signed_in.role not in ROLES:
-        raise Forbidden("Only adjudicators and admins see what others answered.")
-    return signed_in
 
 
 def _parse(row: web.Row) -> VerdictEvent:

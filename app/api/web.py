@@ -7,7 +7,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from labeling.accounts import SignedIn
+from labeling.accounts import Right, SignedIn
 
 MOST_BYTES = 256_000
 LONGEST_NAME = 80
@@ -41,6 +41,18 @@ def guarded(handler: Handler) -> Handler:
 def person(request: Request) -> SignedIn:
     """Return who asks; the gate has put it there."""
     signed_in: SignedIn = request.state.signed_in
+    return signed_in
+
+
+def allowed(request: Request, right: Right) -> SignedIn:
+    """Return who asks.
+
+    Raises:
+        Forbidden: This account may not do that.
+    """
+    signed_in = person(request)
+    if not signed_in.may(right):
+        raise Forbidden(f"The role {signed_in.role} may not do this; ask an admin for another role.")
     return signed_in
 
 

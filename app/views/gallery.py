@@ -3,7 +3,7 @@
 from app.components.gallery import gallery
 from app.views import people
 
-person, services = people.require(), people.services()
+person, services = people.require("label"), people.services()
 gallery(
     services.label_set,
     account=person.name,

@@ -6,7 +6,7 @@ from app.components.label_deck import label_deck
 from app.views import people
 from datasets import catalog
 
-person, services = people.require(), people.services()
+person, services = people.require("label"), people.services()
 counts = catalog.counts(services.database)
 if counts.cells_without_scale:
     st.warning(

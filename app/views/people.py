@@ -6,10 +6,7 @@ from app.services import Services
 from app.settings import home_of_process
 from app.sign_in import COOKIE
 from labeling import accounts
-from labeling.accounts import SignedIn
-
-ADJUDICATORS = ("adjudicator", "admin")
-"""Roles that see what others answered, and decide where they differ."""
+from labeling.accounts import Right, SignedIn
 
 
 @st.cache_resource
@@ -24,10 +21,13 @@ def signed_in() -> SignedIn | None:
     return accounts.check_sign_in(services().database, token) if token else None
 
 
-def require() -> SignedIn:
-    """Return whose browser this is; end the page when the sign-in has ended."""
+def require(right: Right | None = None) -> SignedIn:
+    """Return whose browser this is; end the page when the sign-in has ended or the role may not see it."""
     person = signed_in()
     if person is None:
         st.error("Signed out. Open /login and sign in again.")
+        st.stop()
+    if right is not None and not person.may(right):
+        st.error(f"The role {person.role} does not see this page. An admin can change the role.")
         st.stop()
     return person

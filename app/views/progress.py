@@ -19,7 +19,7 @@ _PAUSE_SECONDS = 120
 _FEW_CELLS = 20
 _DAYS = 14
 
-person = people.require()
+person = people.require("progress")
 services = people.services()
 
 
@@ -36,7 +36,9 @@ def show_counts(labels: pd.DataFrame, cells: int) -> None:
     seconds = gaps[(gaps > 0) & (gaps < _PAUSE_SECONDS)].tail(200).median()
     reads = services.settings.reads
     left = max(0, cells * reads - len(labels))
-    values = [(f"{labels['cell'].nunique()} of {cells}", "cells with a label"), (str(len(own)), "labels of yours")]
+    values = [(f"{labels['cell'].nunique()} of {cells}", "cells with a label")]
+    if person.may("label"):
+        values.append((str(len(own)), "labels of yours"))
     if seconds == seconds:
         values.append((f"{seconds:.1f} s", "for one label of yours (median, breaks left out)"))
         values.append((hours_and_minutes(left * seconds), f"left at your pace for {left} labels, all doctors together"))
@@ -73,7 +75,7 @@ def pair_rows(labels: pd.DataFrame) -> list[dict[str, object]]:
     ratings, doctors, _ = agreement.ratings_table(answers, classes)
     found = []
     for first, second in itertools.combinations(range(len(doctors)), 2):
-        if person.role not in people.ADJUDICATORS and person.name not in (doctors[first], doctors[second]):
+        if not person.may("adjudicate") and person.name not in (doctors[first], doctors[second]):
             continue
         both = ratings[[first, second]]
         both = both[:, (both != agreement.MISSING).all(axis=0)]
@@ -154,7 +156,7 @@ else:
     show_categories(current)
     show_days(current)
     show_agreement(current)
-    if person.role in people.ADJUDICATORS:
+    if person.may("adjudicate"):
         show_review()
     show_suggestions(current)
 st.caption("Research use only. Not a medical device.")

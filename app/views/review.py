@@ -1,12 +1,7 @@
 """Where doctors differ, side by side, and the verdict."""
 
-import streamlit as st
-
 from app.components.review import review
 from app.views import people
 
-person, services = people.require(), people.services()
-if person.role not in people.ADJUDICATORS:
-    st.error("Only adjudicators and admins see this page: it shows what others answered.")
-    st.stop()
+person, services = people.require("adjudicate"), people.services()
 review(services.label_set, account=person.name, csrf_token=person.csrf_token)

@@ -74,9 +74,9 @@ def test_cells_like_this__are_the_nearest_and_come_first(sign_in) -> None:
 
 
 def test_cells_of_a_page_that_was_left__go_to_a_colleague_at_once(sign_in, server) -> None:
-    page = sign_in("root", "/gallery")
+    page = sign_in("vera", "/gallery")
     page.wait_for_selector(".gallery[data-ready]")
-    held = "SELECT count(*) FROM leases WHERE annotator = 'root'"
+    held = "SELECT count(*) FROM leases WHERE annotator = 'vera'"
     assert server.rows(held)[0][0] == page.locator(".tile").count() > 0
     page.goto(f"{server.url}/progress")
     page.wait_for_selector("text=Research use only")
