@@ -158,7 +158,7 @@ def current_store(root: Path) -> EmbeddingStore | None:
 
 
 def store_state(root: Path) -> tuple[str, int] | None:
-    """Return the current store's fingerprint and number of shards, without opening it; None before the first `embed`."""
+    """Return the current store's fingerprint and number of shards without opening it, None if there is none."""
     path = root / CURRENT_FILE
     if not path.exists():
         return None

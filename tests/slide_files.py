@@ -92,7 +92,8 @@ def plant(header: Dataset, words: dict[str, str]) -> None:
     for keyword in ("PatientName", "PatientID", "PatientBirthDate", "PatientAge", "AccessionNumber",
                     "OtherPatientNames", "PatientAddress", "AdditionalPatientHistory", "StudyDescription",
                     "SeriesDescription", "ImageComments", "ReferringPhysicianName", "OperatorsName", "InstitutionName",
-                    "StationName", "DeviceSerialNumber", "BarcodeValue", "LabelText", "AcquisitionDateTime", "ContentDate",
+                    "StationName", "DeviceSerialNumber", "BarcodeValue", "LabelText",
+                    "AcquisitionDateTime", "ContentDate",
                     "StudyDate", "StudyTime", "StudyID", "Manufacturer", "ManufacturerModelName", "SoftwareVersions",
                     "ProtocolName", "PatientComments"):  # fmt: skip
         if keyword not in header:
