@@ -15,7 +15,7 @@ from datasets.catalog import Cell
 from datasets.db import Database, utc_now
 from labeling.answers import CurrentLabel, current_labels, is_not_undone
 from labeling.errors import LabelRefused
-from labeling.leases import needs_reader
+from labeling.openings import needs_reader
 from labeling.records import IMPORTED, Label, Verdict
 
 LONGEST_COMMENT = 500

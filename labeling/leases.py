@@ -11,30 +11,21 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import (
-    ColumnElement,
-    Float,
-    String,
-    and_,
     delete,
-    func,
     literal,
-    null,
     select,
     update,
 )
 from sqlalchemy.dialects.sqlite import insert
-from sqlalchemy.orm import InstrumentedAttribute, Session, aliased
+from sqlalchemy.orm import Session
 
 from datasets.catalog import Cell
 from datasets.db import Database, UtcDateTime, utc_now
-from labeling import returns
-from labeling.answers import is_not_undone
+from labeling import openings, returns
 from labeling.mixture import CHECK_REASON, GOLD, REPEAT, Shares
-from labeling.records import IMPORTED, Assignment, Candidate, Label, Lease
+from labeling.openings import needs_reader
+from labeling.records import Assignment, Candidate, Lease
 
-CellColumn = InstrumentedAttribute[str]
-
-POOL_REASON = "next in the pool"
 POOL_ARM = "pool"
 
 
@@ -88,9 +79,9 @@ def take(
         if shares is not None and wanted > 0:
             wanted -= desk.own(wanted, exclude, shares)
         if wanted > 0:
-            wanted -= desk.claim(_candidates(annotator, reads, now, until, exclude, wanted))
+            wanted -= desk.claim(openings.candidates(annotator, reads, now, until, exclude, wanted))
         if wanted > 0:
-            desk.claim(_pool(annotator, reads, now, until, exclude, wanted), arm=POOL_ARM)
+            desk.claim(openings.pool(annotator, reads, now, until, exclude, wanted), arm=POOL_ARM)
         leases = _held(session, annotator)
     order = {item.cell_id: place for place, item in enumerate(held)}
     items = sorted(leases, key=lambda item: order.get(item.cell_id, len(order)))
@@ -98,12 +89,16 @@ def take(
 
 
 def _scattered(items: list[WorkItem], held: int) -> list[WorkItem]:
-    """Put new cells without a rank in between: at the end of every batch they would be recognised."""
-    ranked = [item for place, item in enumerate(items) if place < held or item.score is not None]
+    """Put repeats and known cells in between: at the end of every batch they would be recognised."""
+    ranked = [item for place, item in enumerate(items) if place < held or not _comes_back(item)]
     for item in items[held:]:
-        if item.score is None:
+        if _comes_back(item):
             ranked.insert(held + zlib.crc32(item.cell_id.encode()) % (len(ranked) - held + 1), item)
     return ranked
+
+
+def _comes_back(item: WorkItem) -> bool:
+    return not item.may_show and item.suggestion is None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -170,80 +165,6 @@ def release(database: Database, annotator: str) -> int:
         return len(session.scalars(held).all())
 
 
-def needs_reader(
-    cell_id: CellColumn, annotator: str, reads: int, now: datetime, own_reads: InstrumentedAttribute[int] | None = None
-) -> ColumnElement[bool]:  # fmt: skip
-    """Return the SQL condition that a cell may be given to this annotator.
-
-    Args:
-        cell_id: The cell's column.
-        annotator: Who asks.
-        reads: How many doctors decide each cell.
-        now: Leases that end later count as readers.
-        own_reads: Column of a number of readers of the cell's own; the larger number counts.
-    """
-    wanted = literal(reads) if own_reads is None else func.max(own_reads, reads)
-    mine = select(Label.id).where(Label.cell_id == cell_id, Label.annotator == annotator, is_not_undone())
-    done = select(func.count(Label.annotator.distinct())).where(
-        Label.cell_id == cell_id, Label.annotator.not_in([IMPORTED, annotator]), is_not_undone()
-    )
-    held = select(func.count()).select_from(Lease).where(
-        Lease.cell_id == cell_id, Lease.annotator != annotator, Lease.until > now, ~_is_repeat()
-    )  # fmt: skip
-    return and_(~mine.exists(), done.scalar_subquery() + held.scalar_subquery() < wanted)
-
-
-def _is_repeat() -> ColumnElement[bool]:
-    """Return the SQL condition that a lease's holder has decided the cell already, so that he counts once."""
-    other = aliased(Label)
-    return select(other.id).where(other.cell_id == Lease.cell_id, other.annotator == Lease.annotator).exists()
-
-
-_COLUMNS = (
-    "cell_id",
-    "annotator",
-    "until",
-    "reason",
-    "suggestion",
-    "suggestion_probability",
-    "probe_id",
-)
-_NOTHING = (null().cast(String), null().cast(Float), null().cast(String))
-"""No suggestion, no probability, no probe."""
-
-
-def _candidates(
-    annotator: str, reads: int, now: datetime, until: datetime, exclude: Collection[str], limit: int
-) -> Any:
-    return (
-        select(
-            Candidate.cell_id, literal(annotator), literal(until, UtcDateTime), Candidate.reason,
-            Candidate.suggestion, Candidate.suggestion_probability, Candidate.probe_id,
-        )
-        .where(Candidate.cell_id.not_in(exclude))
-        .where(needs_reader(Candidate.cell_id, annotator, reads, now, Candidate.reads))
-        .where(_is_free(Candidate.cell_id, annotator))
-        .order_by(Candidate.rank)
-        .limit(limit)
-    )  # fmt: skip
-
-
-def _pool(annotator: str, reads: int, now: datetime, until: datetime, exclude: Collection[str], limit: int) -> Any:
-    return (
-        select(Cell.id, literal(annotator), literal(until, UtcDateTime), literal(POOL_REASON), *_NOTHING)
-        .where(Cell.id.not_in(exclude), needs_reader(Cell.id, annotator, reads, now))
-        .where(_is_free(Cell.id, annotator))
-        # The id is a keyed hash: this order is as good as random, and the same for everyone.
-        .order_by(Cell.id)
-        .limit(limit)
-    )
-
-
-def _is_free(cell_id: CellColumn, annotator: str) -> ColumnElement[bool]:
-    own = select(Lease.cell_id).where(Lease.cell_id == cell_id, Lease.annotator == annotator)
-    return ~own.exists()
-
-
 @dataclass(frozen=True, slots=True)
 class _Claims:
     """Claims cells for one annotator inside one open write transaction."""
@@ -260,7 +181,7 @@ class _Claims:
             rows: A query with the columns of a lease.
             arm: The purpose; None: the candidate's.
         """
-        statement = insert(Lease).from_select(_COLUMNS, rows).returning(Lease.cell_id)
+        statement = insert(Lease).from_select(openings.LEASE_COLUMNS, rows).returning(Lease.cell_id)
         cells = list(self.session.scalars(statement))
         if not cells:
             return 0
@@ -288,7 +209,7 @@ class _Claims:
                 chosen = cells.limit(count).subquery()
                 rows = select(
                     chosen.c.cell_id, literal(self.annotator), literal(self.until, UtcDateTime),
-                    literal(CHECK_REASON), *_NOTHING,
+                    literal(CHECK_REASON), *openings.NOTHING,
                 )  # fmt: skip
                 claimed += self.claim(rows, arm=arm)
         return claimed

@@ -12,8 +12,9 @@ from datasets.catalog import Cell
 from datasets.db import Database, utc_now
 from labeling import mixture
 from labeling.acquisition import Indices, PoolView, Scores, typical
-from labeling.leases import POOL_REASON, WorkItem, needs_reader
+from labeling.leases import WorkItem
 from labeling.mixture import CHECK_REASON, Shares
+from labeling.openings import POOL_REASON, needs_reader
 from labeling.records import Candidate
 
 LENGTH = 256

@@ -4,7 +4,7 @@ import re
 from typing import Any
 
 from datasets.bethesda import LabelSet
-from labeling.leases import POOL_REASON
+from labeling.openings import POOL_REASON
 
 _BLIND = "the suggestion wavers between two answers, which are named after yours"
 _PLAIN = {POOL_REASON: "next in line; nothing speaks for another one yet"}

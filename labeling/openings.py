@@ -1,0 +1,90 @@
+"""Which cells may be given to whom: queries for the leases, which are claimed in one statement each. Only reads."""
+
+from collections.abc import Collection
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Float, String, and_, func, literal, null, select
+from sqlalchemy.orm import InstrumentedAttribute, aliased
+
+from datasets.catalog import Cell
+from datasets.db import UtcDateTime
+from labeling.answers import is_not_undone
+from labeling.records import IMPORTED, Candidate, Label, Lease
+
+CellColumn = InstrumentedAttribute[str]
+
+POOL_REASON = "next in the pool"
+
+LEASE_COLUMNS = (
+    "cell_id",
+    "annotator",
+    "until",
+    "reason",
+    "suggestion",
+    "suggestion_probability",
+    "probe_id",
+)
+NOTHING = (null().cast(String), null().cast(Float), null().cast(String))
+"""No suggestion, no probability, no probe."""
+
+
+def needs_reader(
+    cell_id: CellColumn, annotator: str, reads: int, now: datetime, own_reads: InstrumentedAttribute[int] | None = None
+) -> ColumnElement[bool]:  # fmt: skip
+    """Return the SQL condition that a cell may be given to this annotator.
+
+    Args:
+        cell_id: The cell's column.
+        annotator: Who asks.
+        reads: How many doctors decide each cell.
+        now: Leases that end later count as readers.
+        own_reads: Column of a number of readers of the cell's own; the larger number counts.
+    """
+    wanted = literal(reads) if own_reads is None else func.max(own_reads, reads)
+    mine = select(Label.id).where(Label.cell_id == cell_id, Label.annotator == annotator, is_not_undone())
+    done = select(func.count(Label.annotator.distinct())).where(
+        Label.cell_id == cell_id, Label.annotator.not_in([IMPORTED, annotator]), is_not_undone()
+    )
+    held = select(func.count()).select_from(Lease).where(
+        Lease.cell_id == cell_id, Lease.annotator != annotator, Lease.until > now, ~_is_repeat()
+    )  # fmt: skip
+    return and_(~mine.exists(), done.scalar_subquery() + held.scalar_subquery() < wanted)
+
+
+def _is_repeat() -> ColumnElement[bool]:
+    """Return the SQL condition that a lease's holder has decided the cell already, so that he counts once."""
+    other = aliased(Label)
+    return select(other.id).where(other.cell_id == Lease.cell_id, other.annotator == Lease.annotator).exists()
+
+
+def candidates(annotator: str, reads: int, now: datetime, until: datetime, exclude: Collection[str], limit: int) -> Any:
+    """Return a query of the ranked candidates that an annotator may get, as rows of a lease."""
+    return (
+        select(
+            Candidate.cell_id, literal(annotator), literal(until, UtcDateTime), Candidate.reason,
+            Candidate.suggestion, Candidate.suggestion_probability, Candidate.probe_id,
+        )
+        .where(Candidate.cell_id.not_in(exclude))
+        .where(needs_reader(Candidate.cell_id, annotator, reads, now, Candidate.reads))
+        .where(_is_free(Candidate.cell_id, annotator))
+        .order_by(Candidate.rank)
+        .limit(limit)
+    )  # fmt: skip
+
+
+def pool(annotator: str, reads: int, now: datetime, until: datetime, exclude: Collection[str], limit: int) -> Any:
+    """Return a query of any cells that an annotator may get, as rows of a lease."""
+    return (
+        select(Cell.id, literal(annotator), literal(until, UtcDateTime), literal(POOL_REASON), *NOTHING)
+        .where(Cell.id.not_in(exclude), needs_reader(Cell.id, annotator, reads, now))
+        .where(_is_free(Cell.id, annotator))
+        # The id is a keyed hash: this order is as good as random, and the same for everyone.
+        .order_by(Cell.id)
+        .limit(limit)
+    )
+
+
+def _is_free(cell_id: CellColumn, annotator: str) -> ColumnElement[bool]:
+    own = select(Lease.cell_id).where(Lease.cell_id == cell_id, Lease.annotator == annotator)
+    return ~own.exists()
