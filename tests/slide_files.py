@@ -92,10 +92,9 @@ def plant(header: Dataset, words: dict[str, str]) -> None:
     for keyword in ("PatientName", "PatientID", "PatientBirthDate", "PatientAge", "AccessionNumber",
                     "OtherPatientNames", "PatientAddress", "AdditionalPatientHistory", "StudyDescription",
                     "SeriesDescription", "ImageComments", "ReferringPhysicianName", "OperatorsName", "InstitutionName",
-                    "StationName", "DeviceSerialNumber", "BarcodeValue", "LabelText",
-                    "AcquisitionDateTime", "ContentDate",
-                    "StudyDate", "StudyTime", "StudyID", "Manufacturer", "ManufacturerModelName", "SoftwareVersions",
-                    "ProtocolName", "PatientComments"):  # fmt: skip
+                    "StationName", "DeviceSerialNumber", "BarcodeValue", "LabelText", "AcquisitionDateTime",
+                    "ContentDate", "StudyDate", "StudyTime", "StudyID", "Manufacturer", "ManufacturerModelName",
+                    "SoftwareVersions", "ProtocolName", "PatientComments"):  # fmt: skip
         if keyword not in header:
             setattr(header, keyword, "")
     header.add_new((0x0011, 0x0010), "LO", "SCANNER")
