@@ -42,6 +42,7 @@ def pack(study: Services) -> Path:
     "changes",
     [
         {"objective": "mae"}, {"objective": "vicreg"}, {"objective": "dino"}, {"backbone": "resnet50"},
+        {"backbone": "vit_tiny_patch16_224"},
         {"invariance": 0.1, "sigreg": 0.05}, {"variance": 1.0, "covariance": 1.0}, {"registers": 2},
         {"foreground_tiles": 1.0, "foreground_targets": 0.3, "scale_jitter": 0.1},
     ],

@@ -18,7 +18,6 @@ SMALL = RunConfig(image_px=64, patch_px=16, dim=48, depth=2, heads=3, predictor_
 ALL = [
     {}, {"objective": "mae"}, {"objective": "vicreg"}, {"objective": "dino"}, {"registers": 3},
     {"variance": 1.0, "covariance": 1.0}, {"sigreg": 0.05}, {"invariance": 0.1},
-    {"backbone": "vit_tiny_patch16_224"}, {"backbone": "resnet50"},
 ]  # fmt: skip
 
 

@@ -46,9 +46,9 @@ def test_sigreg__normal_is_small_collapse_and_stretch_are_large(normal):
 
 
 def test_sigreg__gradient_spreads_a_collapsed_batch(normal):
-    embeddings = (0.1 * normal[:, :8]).requires_grad_()
+    embeddings = (0.1 * normal[:128, :8]).requires_grad_()
     optimiser = torch.optim.SGD([embeddings], lr=1.0)
-    for step in range(300):
+    for step in range(120):
         optimiser.zero_grad()
         lines = random_directions(8, seed=0, step=step, device=torch.device("cpu"))
         sigreg_term(embeddings, lines).backward()
