@@ -146,7 +146,8 @@ class _Desk:
         """Return an encoder's vectors of the pool."""
         if name == SIZE:
             return self.pool.sizes
-        study = self._study()
+        # Only the newest run is looked up in the workspace; nothing else may make one.
+        study = self._study() if "default" in name.split("+") else self.target
         if name == "default" and study.home == self.target.home and study.store() is not None:
             return evaluation.store_features(study, self.pool)
         encoder: Encoder

@@ -126,7 +126,8 @@ def test_take__own_cells_come_back_in_their_share_once_and_look_like_any_other(d
     assert {(item.reason, item.suggestion) for item in shown} == {(CHECK_REASON, None)}
     places = [place % 10 for place, item in enumerate(items) if item.cell_id in repeats]
     assert len(set(places)) > 2
-    assert not {item.cell_id for item in _take(database, "ben", 300, shares=Shares())} & set(repeats)
+    single = {cell for cell in repeats if int(cell[2:]) % 10}
+    assert not {item.cell_id for item in _take(database, "ben", 300, shares=Shares())} & single
 
 
 def test_take__no_repeat_before_its_time(database: Database) -> None:
