@@ -27,6 +27,7 @@ WALL_SECONDS = 60.0
 _HEADER_BYTES = 1 << 18
 _CHUNK_BYTES = 1 << 20
 _MOST_BYTES = 1 << 28
+_WAY_OUT = "save it anew with the scanner's software, or leave it out"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -185,9 +186,9 @@ class Decoder:
             return self._receive(child, deadline)
         except (TimeoutError, BrokenPipeError, EOFError, ValueError) as error:
             self._kill()
-            reason = f"the decoder took longer than {self._wall_seconds:.0f} s"
+            reason = f"the decoder took longer than {self._wall_seconds:.0f} s; {_WAY_OUT}"
             if not isinstance(error, TimeoutError):
-                reason = "the decoder crashed on it"
+                reason = f"the decoder crashed on it; {_WAY_OUT}"
             raise UnreadableFile(reason) from error
 
     def _running_child(self) -> subprocess.Popen[bytes]:

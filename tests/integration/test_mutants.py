@@ -1,0 +1,123 @@
+"""Damaged and hostile files: each is read or refused with a reason, within its time, and the next one works."""
+
+import io
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from app.intake import take_in
+from app.services import Services
+from datasets.errors import UnreadableFile
+from datasets.public import plan
+from datasets.sandbox import Decoder, DicomPart
+from datasets.synthetic import draw_slide
+from tests.mutants import bombs, mutate
+from tests.slide_files import dicom_slide, write_aperio, write_pyramid
+
+_WALL_SECONDS = 20.0
+_SLACK_SECONDS = 10.0
+
+
+@pytest.fixture(scope="module")
+def whole_files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    folder = tmp_path_factory.mktemp("whole")
+    picture = draw_slide(np.random.default_rng(11)).image[:512, :512]
+    write_aperio(folder / "a.svs", picture, mpp=0.25, texts="Date = 01/01/20")
+    write_pyramid(folder / "b.tif", picture, mpp=0.25)
+    dicom_slide(picture[:256, :256], mpp=0.25).save_as(folder / "c.dcm", enforce_file_format=True)
+    files = {path.name: path.read_bytes() for path in folder.iterdir()}
+    for kind in ("png", "jpeg", "webp", "bmp", "tiff"):
+        stream = io.BytesIO()
+        Image.fromarray(picture[:200, :200]).save(stream, kind)
+        files[f"field.{kind}"] = stream.getvalue()
+    return files
+
+
+def _try(decoder: Decoder, path: Path) -> str:
+    """Do with a file what ingest does; returns "read" or the reason."""
+    started = time.monotonic()
+    try:
+        kind = decoder.is_scan(path)
+        if kind is True or (isinstance(kind, DicomPart) and kind.is_wsi):
+            info = decoder.open_slide([path])
+            decoder.read_region([path], 0, 0, min(512, info.size[0]), min(512, info.size[1]))
+        else:
+            decoder.read_picture(path)
+        if isinstance(kind, DicomPart):
+            decoder.deidentify(path, b"k" * 32)
+        outcome = "read"
+    except UnreadableFile as error:
+        outcome = error.reason
+    # Up to four requests, each with its own limit; a mutant that hangs uses up one of them.
+    assert time.monotonic() - started < _WALL_SECONDS + 4 * _SLACK_SECONDS
+    return outcome
+
+
+def _run(whole_files: dict[str, bytes], folder: Path, count: int, seed: int) -> dict[str, str]:
+    generator = np.random.default_rng(seed)
+    outcomes = {}
+    names = sorted(whole_files)
+    with Decoder(wall_seconds=_WALL_SECONDS) as decoder:
+        for number in range(count):
+            name = names[number % len(names)]
+            path = folder / f"{number}-{name}"
+            path.write_bytes(mutate(whole_files[name], generator))
+            outcomes[path.name] = _try(decoder, path)
+            path.unlink()
+        for name in names:
+            (folder / name).write_bytes(whole_files[name])
+            assert _try(decoder, folder / name) == "read"
+    return outcomes
+
+
+def _check(outcomes: dict[str, str]) -> None:
+    refused = [reason for reason in outcomes.values() if reason != "read"]
+
+    assert all(reason.strip() for reason in outcomes.values())
+    # The mutants are neither all harmless nor all dead: both ways were walked.
+    assert 0.2 < len(refused) / len(outcomes) < 0.95
+
+
+def test_mutants__each_is_read_or_refused(whole_files: dict[str, bytes], tmp_path: Path) -> None:
+    _check(_run(whole_files, tmp_path, count=80, seed=1))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_mutants__many(whole_files: dict[str, bytes], tmp_path: Path) -> None:
+    _check(_run(whole_files, tmp_path, count=10_000, seed=2))
+
+
+def test_bombs__are_refused_and_the_rest_of_the_folder_comes_in(
+    services: Services, whole_files: dict[str, bytes], tmp_path: Path
+) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    hostile = bombs(whole_files["a.svs"])
+    for name, content in hostile.items():
+        (folder / name.replace(" ", "-")).write_bytes(content)
+    (folder / "whole.svs").write_bytes(whole_files["a.svs"])
+    report = take_in(services, plan(folder, "slides"), mpp=0.25).report
+    refused = {path.name: reason for path, reason in report.refused}
+
+    # Within the limits, or readable up to where it loops.
+    harmless = {"png of 90 million pixels", "svs whose pages loop"}
+    assert {name.replace(" ", "-") for name in hostile if name not in harmless} <= set(refused)
+    assert "whole.svs" not in refused
+    assert all(reason for reason in refused.values())
+
+
+def test_child__that_dies_or_hangs_is_replaced(whole_files: dict[str, bytes], tmp_path: Path) -> None:
+    good = tmp_path / "good.svs"
+    good.write_bytes(whole_files["a.svs"])
+    bad = tmp_path / "bad.svs"
+    bad.write_bytes(bombs(whole_files["a.svs"])["svs with a tile of 2^31 rows"])
+    with Decoder() as decoder:
+        with pytest.raises(UnreadableFile):
+            decoder.open_slide([bad])
+        assert decoder.open_slide([good]).size == (512, 512)
+    with Decoder(wall_seconds=0.01) as decoder, pytest.raises(UnreadableFile, match="took longer"):
+        decoder.open_slide([good])
