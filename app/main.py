@@ -5,6 +5,7 @@ import html
 import streamlit as st
 
 from app.views import people
+from labeling.accounts import Right
 
 st.set_page_config(page_title="CytoJEPA", layout="wide", initial_sidebar_state="collapsed")
 st.html(
@@ -19,16 +20,19 @@ if person is None:
     st.error("Signed out. Open /login and sign in again.")
     st.stop()
 
-pages = [
-    st.Page("views/label.py", title="Label", default=True),
-    st.Page("views/gallery.py", title="Gallery", url_path="gallery"),
-    st.Page("views/progress.py", title="Progress"),
-]
-if person.role in people.ADJUDICATORS:
-    pages.insert(2, st.Page("views/review.py", title="Review", url_path="review"))
-if person.role == "admin":
-    pages.append(st.Page("views/runs.py", title="Runs"))
-    pages.append(st.Page("views/team.py", title="Team"))
+PAGES: tuple[tuple[str, str, Right], ...] = (
+    ("views/label.py", "Label", "label"),
+    ("views/gallery.py", "Gallery", "label"),
+    ("views/review.py", "Review", "adjudicate"),
+    ("views/progress.py", "Progress", "progress"),
+    ("views/runs.py", "Runs", "runs"),
+    ("views/audit.py", "Audit", "audit"),
+    ("views/team.py", "Team", "people"),
+)
+pages = [st.Page(file, title=title, url_path=title.lower()) for file, title, right in PAGES if person.may(right)]
+if not pages:
+    st.error(f"The role {person.role} sees no page. Ask an admin for another role.")
+    st.stop()
 st.html(
     "<style>.stElementContainer:has(.who){position:absolute;height:0}.who{position:fixed;top:.95rem;"
     "right:1.7rem;z-index:999995;font-size:.92rem}</style>"

@@ -14,7 +14,6 @@ from labeling import adjudication
 from labeling.accounts import SignedIn
 from labeling.adjudication import Case, VerdictEvent
 
-ROLES = ("adjudicator", "admin")
 _MOST_EVENTS = 200
 _MOST_CASES = 200
 
@@ -71,7 +70,7 @@ class _Review:
 
 def _adjudicator(request: Request) -> SignedIn:
     signed_in = person(request)
-    if signed_in.role not in ROLES:
+    if not signed_in.may("adjudicate"):
         raise Forbidden("Only adjudicators and admins see what others answered.")
     return signed_in
 

@@ -8,9 +8,6 @@ from app.sign_in import COOKIE
 from labeling import accounts
 from labeling.accounts import SignedIn
 
-ADJUDICATORS = ("adjudicator", "admin")
-"""Roles that see what others answered, and decide where they differ."""
-
 
 @st.cache_resource
 def services() -> Services:

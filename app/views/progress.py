@@ -73,7 +73,7 @@ def pair_rows(labels: pd.DataFrame) -> list[dict[str, object]]:
     ratings, doctors, _ = agreement.ratings_table(answers, classes)
     found = []
     for first, second in itertools.combinations(range(len(doctors)), 2):
-        if person.role not in people.ADJUDICATORS and person.name not in (doctors[first], doctors[second]):
+        if not person.may("adjudicate") and person.name not in (doctors[first], doctors[second]):
             continue
         both = ratings[[first, second]]
         both = both[:, (both != agreement.MISSING).all(axis=0)]
@@ -154,7 +154,7 @@ else:
     show_categories(current)
     show_days(current)
     show_agreement(current)
-    if person.role in people.ADJUDICATORS:
+    if person.may("adjudicate"):
         show_review()
     show_suggestions(current)
 st.caption("Research use only. Not a medical device.")

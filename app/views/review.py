@@ -6,7 +6,7 @@ from app.components.review import review
 from app.views import people
 
 person, services = people.require(), people.services()
-if person.role not in people.ADJUDICATORS:
+if not person.may("adjudicate"):
     st.error("Only adjudicators and admins see this page: it shows what others answered.")
     st.stop()
 review(services.label_set, account=person.name, csrf_token=person.csrf_token)

@@ -11,6 +11,7 @@ PAGES = {
     "gallery": ("/gallery", ".gallery[data-ready]"),
     "progress": ("/progress", "text=Research use only"),
     "review": ("/review", ".review[data-loaded=true]"),
+    "audit": ("/audit", "text=The hash of the newest event"),
     "team": ("/team", "text=New account"),
 }
 ALLOWED = {
