@@ -25,7 +25,8 @@ _PAGES: tuple[tuple[Right, str, str], ...] = (
     ("label", "gallery", "Gallery"),
     ("adjudicate", "review", "Review"),
     ("progress", "progress", "Progress"),
-    ("people", "runs", "Runs"),
+    ("runs", "runs", "Runs"),
+    ("audit", "audit", "Audit"),
     ("people", "team", "Team"),
 )
 allowed = [(name, title) for right, name, title in _PAGES if person.may(right)]

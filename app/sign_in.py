@@ -25,11 +25,24 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from app.theme import LOGIN_STYLE
 from datasets.db import Database
 from labeling import accounts
-from labeling.accounts import FailureBrake, SignedIn
+from labeling.accounts import FailureBrake, Right, SignedIn
 
 COOKIE = "cytojepa_session"
 OPEN_PATHS = frozenset({"/login", "/health"})
 """All that a stranger gets to see."""
+ROUTE_RIGHTS: dict[str, Right] = {
+    "/api/worklist": "label",
+    "/api/events": "label",
+    "/api/recent": "label",
+    "/api/gallery": "label",
+    "/api/release": "label",
+    "/api/references": "label",
+    "/api/cases": "adjudicate",
+    "/api/verdicts": "adjudicate",
+    "/api/cells": "pictures",
+    "/api/atlas": "pictures",
+}
+"""What it takes to use a route of our own, by the first two parts of its path; others are closed to all."""
 _RECHECK_SECONDS = 1.0
 _REVOKED = 4401
 
@@ -44,6 +57,9 @@ _HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "same-origin",
     "X-Frame-Options": "DENY",
+    "Permissions-Policy": "camera=(), microphone=(), geolocation=(), payment=(), usb=()",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
 }
 
 
@@ -105,6 +121,15 @@ def _refusal(scope: Scope, headers: Headers, person: SignedIn | None) -> Respons
         return JSONResponse({"error": "Signed out. Sign in again."}, 401)
     if is_change and path.startswith("/api/") and headers.get("x-csrf-token") != person.csrf_token:
         return JSONResponse({"error": "The page is from another sign-in. Reload it."}, 403)
+    return _forbidden(path, person)
+
+
+def _forbidden(path: str, person: SignedIn) -> Response | None:
+    if not path.startswith("/api/"):
+        return None
+    right = ROUTE_RIGHTS.get("/".join(path.split("/")[:3]))
+    if right is None or not person.may(right):
+        return JSONResponse({"error": f"The role {person.role} may not do this."}, 403)
     return None
 
 

@@ -21,18 +21,19 @@ from labeling import audit
 from labeling.errors import AccountError
 from labeling.records import IMPORTED, Account, SignIn
 
-Right = Literal["label", "adjudicate", "data", "people", "audit", "progress"]
-"""label: decide cells; adjudicate: decide where doctors differ; data: export and import; people: make,
-change and disable accounts; audit: look at the chain of events; progress: see how far the study is."""
+Right = Literal["label", "adjudicate", "pictures", "progress", "runs", "audit", "people"]
+"""label: decide cells; adjudicate: see what others answered, and decide where they differ; pictures: see
+cells; progress: see how far the study is; runs: see and stop pretraining; audit: look at the chain of
+events; people: make, change and disable accounts."""
 
 RIGHTS: dict[str, frozenset[Right]] = {
-    "annotator": frozenset({"label", "progress"}),
-    "adjudicator": frozenset({"label", "adjudicate", "progress"}),
-    "data-manager": frozenset({"data", "progress"}),
-    "admin": frozenset({"people", "audit", "progress"}),
-    "auditor": frozenset({"audit", "progress"}),
+    "annotator": frozenset({"label", "pictures", "progress"}),
+    "adjudicator": frozenset({"label", "adjudicate", "pictures", "progress"}),
+    "data-manager": frozenset({"pictures", "progress", "runs"}),
+    "admin": frozenset({"label", "adjudicate", "pictures", "progress", "runs", "audit", "people"}),
+    "auditor": frozenset({"progress", "audit"}),
 }
-"""What each role may do; all else is denied. Who manages people makes no labels, and the reverse."""
+"""What each role may do; all else is denied. What an admin does is told in the chain of events too."""
 ROLES = tuple(RIGHTS)
 COMMAND_LINE = "command line"
 """Who acted, in the chain of events, where it was somebody at the server's own terminal."""

@@ -98,7 +98,7 @@ def _page() -> None:
     st.caption("A checkpoint is never chosen by these curves; `cytojepa evaluate` compares encoders by labels.")
 
 
-if people.require().role != "admin":
+if not people.require().may("runs"):
     st.error("Only an admin sees this page.")
     st.stop()
 st.title("Runs")
