@@ -23,6 +23,7 @@ if person is None:
 _PAGES: tuple[tuple[Right, str, str], ...] = (
     ("label", "label", "Label"),
     ("label", "gallery", "Gallery"),
+    ("label", "cell_map", "Map"),
     ("adjudicate", "review", "Review"),
     ("progress", "progress", "Progress"),
     ("runs", "runs", "Runs"),
@@ -33,7 +34,10 @@ allowed = [(name, title) for right, name, title in _PAGES if person.may(right)]
 if not allowed:
     st.error(f"The role {person.role} sees no page. An admin can change the role.")
     st.stop()
-pages = [st.Page(f"views/{name}.py", title=title, default=i == 0) for i, (name, title) in enumerate(allowed)]
+pages = [
+    st.Page(f"views/{name}.py", title=title, url_path=title.lower(), default=i == 0)
+    for i, (name, title) in enumerate(allowed)
+]
 st.html(
     "<style>.stElementContainer:has(.who){position:absolute;height:0}.who{position:fixed;top:.95rem;"
     "right:1.7rem;z-index:999995;font-size:.92rem}</style>"

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from sqlalchemy import func, select
 
+from app.cell_map import update_map
 from app.services import Services
 from datasets import catalog
 from datasets.embeddings import EmbeddingStore, store_state
@@ -17,7 +18,7 @@ POLL_SECONDS = 0.25
 
 
 def refit_study(services: Services) -> FitReport:
-    """Fit the probe on the current labels and publish suggestions and worklist."""
+    """Fit the probe on the current labels, publish suggestions and worklist, and draw the map of new vectors."""
     return _Desk(services).refit()
 
 
@@ -50,10 +51,14 @@ class _Desk:
         cells = catalog.counts(services.database).cells
         if len(self._slides) != cells:
             self._slides = catalog.slide_of_cells(services.database)
-        return refit(
-            services.database, self._open(), services.probes_folder, services.label_set,
+        store = self._open()
+        report = refit(
+            services.database, store, services.probes_folder, services.label_set,
             groups=self._slides, reads=services.settings.reads, shares=services.settings.shares,
         )  # fmt: skip
+        if store is not None:
+            update_map(services.home, store)
+        return report
 
     def state(self) -> tuple[object, ...]:
         """Return what a refit depends on; cheap enough to be asked several times a second."""

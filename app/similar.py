@@ -25,6 +25,15 @@ class GalleryPage:
     suggestions: SuggestionTable | None
 
 
+def chosen_page(services: Services, annotator: str, cell_ids: list[str]) -> GalleryPage:
+    """Lease the cells that somebody chose on the map, as far as they need a reader."""
+    settings, store = services.settings, services.store()
+    suggestions = current(services.database, services.probes_folder, store) if store else None
+    found = leases.claim(services.database, annotator, [_offer(cell_id, suggestions) for cell_id in cell_ids],
+                         most=len(cell_ids), reads=settings.reads, lease_seconds=settings.lease_seconds)  # fmt: skip
+    return GalleryPage(cell_ids=tuple(found), seed=None, suggestions=suggestions)
+
+
 def gallery_page(
     services: Services, annotator: str, *, like: str | None, limit: int, exclude: list[str]
 ) -> GalleryPage:

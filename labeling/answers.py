@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from datasets.catalog import Cell
 from datasets.db import Database
-from labeling.records import IMPORTED, Label, Undo
+from labeling.records import IMPORTED, Label, Lease, Undo
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -90,14 +90,12 @@ def recent_steps(database: Database, annotator: str, limit: int, *, before: str 
     return [Step(id=name, labels=tuple(labels)) for name, labels in by_step.items()]
 
 
-def labelled_among(database: Database, annotator: str, cell_ids: Collection[str]) -> set[str]:
-    """Return those of the cells that an annotator has labelled already."""
+def settled_among(database: Database, annotator: str, cell_ids: Collection[str]) -> set[str]:
+    """Return those of the cells that an annotator has answered and is not asked again."""
+    asked = exists().where(Lease.cell_id == Label.cell_id, Lease.annotator == annotator)
+    mine = (Label.annotator == annotator, Label.cell_id.in_(cell_ids), is_not_undone(), ~asked)
     with database.read() as session:
-        return set(
-            session.scalars(
-                select(Label.cell_id).where(Label.annotator == annotator, Label.cell_id.in_(cell_ids), is_not_undone())
-            )
-        )
+        return set(session.scalars(select(Label.cell_id).where(*mine)))
 
 
 def progress(database: Database, annotator: str) -> Progress:

@@ -142,6 +142,13 @@ def claim(
              "suggestion": o.suggestion, "suggestion_probability": o.probability, "probe_id": o.probe_id}
             for o in map(by_cell.__getitem__, mine)
         ]  # fmt: skip
+        held = set(session.scalars(select(Lease.cell_id).where(Lease.annotator == annotator)))
+        new = [
+            {"cell_id": cell_id, "annotator": annotator, "arm": POOL_ARM, "served_at": now}
+            for cell_id in mine if cell_id not in held
+        ]  # fmt: skip
+        if new:
+            session.execute(insert(Assignment), new)
         if rows:
             # A cell that is his already keeps what was offered first: he may have seen it.
             statement = insert(Lease).on_conflict_do_update(

@@ -2,6 +2,7 @@
 
 from starlette.routing import Route
 
+from app.api.cell_map import map_routes
 from app.api.gallery import gallery_routes
 from app.api.labelling import labelling_routes
 from app.api.pictures import picture_routes
@@ -11,4 +12,10 @@ from app.services import Services
 
 def api_routes(services: Services) -> list[Route]:
     """Return all routes below `/api/`; the gate has checked the sign-in before any of them."""
-    return [*labelling_routes(services), *picture_routes(services), *gallery_routes(services), *review_routes(services)]
+    return [
+        *labelling_routes(services),
+        *picture_routes(services),
+        *gallery_routes(services),
+        *review_routes(services),
+        *map_routes(services),
+    ]

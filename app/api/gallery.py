@@ -10,7 +10,7 @@ from app.api.cells import cell_row, suggestion_row
 from app.api.web import BadRequest, allowed, guarded
 from app.pictures import MOST_TILES
 from app.services import Services
-from app.similar import gallery_page
+from app.similar import GalleryPage, chosen_page, gallery_page
 from datasets import catalog
 from labeling import adjudication, leases
 
@@ -33,11 +33,7 @@ class _Gallery:
         self._services = services
 
     async def page(self, request: Request) -> Response:
-        found = await run_in_threadpool(
-            gallery_page, self._services, allowed(request, "label").name, like=request.query_params.get("like"),
-            limit=web.whole_number(request, "limit", default=120, most=MOST_TILES),
-            exclude=web.id_list(request, "held", most=_MOST_HELD),
-        )  # fmt: skip
+        found = await run_in_threadpool(self._found, request)
         scales = await run_in_threadpool(catalog.crop_scales, self._services.database, list(found.cell_ids))
         # Blind first: a page grouped by suggestion would tell it before the answer.
         table = found.suggestions if self._services.settings.suggestions == "shown" else None
@@ -52,6 +48,16 @@ class _Gallery:
             order = {category: place for place, category in enumerate(self._services.label_set.ids)}
             rows.sort(key=lambda row: _by_suggestion(row, order))
         return JSONResponse({"items": rows, "seed": found.seed})
+
+    def _found(self, request: Request) -> GalleryPage:
+        name, chosen = allowed(request, "label").name, web.id_list(request, "cells", most=MOST_TILES)
+        if chosen:
+            return chosen_page(self._services, name, chosen)
+        return gallery_page(
+            self._services, name, like=request.query_params.get("like"),
+            limit=web.whole_number(request, "limit", default=120, most=MOST_TILES),
+            exclude=web.id_list(request, "held", most=_MOST_HELD),
+        )  # fmt: skip
 
     async def release(self, request: Request) -> Response:
         body = await web.json_body(request)

@@ -45,7 +45,7 @@ class _Labelling:
             shares=settings.shares,
         )  # fmt: skip
         scales = await run_in_threadpool(catalog.crop_scales, database, [i.cell_id for i in items])
-        done = await run_in_threadpool(answers.labelled_among, database, name, held)
+        done = await run_in_threadpool(answers.settled_among, database, name, held)
         rows = [
             {
                 **cell_row(item.cell_id, scales.get(item.cell_id)),

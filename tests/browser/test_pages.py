@@ -9,6 +9,7 @@ NUM_SLIDES = 4
 PAGES = {
     "label": ("/", ".deck[data-cell]"),
     "gallery": ("/gallery", ".gallery[data-ready]"),
+    "map": ("/map", ".map:not([data-ready='0'])[data-ready]"),
     "progress": ("/progress", "text=Research use only"),
     "review": ("/review", ".review[data-loaded=true]"),
     "runs": ("/runs", "text=Runs"),
@@ -16,8 +17,8 @@ PAGES = {
     "team": ("/team", "text=New account"),
 }
 ALLOWED = {
-    "ada": ("label", "gallery", "progress"),
-    "vera": ("label", "gallery", "progress", "review"),
+    "ada": ("label", "gallery", "map", "progress"),
+    "vera": ("label", "gallery", "map", "progress", "review"),
     "root": tuple(PAGES),
 }
 SEEN_BY = {"runs": "root", "audit": "root", "team": "root"}

@@ -12,7 +12,8 @@ class Gallery {
     this.commands = commandKeys(GALLERY_COMMANDS, this.categories);
     this.items = []; this.chosen = new Set(); this.cursor = 0; this.anchor = 0; this.answers = new Map(); this.acknowledged = new Set();
     this.past = []; this.redoStack = []; this.said = ""; this.problem = ""; this.isLoading = false;
-    this.like = new URLSearchParams(location.search).get("like") || data.like || "";
+    const asked = new URLSearchParams(location.search);
+    this.like = asked.get("like") || ""; this.wanted = asked.get("cells") || "";   // one page of certain cells, from the map
     this.size = kept("cytojepa/gallery-size", 120); this.tile = kept("cytojepa/gallery-tile", 96);
     this.tally = { taken: 0, saved: 0, refused: 0 };
     this.holds = new Holds(this.account);
@@ -52,7 +53,8 @@ class Gallery {
     this.draw();
     try {
       const held = [...this.outbox.cells(), ...this.holds.others(HOLD_MOST)].slice(0, 400).join(",");
-      const wanted = like ? `&like=${encodeURIComponent(like)}` : "";
+      const wanted = this.wanted ? `&cells=${encodeURIComponent(this.wanted)}` : like ? `&like=${encodeURIComponent(like)}` : "";
+      this.wanted = "";
       const { items, seed } = await getJson(`/api/gallery?limit=${this.size}&held=${held}${wanted}`);
       this.seed = seed;
       this.sheet = `/api/atlas?side=128&cells=${items.map(i => i.cell).join(",")}`;

@@ -1,0 +1,131 @@
+"""The routes of the map: places and colours as bytes, the cells of a selection as ids."""
+
+import json
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from app.api import web
+from app.api.web import BadRequest, Forbidden, allowed, guarded
+from app.cell_map import read_map
+from app.pictures import MOST_TILES
+from app.services import Services
+from datasets import catalog
+from datasets.embeddings import EmbeddingStore
+from labeling.accounts import SignedIn
+from labeling.answers import current_labels
+from labeling.suggestions import current
+
+Codes = NDArray[np.uint8]
+Legend = list[dict[str, str]]
+
+_GREY = "#8b9099"
+_SLIDE_COLORS = ("#4363c9", "#e0ac36", "#43936c", "#a12c7d", "#6fb6e0", "#c9692b", "#55622d", "#7d5a3c", "#8a5aa8")
+_STEPS = ("#5b1a6b", "#a12c7d", "#c9692b", "#e0ac36", "#43936c")
+"""From unsure to sure."""
+
+
+def map_routes(services: Services) -> list[Route]:
+    """Return the routes of the map."""
+    api = _Map(services)
+    return [
+        Route("/api/map/points", guarded(api.points)),
+        Route("/api/map/colors", guarded(api.colors)),
+        Route("/api/map/cells", guarded(api.cells), methods=["POST"]),
+    ]
+
+
+class _Map:
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._ways: dict[str, Callable[[EmbeddingStore, SignedIn], tuple[Legend, Codes]]] = {
+            "label": self._by_label, "slide": self._by_slide, "suggestion": self._by_suggestion,
+            "certainty": self._by_certainty,
+        }  # fmt: skip
+
+    async def points(self, request: Request) -> Response:
+        allowed(request, "label")
+        content = await run_in_threadpool(self._points)
+        if content is None:
+            return JSONResponse({"error": "There is no map yet."}, 404)
+        return Response(content, media_type="application/octet-stream", headers={"Cache-Control": "no-store"})
+
+    def _points(self) -> bytes | None:
+        store = self._services.store()
+        points = None if store is None else read_map(self._services.home, store)
+        return None if points is None else points.astype("<u2").tobytes()
+
+    async def colors(self, request: Request) -> Response:
+        signed_in, by = allowed(request, "label"), request.query_params.get("by", "label")
+        if by not in self._ways:
+            raise BadRequest(f"by={by[:20]}: there are {', '.join(self._ways)}.")
+        if by in ("suggestion", "certainty") and self._services.settings.suggestions != "shown":
+            raise Forbidden("This study hides suggestions until the answer; the map would tell them.")
+        content = await run_in_threadpool(self._colored, by, signed_in)
+        return Response(content, media_type="application/octet-stream", headers={"Cache-Control": "no-store"})
+
+    def _colored(self, by: str, signed_in: SignedIn) -> bytes:
+        """Return a legend as JSON, a line feed, and one byte for each cell: its place in the legend."""
+        store = self._store()
+        legend, codes = self._ways[by](store, signed_in)
+        return json.dumps(legend).encode() + b"\n" + codes.tobytes()
+
+    def _store(self) -> EmbeddingStore:
+        store = self._services.store()
+        if store is None:
+            raise BadRequest("there are no embeddings yet.")
+        return store
+
+    def _by_label(self, store: EmbeddingStore, signed_in: SignedIn) -> tuple[Legend, Codes]:
+        sees_all = signed_in.may("adjudicate")
+        with self._services.database.read() as session:
+            found = [x for x in current_labels(session) if sees_all or x.annotator == signed_in.name]
+        answers = {label.cell_id: label.category for label in found}
+        return self._of_categories([answers.get(cell) for cell in store.cell_ids], "no label")
+
+    def _by_slide(self, store: EmbeddingStore, _signed_in: SignedIn) -> tuple[Legend, Codes]:
+        slides = catalog.slide_of_cells(self._services.database)
+        order = {slide: place for place, slide in enumerate(sorted(set(slides.values())))}
+        number = len(_SLIDE_COLORS)
+        codes = np.array([order[slides[cell]] % number if cell in slides else 0 for cell in store.cell_ids], np.uint8)
+        shown = min(number, len(order))
+        words = [
+            f"slides {i + 1}, {i + 1 + number}, ..." if len(order) > number else f"slide {i + 1}" for i in range(shown)
+        ]
+        return [{"name": words[i], "color": _SLIDE_COLORS[i]} for i in range(shown)], codes
+
+    def _by_suggestion(self, store: EmbeddingStore, _signed_in: SignedIn) -> tuple[Legend, Codes]:
+        table = current(self._services.database, self._services.probes_folder, store)
+        guesses = [table.of(cell) if table else None for cell in store.cell_ids]
+        return self._of_categories([guess[0] if guess else None for guess in guesses], "no suggestion")
+
+    def _by_certainty(self, store: EmbeddingStore, _signed_in: SignedIn) -> tuple[Legend, Codes]:
+        table = current(self._services.database, self._services.probes_folder, store)
+        guesses = [table.of(cell) if table else None for cell in store.cell_ids]
+        steps = len(_STEPS)
+        codes = [0 if guess is None else 1 + min(steps - 1, int(guess[1] * steps)) for guess in guesses]
+        words = [f"{100 * i // steps} to {100 * (i + 1) // steps} %" for i in range(steps)]
+        legend = [{"name": "no suggestion", "color": _GREY}]
+        return legend + [{"name": w, "color": c} for w, c in zip(words, _STEPS, strict=True)], np.array(codes, np.uint8)
+
+    def _of_categories(self, answers: list[str | None], nothing: str) -> tuple[Legend, Codes]:
+        categories = self._services.label_set.categories
+        code = {category.id: place for place, category in enumerate(categories, start=1)}
+        legend = [{"name": nothing, "color": _GREY}, *({"name": c.name, "color": c.color} for c in categories)]
+        return legend, np.array([code.get(answer or "", 0) for answer in answers], np.uint8)
+
+    async def cells(self, request: Request) -> Response:
+        allowed(request, "label")
+        body = await web.json_body(request)
+        rows = body.get("rows") if isinstance(body, dict) else None
+        if not isinstance(rows, list) or not 1 <= len(rows) <= MOST_TILES or not all(isinstance(r, int) for r in rows):
+            raise BadRequest(f"rows: a list of 1 to {MOST_TILES} whole numbers is needed.")
+        store = await run_in_threadpool(self._store)
+        if not all(0 <= row < len(store) for row in rows):
+            raise BadRequest(f"rows: there are {len(store)} cells on the map; reload it.")
+        return JSONResponse({"cells": [store.cell_ids[row] for row in rows]})

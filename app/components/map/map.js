@@ -1,0 +1,231 @@
+// All cells as points of two dimensions. Points are written straight into the canvas's pixels: a
+// hundred thousand of them take a few milliseconds.
+const MAPS = new WeakMap();
+const LOOK_AGAIN = 10000;       // milliseconds, while there is no map yet
+const FULL = 65535, NEAR = 9;   // pixels within which a point is "under" the pointer
+
+function inside(polygon, x, y) {
+  let isIn = false;
+  for (let i = 0, j = polygon.length - 1; i < polygon.length; j = i++) {
+    const [xi, yi] = polygon[i], [xj, yj] = polygon[j];
+    if (yi > y !== yj > y && x < ((xj - xi) * (y - yi)) / (yj - yi) + xi) isIn = !isIn;
+  }
+  return isIn;
+}
+
+class CellMap {
+  constructor(root, data) {
+    Object.assign(this, data);
+    this.root = root;
+    this.points = null; this.codes = null; this.legend = []; this.by = this.ways[0]; this.hidden = new Set();
+    this.zoom = 1; this.x = 0; this.y = 0; this.lasso = []; this.chosen = []; this.problem = ""; this.said = "";
+    this.build();
+    this.load();
+  }
+
+  destroy() { this.resizer.disconnect(); clearTimeout(this.again); }
+
+  async bytes(url) {
+    const answer = await fetch(url, { signal: AbortSignal.timeout(30000) });
+    if (!answer.ok) throw new HttpError(answer.status, (await answer.json().catch(() => ({}))).error);
+    return answer.arrayBuffer();
+  }
+
+  async load() {
+    try {
+      const started = performance.now();
+      this.points = new Uint16Array(await this.bytes("/api/map/points"));
+      await this.color(this.by);
+      this.root.dataset.drawnMs = Math.round(performance.now() - started);
+      this.problem = "";
+    } catch (error) {
+      this.problem = error.status === 404 ? "none" : error.message || "The server did not answer.";
+      this.again = setTimeout(() => this.load(), LOOK_AGAIN);
+    }
+    this.root.dataset.ready = this.points ? this.points.length / 2 : 0;
+    this.drawState();
+  }
+
+  async color(by) {
+    try {
+      const bytes = new Uint8Array(await this.bytes(`/api/map/colors?by=${by}`)), end = bytes.indexOf(10);
+      this.legend = JSON.parse(new TextDecoder().decode(bytes.subarray(0, end)));
+      this.codes = bytes.subarray(end + 1);
+      this.by = by; this.hidden.clear();
+    } catch (error) { this.said = error.message; }
+    this.draw(); this.drawState();
+  }
+
+  build() {
+    const r = this.root;
+    r.classList.add("cj");
+    this.title = el("div", "ask");
+    const names = { label: "label", slide: "slide", suggestion: "suggestion", certainty: "certainty" };
+    const select = el("select", "quiet");
+    select.setAttribute("aria-label", "Colour by");
+    for (const way of this.ways) { const option = el("option", "", `colour by ${names[way]}`); option.value = way; select.append(option); }
+    select.addEventListener("change", () => { this.color(select.value); select.blur(); });
+    this.open = button("pill open", () => this.openGallery(), "Open as gallery ", keycap("\u21b5"));
+    this.canvas = el("canvas"); this.over = el("canvas", "over"); this.tip = el("div", "tip"); this.message = el("div", "message");
+    this.over.tabIndex = 0;
+    this.over.setAttribute("role", "img"); this.over.setAttribute("aria-label", "Map of all cells. Arrows move, plus and minus change the scale; draw around cells with the mouse.");
+    this.board = el("div", "board", this.canvas, this.over, this.tip, this.message);
+    this.legendNode = el("div", "legend");
+    r.replaceChildren(el("div", "top", this.title, el("div", "grow"), select, this.open), this.board, this.legendNode);
+    this.resizer = new ResizeObserver(() => this.draw());
+    this.resizer.observe(this.board);
+    this.listen();
+  }
+
+  listen() {
+    const at = e => { const b = this.over.getBoundingClientRect(); return [e.clientX - b.left, e.clientY - b.top]; };
+    this.over.addEventListener("wheel", e => {
+      e.preventDefault();
+      const [x, y] = at(e), factor = Math.exp(-e.deltaY / 400), zoom = Math.max(1, Math.min(40, this.zoom * factor)), k = zoom / this.zoom;
+      this.x = x - (x - this.x) * k; this.y = y - (y - this.y) * k; this.zoom = zoom;
+      this.soon();
+    }, { passive: false });
+    this.over.addEventListener("pointerdown", e => {
+      this.over.setPointerCapture(e.pointerId);
+      this.start = at(e);
+      this.isMoving = e.shiftKey || e.button === 1;
+      if (!this.isMoving) { this.lasso = [this.start]; this.chosen = []; }
+    });
+    this.over.addEventListener("pointermove", e => {
+      const p = at(e);
+      if (!this.start) return this.hover(p);
+      if (this.isMoving) { this.x += p[0] - this.start[0]; this.y += p[1] - this.start[1]; this.start = p; this.soon(); }
+      else { this.lasso.push(p); this.drawLasso(); }
+    });
+    this.over.addEventListener("pointerup", () => {
+      const isLasso = this.start && !this.isMoving;
+      this.start = null;
+      if (isLasso) this.choose();
+    });
+    this.over.addEventListener("pointerleave", () => { this.tip.hidden = true; });
+    this.over.addEventListener("dblclick", () => this.reset());
+    this.root.addEventListener("keydown", e => {
+      const act = { "+": () => this.scaleBy(1.4), "=": () => this.scaleBy(1.4), "-": () => this.scaleBy(1 / 1.4), Escape: () => this.reset(),
+        ArrowLeft: () => { this.x += 60; }, ArrowRight: () => { this.x -= 60; }, ArrowUp: () => { this.y += 60; }, ArrowDown: () => { this.y -= 60; },
+        Enter: () => this.openGallery() }[e.key];
+      if (!act || isTyping(e) || e.composedPath()[0].tagName === "BUTTON") return;
+      e.preventDefault();
+      act();
+      this.soon();
+    });
+  }
+
+  scaleBy(factor) {
+    const zoom = Math.max(1, Math.min(40, this.zoom * factor)), k = zoom / this.zoom, [w, h] = this.size;
+    this.x = w / 2 - (w / 2 - this.x) * k; this.y = h / 2 - (h / 2 - this.y) * k; this.zoom = zoom;
+  }
+
+  reset() { this.zoom = 1; this.x = this.y = 0; this.lasso = []; this.chosen = []; this.said = ""; this.soon(); this.drawState(); }
+  soon() { if (!this.frame) this.frame = requestAnimationFrame(() => { this.frame = 0; this.draw(); }); }
+  get size() { return [this.board.clientWidth, this.board.clientHeight]; }
+
+  place(i) {
+    const [w, h] = this.size;
+    return [this.x + (24 + (this.points[2 * i] / FULL) * (w - 48)) * this.zoom, this.y + (24 + (1 - this.points[2 * i + 1] / FULL) * (h - 48)) * this.zoom];
+  }
+
+  draw() {
+    const [w, h] = this.size, ratio = window.devicePixelRatio || 1;
+    if (!this.points || !this.codes || !w || !h) return;
+    const W = Math.round(w * ratio), H = Math.round(h * ratio);
+    for (const canvas of [this.canvas, this.over]) if (canvas.width !== W || canvas.height !== H) { canvas.width = W; canvas.height = H; }
+    const pen = this.canvas.getContext("2d"), picture = pen.createImageData(W, H), pixels = new Uint32Array(picture.data.buffer);
+    const colors = this.legend.map(l => (255 << 24 | parseInt(l.color.slice(5, 7), 16) << 16 | parseInt(l.color.slice(3, 5), 16) << 8 | parseInt(l.color.slice(1, 3), 16)) >>> 0);
+    const number = this.points.length / 2, dot = Math.max(2, Math.round((number > 30000 ? 1.6 : number > 3000 ? 3 : 5) * ratio * Math.sqrt(Math.min(this.zoom, 4))));
+    const sx = ((w - 48) / FULL) * this.zoom * ratio, sy = ((h - 48) / FULL) * this.zoom * ratio;
+    const ox = (this.x + 24 * this.zoom) * ratio, oy = (this.y + (h - 24) * this.zoom) * ratio;
+    for (const isLast of [false, true]) {   // what has a meaning is drawn over what has none
+      for (let i = 0; i < number; i++) {
+        const code = this.codes[i];
+        if ((code > 0) !== isLast || this.hidden.has(code)) continue;
+        const px = (ox + this.points[2 * i] * sx - dot / 2) | 0, py = (oy - this.points[2 * i + 1] * sy - dot / 2) | 0;
+        if (px < 0 || py < 0 || px + dot > W || py + dot > H) continue;
+        for (let row = py; row < py + dot; row++) pixels.fill(colors[code], row * W + px, row * W + px + dot);
+      }
+    }
+    pen.putImageData(picture, 0, 0);
+    this.drawLasso();
+  }
+
+  drawLasso() {
+    const pen = this.over.getContext("2d"), ratio = window.devicePixelRatio || 1;
+    pen.setTransform(ratio, 0, 0, ratio, 0, 0);
+    pen.clearRect(0, 0, ...this.size);
+    if (this.lasso.length < 2) return;
+    pen.beginPath();
+    this.lasso.forEach(([x, y], i) => (i ? pen.lineTo(x, y) : pen.moveTo(x, y)));
+    pen.closePath();
+    pen.fillStyle = "rgba(63, 95, 196, .14)"; pen.fill();
+    pen.lineWidth = 2; pen.strokeStyle = "#3f5fc4"; pen.stroke();
+  }
+
+  choose() {
+    if (this.lasso.length < 3) { this.lasso = []; this.chosen = []; this.drawLasso(); return this.drawState(); }
+    const found = [];
+    for (let i = 0; i < this.points.length / 2; i++) if (!this.hidden.has(this.codes[i]) && inside(this.lasso, ...this.place(i))) found.push(i);
+    this.chosen = found; this.said = "";
+    this.drawState();
+  }
+
+  hover(p) {
+    clearTimeout(this.hovering);
+    this.hovering = setTimeout(async () => {
+      if (!this.points || !this.codes) return;
+      let best = -1, nearest = NEAR * NEAR;
+      for (let i = 0; i < this.points.length / 2; i++) {
+        const [x, y] = this.place(i), d = (x - p[0]) ** 2 + (y - p[1]) ** 2;
+        if (d < nearest && !this.hidden.has(this.codes[i])) { nearest = d; best = i; }
+      }
+      this.tip.hidden = best < 0;
+      if (best < 0) return;
+      const [cell] = await this.cells([best]).catch(() => []);
+      if (!cell) return;
+      const image = new Image();
+      image.src = `/api/cells/${cell}/image`; image.alt = "";
+      this.tip.replaceChildren(image, el("span", "", this.legend[this.codes[best]].name));
+      this.tip.style.left = `${Math.min(p[0] + 16, this.size[0] - 150)}px`; this.tip.style.top = `${Math.min(p[1] + 16, this.size[1] - 160)}px`;
+    }, 90);
+  }
+
+  async cells(rows) {
+    const answer = await fetch("/api/map/cells", { method: "POST", body: JSON.stringify({ rows }), headers: { "Content-Type": "application/json", "X-CSRF-Token": this.csrf } });
+    const body = await answer.json();
+    if (!answer.ok) throw new HttpError(answer.status, body.error);
+    return body.cells;
+  }
+
+  async openGallery() {
+    if (!this.chosen.length) return;
+    try { location.assign(`/gallery?cells=${(await this.cells(this.chosen.slice(0, this.most))).join(",")}`); }
+    catch (error) { this.said = error.message; this.drawState(); }
+  }
+
+  drawState() {
+    const number = this.points ? this.points.length / 2 : 0, n = this.chosen.length;
+    this.title.replaceChildren(el("b", "", n ? `${n} chosen` : `${number} cells by likeness`),
+      ` ${this.said || (n > this.most ? `the gallery shows the first ${this.most}` : n ? "" : "draw around cells to open them as a gallery; near in the map is only roughly alike")}`);
+    this.open.disabled = !n;
+    this.root.dataset.chosen = n;
+    this.legendNode.replaceChildren(...this.legend.map((l, code) => {
+      const dot = el("i"); dot.style.background = l.color;
+      const b = button("entry", () => { if (!this.hidden.delete(code)) this.hidden.add(code); this.draw(); this.drawState(); }, dot, l.name);
+      b.setAttribute("aria-pressed", String(!this.hidden.has(code)));
+      return b;
+    }));
+    this.message.replaceChildren(...(this.problem === "none" ? [el("b", "", "There is no map yet."), el("p", "", "It is drawn from embeddings: an administrator runs cytojepa embed, then it appears here by itself within a minute.")]
+      : this.problem ? [el("b", "", "The map did not arrive."), el("p", "", this.problem)] : []));
+  }
+}
+
+export default function ({ parentElement, data }) {
+  const root = parentElement.querySelector(".map");
+  let map = MAPS.get(root);
+  if (!map) MAPS.set(root, map = new CellMap(root, data));
+  else map.csrf = data.csrf;
+  return () => { map.destroy(); MAPS.delete(root); };
+}

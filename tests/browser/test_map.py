@@ -1,0 +1,58 @@
+"""The map: every cell a point; a lasso opens what it holds as a gallery."""
+
+import json
+
+import numpy as np
+import pytest
+
+pytestmark = pytest.mark.browser
+NUM_SLIDES = 2
+MANY = 100_000
+
+
+def _lasso(page, half_px: int) -> None:
+    box = page.locator(".over").bounding_box()
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    page.mouse.move(x - half_px, y - half_px)
+    page.mouse.down()
+    for dx, dy in ((1, -1), (1, 1), (-1, 1), (-1, -1)):
+        page.mouse.move(x + dx * half_px, y + dy * half_px, steps=3)
+    page.mouse.up()
+
+
+def test_lasso__opens_its_cells_as_a_gallery(sign_in, server) -> None:
+    page = sign_in("ada", "/map")
+    page.wait_for_selector(".map:not([data-ready='0'])[data-ready]")
+    assert int(page.get_attribute(".map", "data-ready")) == server.rows("SELECT count(*) FROM cells")[0][0]
+    _lasso(page, 220)
+    chosen = int(page.get_attribute(".map", "data-chosen"))
+    assert chosen > 0
+    page.get_by_text("Open as gallery").click()
+    page.wait_for_selector(".gallery[data-ready]")
+
+    assert page.locator(".tile").count() == chosen
+
+
+def test_blind_study__does_not_colour_by_suggestion(sign_in, server) -> None:
+    page = sign_in("ada", "/map")
+    page.wait_for_selector(".map[data-ready]")
+
+    assert page.locator("option").all_inner_texts() == ["colour by label", "colour by slide"]
+    assert page.request.get(f"{server.url}/api/map/colors?by=suggestion").status == 403
+
+
+def test_hundred_thousand_points__are_drawn_and_chosen(sign_in) -> None:
+    generator = np.random.default_rng(0)
+    points = generator.integers(0, 65536, (MANY, 2)).astype("<u2").tobytes()
+    legend = json.dumps([{"name": "no label", "color": "#8b9099"}, {"name": "NILM", "color": "#4363c9"}]).encode()
+    codes = generator.integers(0, 2, MANY).astype(np.uint8).tobytes()
+    page = sign_in("ada")
+    page.route("**/api/map/points", lambda route: route.fulfill(body=points))
+    page.route("**/api/map/colors*", lambda route: route.fulfill(body=legend + b"\n" + codes))
+    page.goto(page.url.rstrip("/") + "/map")
+    page.wait_for_selector(f".map[data-ready='{MANY}'][data-drawn-ms]")
+    _lasso(page, 200)
+    box = page.locator(".over").bounding_box()
+    share = 400 * 400 / ((box["width"] - 48) * (box["height"] - 48))
+
+    assert int(page.get_attribute(".map", "data-chosen")) == pytest.approx(share * MANY, rel=0.05)
