@@ -170,7 +170,8 @@ def main() -> None:
             r = result[clock]
             sys.stdout.write(
                 f"{name:16} {clock:4} plain {r['plain_images_per_second']:7.2f} "
-                f"ours {r['ours_images_per_second']:7.2f} images/s  ratio {r['ratio']:.2f} [{r['ratio_low']:.2f}, {r['ratio_high']:.2f}]  goal {GOALS[name]}\n"
+                f"ours {r['ours_images_per_second']:7.2f} images/s  "
+                f"ratio {r['ratio']:.2f} [{r['ratio_low']:.2f}, {r['ratio_high']:.2f}]  goal {GOALS[name]}\n"
             )
 
 
