@@ -9,6 +9,7 @@ import click
 from app.commands.output import ProgressBar, emit, home_option, json_option, table, verb
 from app.refit import refit_study, watch
 from app.services import Services
+from labeling import suggestions
 from labeling import worklist as worklists
 from labeling.export import FORMATS, export_labels
 from labeling.export.rows import Selection
@@ -42,7 +43,7 @@ def fit(is_watching: bool, home: Path, as_json: bool) -> None:
 
 @click.command()
 @click.option("--annotator", required=True, metavar="NAME")
-@click.option("--limit", type=click.IntRange(1, 1000), default=10)
+@click.option("--limit", type=click.IntRange(1, 1_000_000), default=10)
 @home_option
 @json_option
 @verb
@@ -50,11 +51,15 @@ def worklist(annotator: str, limit: int, home: Path, as_json: bool) -> None:
     """Show what a doctor would see next, and why; takes no lease."""
     services = Services.open(home)
     items = worklists.peek(services.database, annotator, limit, reads=services.settings.reads)
-    rows = [
-        {"cell": item.cell_id, "reason": item.reason, "score": item.score,
-         "suggestion": item.suggestion, "probability": item.probability}
-        for item in items
-    ]  # fmt: skip
+    store = services.store()
+    current = store and suggestions.current(services.database, services.probes_folder, store)
+    rows: list[dict[str, object]] = []
+    for item in items:
+        # Behind the ranked ones the present suggestions serve: the probe has guessed every cell.
+        guess = (item.suggestion, item.probability) if item.suggestion else (current and current.of(item.cell_id))
+        category, probability = guess or (None, None)
+        rows.append({"cell": item.cell_id, "reason": item.reason, "score": item.score,
+                     "suggestion": category, "probability": probability})  # fmt: skip
     header = ("cell", "reason", "suggestion", "probability")
     shown = [(r["cell"], r["reason"], r["suggestion"], r["probability"]) for r in rows]
     emit(as_json, {"items": rows}, table(header, shown) if rows else ["nothing left to label"])
