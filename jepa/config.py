@@ -13,7 +13,7 @@ import tomlkit
 from jepa.errors import ConfigError
 from jepa.plain_values import fitted, from_text
 
-TARGET_PASSES = ("joint", "separate")
+TARGET_PASSES = ("joint", "separate", "union")
 MASK_RULES = ("own", "published")
 PRECISIONS = ("auto", "float32", "bfloat16")
 SHARDINGS = ("ddp", "fsdp")
@@ -65,7 +65,8 @@ class RunConfig:
     predictor_heads: int = 3
     """Attention heads of the predictor."""
     target_passes: str = "joint"
-    """"joint": all target blocks in one pass (1.3-2 x faster); "separate": one each, as published."""
+    """"joint": all target blocks in one pass; "separate": one each, as published (slower); "union": one pass that asks
+    for a patch of several blocks once (fastest on a CPU; its lengths vary, which waits for a GPU and recompiles)."""
 
     num_targets: int = 4
     """Target blocks per picture."""

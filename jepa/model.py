@@ -51,6 +51,7 @@ class Predictor(nn.Module):
         super().__init__()
         width = config.predictor_dim
         self.joint = config.target_passes == "joint"
+        self.union = config.target_passes == "union"
         self.grid = config.grid
         self.predictor_embed = nn.Linear(config.dim, width)
         self.mask_token = nn.Parameter(torch.empty(1, 1, width))
@@ -74,8 +75,8 @@ class Predictor(nn.Module):
     def forward(self, tokens: Tensor, context: Tensor, targets: Tensor, grid: tuple[int, int] | None = None) -> Tensor:
         """Predict every target block.
 
-        Differs from the paper when `joint`: all blocks of a picture share one pass, so mask tokens
-        of different blocks see each other; measured 1.3-2 times faster.
+        Differs from the paper when `joint` or `union`: all blocks of a picture share one pass, so mask
+        tokens of different blocks see each other; with `union` a patch of several blocks is asked once.
 
         Args:
             tokens: The context encoder's output, shape (C * B, K, D), context-major.
@@ -91,6 +92,13 @@ class Predictor(nn.Module):
         known_CBKP = (self.predictor_embed(tokens) + gather_patches(positions, context.reshape(C * B, K))).reshape(
             C, B, K, -1
         )
+        if self.union:
+            asked_BU, places_MBL = distinct_patches(targets, positions.shape[1])
+            queries_BUP = self.mask_token + positions[0][asked_BU]
+            out = self._run(known_CBKP, queries_BUP.expand(C, -1, -1, -1))
+            out_CBUD = out.reshape(C, B, asked_BU.shape[1], -1)
+            rows = torch.arange(B, device=out.device)[:, None]
+            return out_CBUD[:, rows, places_MBL].transpose(0, 1).reshape(M * C * B, L, -1)
         queries_MBLP = self.mask_token + positions[0][targets]
         if self.joint:
             queries_BMLP = queries_MBLP.transpose(0, 1).reshape(1, B, M * L, -1)
@@ -106,6 +114,27 @@ class Predictor(nn.Module):
         sequence = torch.cat([known, queries], dim=-2).flatten(0, -3)
         out = self.predictor_norm(self.predictor_blocks(sequence))
         return self.predictor_proj(out[:, -count:])
+
+
+def distinct_patches(targets: Tensor, num_patches: int) -> tuple[Tensor, Tensor]:
+    """Return each picture's target patches once, and where each block's patches are among them.
+
+    Args:
+        targets: Shape (M, B, L).
+        num_patches: Patches of the grid.
+
+    Returns:
+        Patches (B, U), ascending, U the most that a picture of the batch has; where a picture has fewer its first is
+        repeated. Places in them, (M, B, L).
+    """
+    M, B, L = targets.shape
+    flat_BQ = targets.transpose(0, 1).reshape(B, M * L)
+    hidden_BN = torch.zeros(B, num_patches, dtype=torch.bool, device=targets.device).scatter_(1, flat_BQ, value=True)
+    counts_B1 = hidden_BN.sum(dim=1, keepdim=True)
+    order_BN = torch.argsort(~hidden_BN, dim=1, stable=True)[:, : int(counts_B1.max())]
+    is_own = torch.arange(order_BN.shape[1], device=targets.device) < counts_B1
+    places_BQ = (hidden_BN.cumsum(dim=1) - 1).gather(1, flat_BQ)
+    return torch.where(is_own, order_BN, order_BN[:, :1]), places_BQ.reshape(B, M, L).transpose(0, 1)
 
 
 class IJepa(nn.Module):

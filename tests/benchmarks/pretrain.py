@@ -1,6 +1,6 @@
 """Images per second of a whole pretraining step: ours against the published algorithm written plainly.
 
-    python tests/benchmarks/pretrain.py [--rounds 7] [--steps 2] [--threads 1] [--json]
+    python tests/benchmarks/pretrain.py [--rounds 7] [--steps 2] [--threads 1] [--passes union] [--json]
 
 The plain version is the same arithmetic as published: explicit attention, each target block in its
 own predictor pass, AdamW and the target encoder's update in Python loops, and a number fetched from
@@ -10,7 +10,7 @@ seconds is what counts on a CPU that others use too.
 """
 
 import argparse
-import copy
+import dataclasses
 import json
 import platform
 import statistics
@@ -125,7 +125,7 @@ def batch_for(config: RunConfig, device: torch.device) -> tuple[Tensor, Tensor, 
 def compare(config: RunConfig, device: torch.device, rounds: int, steps: int) -> dict[str, object]:
     """Time both in turns; the first round warms up and does not count."""
     plain = PlainTrainer(config, device)
-    ours = Learner(config, World(device), copy.deepcopy(plain.model))
+    ours = Learner(config, World(device), seed_model(config))
     batch = batch_for(config, device)
     pairs = []
     for number in range(rounds + 1):
@@ -154,13 +154,15 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7, help="timed rounds of both, in turns")
     parser.add_argument("--steps", type=int, default=2, help="steps of each in a round")
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--passes", choices=("joint", "union"), default="joint", help="target_passes of ours")
     parser.add_argument("--case", choices=list(CASES), action="append")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     machine = torch.cuda.get_device_name() if device.type == "cuda" else platform.processor() or platform.machine()
-    results = {name: compare(CASES[name], device, options.rounds, options.steps) for name in options.case or CASES}
+    cases = {name: dataclasses.replace(CASES[name], target_passes=options.passes) for name in options.case or CASES}
+    results = {name: compare(config, device, options.rounds, options.steps) for name, config in cases.items()}
     if options.json:
         sys.stdout.write(json.dumps({"machine": machine, "threads": options.threads, "results": results}) + "\n")
         return

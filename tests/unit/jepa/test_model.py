@@ -8,7 +8,7 @@ from safetensors.torch import load_file
 from jepa.backbones import encode, encode_layers, patch_tokens, vision_transformer
 from jepa.config import RunConfig
 from jepa.errors import ConfigError
-from jepa.model import IJepa
+from jepa.model import IJepa, distinct_patches
 from jepa.positions import sin_cos_table
 
 CASES = ["a_p8_i64", "b_p16_i224", "c_two_ctx_three_tgt"]
@@ -114,6 +114,23 @@ def test_joint__one_target_equals_separate(small):
     small.predictor.joint = False
 
     torch.testing.assert_close(small.predict(images, context, targets), joint)
+
+
+def test_union__asks_each_patch_once_and_answers_every_block(small):
+    """Without overlap it is the joint pass; with overlap both blocks get the one answer."""
+    images = torch.randn(2, 3, 32, 32)
+    context = torch.tensor([[[0, 1], [2, 3]], [[1, 4], [0, 5]]])
+    apart = torch.tensor([[[6, 7], [8, 9]], [[10, 11], [12, 13]]])
+    overlapping = torch.tensor([[[6, 7], [8, 9]], [[7, 11], [12, 13]]])
+    joint = small.predict(images, context, apart)
+    small.predictor.joint, small.predictor.union = False, True
+    torch.testing.assert_close(small.predict(images, context, apart), joint)
+    asked, places = distinct_patches(overlapping, 16)
+
+    assert asked.tolist() == [[6, 7, 11, 6], [8, 9, 12, 13]]
+    assert torch.equal(asked[torch.arange(2)[:, None], places], overlapping)
+    found = small.predict(images, context, overlapping).reshape(2, 2, 2, 2, -1)
+    torch.testing.assert_close(found[0, :, 0, 1], found[1, :, 0, 0], rtol=0, atol=0)
 
 
 def test_joint__row_order(small):
