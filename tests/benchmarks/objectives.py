@@ -100,11 +100,8 @@ def probe(base: RunConfig, home: Path, steps: int, seeds: int) -> list[dict[str,
             spent = time.process_time() - started
             features: Floats = encoder_features(services, pool, encoder, lambda done, total: None)
         seen = 0 if changes is None else steps * config.batch_size * config.views
-        for shots in (5, 20):
-            score = score_shots(pool, name, features, shots=shots, seeds=seeds)
-            rows.append(
-                {"name": name, "pictures_seen": seen, "cpu_s": round(spent), **dataclasses.asdict(score)}
-            )  # fmt: skip
+        for score in score_shots(pool, name, features, shots=(5, 20), seeds=seeds):
+            rows.append({"pictures_seen": seen, "cpu_s": round(spent), **dataclasses.asdict(score)})
             sys.stderr.write(json.dumps(rows[-1]) + "\n")
     services.database.close()
     return rows
