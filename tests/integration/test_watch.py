@@ -13,6 +13,8 @@ from jepa.config import RunConfig
 from jepa.runlog import read_metrics
 from jepa.train import pretrain
 from jepa.watch import TileLabels
+from labeling import leases
+from labeling.labels import LabelEvent, record
 from tests.builders import drawn_study
 from tests.tensorboard_events import read_scalars
 
@@ -43,6 +45,21 @@ def test_labels__name_the_tiles_of_labelled_cells(study: Services, pack: Path) -
     assert [tile for tile, row in enumerate(sources) if "cell" in row] == labels.tiles.tolist()
     assert len(np.unique(labels.groups)) == 3
     assert labels.codes.max() < len(study.label_set.class_ids)
+
+
+def test_labels__a_doctors_answer_counts_before_what_came_with_the_data(study: Services, pack: Path) -> None:
+    before = labels_for(study, pack)
+    cell = leases.take(study.database, "ada", 1, reads=1, lease_seconds=60)[0].cell_id
+    sources = json.loads((pack / "manifest.json").read_text())["sources"]
+    place = next(row for row, tile in enumerate(before.tiles) if sources[tile].get("cell") == cell)
+    answer = next(code for code in range(3) if code != before.codes[place])
+    event = LabelEvent(key="k", cell_id=cell, category=study.label_set.class_ids[answer])
+    assert record(study.database, "ada", [event], label_set=study.label_set)[0].accepted
+    after = labels_for(study, pack)
+    changed = before.codes.copy()
+    changed[place] = answer
+
+    assert after.codes.tolist() == changed.tolist()
 
 
 def test_run__every_look_has_every_measure_and_a_picture(study: Services, pack: Path, tmp_path: Path) -> None:
