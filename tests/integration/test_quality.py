@@ -13,6 +13,7 @@ from app.services import Services
 from datasets import catalog
 from datasets.catalog import Cell, Slide
 from datasets.db import utc_now
+from labeling import adjudication
 from labeling.labels import LabelEvent, record
 from labeling.mixture import REPEAT
 from labeling.records import Assignment, Label
@@ -66,3 +67,13 @@ def test_quality__as_one_json_object(study: Services, tmp_path: Path) -> None:
     assert found["agreement"]["kappa"]["pairs"] == 50
     assert (found["stop"], found["arms"], found["second_look"]) == ([], None, [])
     assert "published" in CliRunner().invoke(cytojepa, ["quality", "--home", str(study.home)]).stdout.lower()
+
+
+def test_review__the_dispute_that_changes_most_comes_first(study: Services) -> None:
+    for doctor, name in (("ada", "NILM"), ("ben", "SCC")):
+        event = LabelEvent(key=f"{doctor}rare", cell_id="CE055", category=name)
+        record(study.database, doctor, [event], label_set=study.label_set)
+    found = adjudication.cases(study.database, include_imported=False)
+
+    assert len(found) == 16
+    assert found[0].cell_id == "CE055"
