@@ -117,7 +117,7 @@ def rebuild(store: EmbeddingStore, folder: Path, probe_id: str) -> LinearProbe:
     description, training = probe_files.read(folder, probe_id)
     if description["encoder_fingerprint"] != store.fingerprint:
         raise ProbeGone(f"probe {probe_id}: made with encoder {description['encoder_fingerprint']}, not this store's.")
-    rows = {cell_id: row for row, cell_id in enumerate(store.cell_ids)}
+    rows = store.row_of()
     places = np.array([rows[cell_id] for cell_id in training["cells"]], np.intp)
     known = Training(
         cell_ids=training["cells"], vectors=store.stack()[places].astype(np.float64),
@@ -138,8 +138,7 @@ def current(database: Database, folder: Path, store: EmbeddingStore) -> Suggesti
     if probe is None or not probe_files.probabilities_path(folder, probe.id).exists():
         return None
     values = np.load(probe_files.probabilities_path(folder, probe.id), mmap_mode="r", allow_pickle=False)
-    rows = {cell_id: row for row, cell_id in enumerate(store.cell_ids)}
-    return SuggestionTable(probe.id, tuple(probe.classes), values, rows)
+    return SuggestionTable(probe.id, tuple(probe.classes), values, store.row_of())
 
 
 def newest_probe(database: Database) -> Probe | None:
@@ -162,7 +161,7 @@ class Study:
         self.store, self.evidence, self._groups, self._before = store, evidence, groups, before
         self.vectors = store.stack()
         self.scale = PoolScale.of(self.vectors)
-        self._rows = {cell_id: row for row, cell_id in enumerate(store.cell_ids)}
+        self._rows = store.row_of()
         self.training = self._with_parents(self._training(evidence.shares))
         self._tuning_key = ""
 
