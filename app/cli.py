@@ -22,6 +22,7 @@ VERBS = {
     "ingest": "ingest",
     "pretrain": "learn",
     "restore": "backup",
+    "quality": "quality",
     "serve": "serve",
     "users": "users",
     "verify": "verify",

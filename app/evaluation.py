@@ -130,8 +130,8 @@ def store_features(services: Services, pool: Pool) -> Floats:
     store = services.store()
     if store is None or store.missing(pool.cell_ids):
         raise DatasetError("some cells have no vector. Run `cytojepa embed` first.")
-    row_of = {cell_id: row for row, cell_id in enumerate(store.cell_ids)}
-    return store.vectors()[[row_of[cell_id] for cell_id in pool.cell_ids]].astype(np.float32)
+    rows = np.array([store.row_of()[cell_id] for cell_id in pool.cell_ids], np.intp)
+    return store.stack()[rows].astype(np.float32)
 
 
 def encoder_features(

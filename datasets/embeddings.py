@@ -77,6 +77,7 @@ class EmbeddingStore:
         self.folder = root / fingerprint
         self.cell_ids: list[str] = []
         self._shards: list[Vectors] = []
+        self._row_of: dict[str, int] = {}
         for index_path in sorted(self.folder.glob("shard-*.json")):
             self._open_shard(index_path)
 
@@ -96,6 +97,12 @@ class EmbeddingStore:
         if not self._shards:
             return np.empty((0, 0), np.float16)
         return self._shards[0] if len(self._shards) == 1 else np.concatenate(self._shards)
+
+    def row_of(self) -> dict[str, int]:
+        """Return the row of each cell; made once and kept, as it takes longer than a refit for a million cells."""
+        if len(self._row_of) != len(self.cell_ids):
+            self._row_of = {cell_id: row for row, cell_id in enumerate(self.cell_ids)}
+        return self._row_of
 
     def stack(self) -> Stack:
         """Return all vectors as one matrix that stays on the disk; row i belongs to `cell_ids[i]`."""

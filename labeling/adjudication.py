@@ -4,6 +4,7 @@ A verdict is a row of its own that is never changed: the labels on which it rest
 a later verdict of the same cell replaces it, and one without a category opens the cell again.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -17,6 +18,7 @@ from labeling.answers import CurrentLabel, current_labels, is_not_undone
 from labeling.errors import LabelRefused
 from labeling.openings import needs_reader
 from labeling.records import IMPORTED, Label, Verdict
+from labeling.reference import dispute_weight
 
 LONGEST_COMMENT = 500
 
@@ -97,7 +99,10 @@ def _store(session: Session, adjudicator: str, event: VerdictEvent, label_set: L
 
 
 def cases(database: Database, *, include_imported: bool) -> list[Case]:
-    """Return the cells whose current labels differ: the undecided first, then the decided.
+    """Return the cells whose current labels differ: the undecided first, those first that change most.
+
+    A verdict changes most where the answers are evenly divided and name categories with few labels:
+    such a cell pulls the probe in two directions, and hard.
 
     Args:
         database: The study's database.
@@ -115,7 +120,9 @@ def cases(database: Database, *, include_imported: bool) -> list[Case]:
         if include_imported or row.annotator != IMPORTED:
             labels.setdefault(row.cell_id, []).append(row)
     found_cases = [Case(cell_id=c, labels=tuple(labels[c]), verdict=verdicts.get(c)) for c in differing]
-    return sorted(found_cases, key=lambda case: (case.verdict is not None, case.cell_id))
+    totals = Counter(label.category for found in by_cell.values() for label in found)
+    weights = {case.cell_id: dispute_weight([x.category for x in case.labels], totals) for case in found_cases}
+    return sorted(found_cases, key=lambda case: (case.verdict is not None, -weights[case.cell_id], case.cell_id))
 
 
 def standing_verdicts(session: Session) -> dict[str, Verdict]:

@@ -23,7 +23,7 @@ from datasets.catalog import Cell
 from datasets.db import Database, UtcDateTime, utc_now
 from labeling import openings, returns
 from labeling.mixture import CHECK_REASON, GOLD, REPEAT, Shares
-from labeling.openings import needs_reader
+from labeling.openings import EVERYTHING, Focus, needs_reader
 from labeling.records import Assignment, Candidate, Lease
 
 POOL_ARM = "pool"
@@ -50,7 +50,7 @@ class WorkItem:
 
 def take(
     database: Database, annotator: str, limit: int, *, reads: int, lease_seconds: int,
-    exclude: Collection[str] = (), shares: Shares | None = None,
+    exclude: Collection[str] = (), shares: Shares | None = None, focus: Focus = EVERYTHING,
 ) -> list[WorkItem]:  # fmt: skip
     """Lease the next cells to an annotator.
 
@@ -65,6 +65,7 @@ def take(
         lease_seconds: How long the cells are his.
         exclude: Cells that his browser holds already; their leases are renewed.
         shares: Parts of the queue; None: neither repeats nor cells with a verdict.
+        focus: Of which slides and suggestions new cells are to be.
 
     Returns:
         The cells in the order in which to show them; fewer than `limit` when the pool runs out.
@@ -79,9 +80,9 @@ def take(
         if shares is not None and wanted > 0:
             wanted -= desk.own(wanted, exclude, shares)
         if wanted > 0:
-            wanted -= desk.claim(openings.candidates(annotator, reads, now, until, exclude, wanted))
+            wanted -= desk.claim(openings.candidates(annotator, reads, now, until, exclude, wanted, focus))
         if wanted > 0:
-            desk.claim(openings.pool(annotator, reads, now, until, exclude, wanted), arm=POOL_ARM)
+            desk.claim(openings.pool(annotator, reads, now, until, exclude, wanted, focus), arm=POOL_ARM)
         leases = _held(session, annotator)
     order = {item.cell_id: place for place, item in enumerate(held)}
     items = sorted(leases, key=lambda item: order.get(item.cell_id, len(order)))

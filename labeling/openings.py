@@ -1,10 +1,11 @@
 """Which cells may be given to whom: queries for the leases, which are claimed in one statement each. Only reads."""
 
 from collections.abc import Collection
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Float, String, and_, func, literal, null, select
+from sqlalchemy import ColumnElement, Float, String, and_, false, func, literal, null, select, true
 from sqlalchemy.orm import InstrumentedAttribute, aliased
 
 from datasets.catalog import Cell
@@ -15,6 +16,31 @@ from labeling.records import IMPORTED, Candidate, Label, Lease
 CellColumn = InstrumentedAttribute[str]
 
 POOL_REASON = "next in the pool"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Focus:
+    """Which part of the study a doctor wants to work on; empty means all of it."""
+
+    slides: tuple[str, ...] = ()
+    suggested: tuple[str, ...] = ()
+    """Categories that the probe suggests."""
+
+    def of_candidates(self) -> ColumnElement[bool]:
+        """Return the SQL condition on the ranked candidates."""
+        on_slides = Candidate.cell_id.in_(select(Cell.id).where(Cell.slide_id.in_(self.slides)))
+        parts = ([on_slides] if self.slides else []) + (
+            [Candidate.suggestion.in_(self.suggested)] if self.suggested else []
+        )
+        return and_(true(), *parts)
+
+    def of_cells(self) -> ColumnElement[bool]:
+        """Return the SQL condition on cells without a rank: of them no suggestion is at hand."""
+        on_slides = Cell.slide_id.in_(self.slides) if self.slides else true()
+        return and_(on_slides, false()) if self.suggested else on_slides
+
+
+EVERYTHING = Focus()
 
 LEASE_COLUMNS = (
     "cell_id",
@@ -58,14 +84,17 @@ def _is_repeat() -> ColumnElement[bool]:
     return select(other.id).where(other.cell_id == Lease.cell_id, other.annotator == Lease.annotator).exists()
 
 
-def candidates(annotator: str, reads: int, now: datetime, until: datetime, exclude: Collection[str], limit: int) -> Any:
+def candidates(
+    annotator: str, reads: int, now: datetime, until: datetime, exclude: Collection[str], limit: int,
+    focus: Focus = EVERYTHING,
+) -> Any:  # fmt: skip
     """Return a query of the ranked candidates that an annotator may get, as rows of a lease."""
     return (
         select(
             Candidate.cell_id, literal(annotator), literal(until, UtcDateTime), Candidate.reason,
             Candidate.suggestion, Candidate.suggestion_probability, Candidate.probe_id,
         )
-        .where(Candidate.cell_id.not_in(exclude))
+        .where(Candidate.cell_id.not_in(exclude), focus.of_candidates())
         .where(needs_reader(Candidate.cell_id, annotator, reads, now, Candidate.reads))
         .where(_is_free(Candidate.cell_id, annotator))
         .order_by(Candidate.rank)
@@ -73,11 +102,14 @@ def candidates(annotator: str, reads: int, now: datetime, until: datetime, exclu
     )  # fmt: skip
 
 
-def pool(annotator: str, reads: int, now: datetime, until: datetime, exclude: Collection[str], limit: int) -> Any:
+def pool(
+    annotator: str, reads: int, now: datetime, until: datetime, exclude: Collection[str], limit: int,
+    focus: Focus = EVERYTHING,
+) -> Any:  # fmt: skip
     """Return a query of any cells that an annotator may get, as rows of a lease."""
     return (
         select(Cell.id, literal(annotator), literal(until, UtcDateTime), literal(POOL_REASON), *NOTHING)
-        .where(Cell.id.not_in(exclude), needs_reader(Cell.id, annotator, reads, now))
+        .where(Cell.id.not_in(exclude), focus.of_cells(), needs_reader(Cell.id, annotator, reads, now))
         .where(_is_free(Cell.id, annotator))
         # The id is a keyed hash: this order is as good as random, and the same for everyone.
         .order_by(Cell.id)

@@ -4,6 +4,7 @@ Pure functions of arrays. The outcome trains the probe and orders second looks; 
 themselves are never changed by it.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -137,6 +138,22 @@ def soft_labels(votes: Votes, weights: Floats) -> Floats:
     table = votes.counts(weights)
     shares: Floats = table / np.maximum(table.sum(axis=1, keepdims=True), 1e-12)
     return shares
+
+
+def dispute_weight(answers: Sequence[str], totals: Mapping[str, int]) -> float:
+    """Return how much a verdict about one cell changes: 0 where all agree, higher for even and rare disputes.
+
+    The probe gives every class the same weight, so an answer of a class with n labels weighs 1/n. What
+    a verdict moves is the weight of the answers that it overrules, expected over the answers given.
+
+    Args:
+        answers: The current answers to the cell, one of each doctor.
+        totals: Labels of each category in the study.
+    """
+    given = Counter(answers)
+    number = sum(given.values())
+    weight = {name: count / number / max(totals.get(name, 1), 1) for name, count in given.items()}
+    return sum(given[right] / number * sum(w for name, w in weight.items() if name != right) for right in given)
 
 
 def likely_slips(probabilities: Floats, labels: Codes, *, most: int = 30) -> Codes:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import softmax
 from sqlalchemy import select
 
 from datasets.bethesda import LabelSet
@@ -23,9 +24,11 @@ from labeling.acquisition import DEFAULT_RULE, PoolView
 from labeling.errors import ProbeGone
 from labeling.evidence import Evidence, gather
 from labeling.fitting import Fit, Training
+from labeling.heldout import held_out
 from labeling.mixture import Shares
 from labeling.probes import LinearProbe, PoolScale
 from labeling.records import Candidate, Probe
+from labeling.reference import likely_slips
 from labeling.scoring import score_pool
 from labeling.worklist import Guess, Pool, publish, rank_mixed, rank_typical
 
@@ -85,7 +88,7 @@ def refit(
     evidence = gather(database, label_set, reads=reads)
     if store is None or not len(store):
         return _report(evidence, None, None, started)
-    study = _Study(store, evidence, groups, newest_probe(database))
+    study = Study(store, evidence, groups, newest_probe(database))
     if study.training is None or len(set(study.training.classes)) < 2:
         with database.write() as session:
             publish(session, rank_typical(study.pool()))
@@ -114,7 +117,7 @@ def rebuild(store: EmbeddingStore, folder: Path, probe_id: str) -> LinearProbe:
     description, training = probe_files.read(folder, probe_id)
     if description["encoder_fingerprint"] != store.fingerprint:
         raise ProbeGone(f"probe {probe_id}: made with encoder {description['encoder_fingerprint']}, not this store's.")
-    rows = {cell_id: row for row, cell_id in enumerate(store.cell_ids)}
+    rows = store.row_of()
     places = np.array([rows[cell_id] for cell_id in training["cells"]], np.intp)
     known = Training(
         cell_ids=training["cells"], vectors=store.stack()[places].astype(np.float64),
@@ -135,8 +138,7 @@ def current(database: Database, folder: Path, store: EmbeddingStore) -> Suggesti
     if probe is None or not probe_files.probabilities_path(folder, probe.id).exists():
         return None
     values = np.load(probe_files.probabilities_path(folder, probe.id), mmap_mode="r", allow_pickle=False)
-    rows = {cell_id: row for row, cell_id in enumerate(store.cell_ids)}
-    return SuggestionTable(probe.id, tuple(probe.classes), values, rows)
+    return SuggestionTable(probe.id, tuple(probe.classes), values, store.row_of())
 
 
 def newest_probe(database: Database) -> Probe | None:
@@ -145,22 +147,37 @@ def newest_probe(database: Database) -> Probe | None:
         return session.scalar(select(Probe).order_by(Probe.number.desc()).limit(1))
 
 
-class _Study:
-    """Vectors and labels, joined by row."""
+class Study:
+    """Vectors and labels, joined by row.
+
+    Args:
+        store: Vectors of the current encoder.
+        evidence: What the labels say.
+        groups: Slide of each cell.
+        before: The newest probe, whose strength is kept until the labels have doubled.
+    """
 
     def __init__(self, store: EmbeddingStore, evidence: Evidence, groups: dict[str, str], before: Probe | None) -> None:
         self.store, self.evidence, self._groups, self._before = store, evidence, groups, before
         self.vectors = store.stack()
         self.scale = PoolScale.of(self.vectors)
-        self._rows = {cell_id: row for row, cell_id in enumerate(store.cell_ids)}
+        self._rows = store.row_of()
         self.training = self._with_parents(self._training(evidence.shares))
         self._tuning_key = ""
 
+    @classmethod
+    def open(cls, database: Database, store: EmbeddingStore, label_set: LabelSet, *, groups: dict[str, str],
+             reads: int) -> "Study":  # fmt: skip
+        """Join a study's labels with its vectors as they stand."""
+        return cls(store, gather(database, label_set, reads=reads), groups, newest_probe(database))
+
     def fit(self) -> Fit:
+        """Fit and calibrate on all labels."""
         assert self.training is not None
-        return fitting.fit(self.training, self.scale, strength=self._strength(self.training))
+        return fitting.fit(self.training, self.scale, strength=self.strength())
 
     def settings(self, found: Fit) -> dict[str, object]:
+        """Return all that a fit is made with, besides the labels."""
         return {"algorithm": ALGORITHM, "rows": len(self.store), "tuned_on": self._tuning_key,
                 **fitting.refit_settings(found.probe)}  # fmt: skip
 
@@ -214,8 +231,10 @@ class _Study:
         spread = fitting.spread_parents(probe, self.vectors[places].astype(np.float64), list(parents.values()))
         return self._training({**self.evidence.shares, **dict(zip(parents, spread, strict=True))})
 
-    def _strength(self, training: Training) -> float:
+    def strength(self) -> float:
         """Tune on the first power of two of the labels: anew at each doubling, and never by the last label."""
+        training = self.training
+        assert training is not None
         count = 1 << (len(training.cell_ids).bit_length() - 1)
         first = training.first(count)
         self._tuning_key = sha256_of_json(
@@ -224,6 +243,26 @@ class _Study:
         if self._before is not None and self._before.settings.get("tuned_on") == self._tuning_key:
             return float(self._before.settings["C"])
         return fitting.tune(first, self.scale)
+
+
+def second_looks(study: Study) -> list[str]:
+    """Return cells whose undisputed label a probe that has not seen their slide finds least likely.
+
+    At most 30, the least likely first: for a second look by a doctor who is not told why, never for
+    correction by the program. Empty while the labels are too few to say.
+    """
+    training = study.training
+    if training is None:
+        return []
+    found = held_out(
+        training.vectors, training.classes, training.slides,
+        probe=LinearProbe(mean=study.scale.mean, std=study.scale.std), sample_weight=training.weights,
+    )  # fmt: skip
+    if found is None:
+        return []
+    rows = np.flatnonzero(found.has_logits & (training.weights > 1 - 1e-9))
+    suspects = likely_slips(softmax(found.logits[rows], axis=1), found.codes[rows])
+    return [training.cell_ids[row] for row in rows[suspects]]
 
 
 def _report(evidence: Evidence, probe_id: str | None, accuracy: float | None, started: float) -> FitReport:

@@ -14,7 +14,7 @@ from labeling import mixture
 from labeling.acquisition import Indices, PoolView, Scores, typical
 from labeling.leases import WorkItem
 from labeling.mixture import CHECK_REASON, Shares
-from labeling.openings import POOL_REASON, needs_reader
+from labeling.openings import EVERYTHING, POOL_REASON, Focus, needs_reader
 from labeling.records import Candidate
 
 LENGTH = 256
@@ -107,13 +107,13 @@ def publish(session: Session, candidates: Sequence[Candidate]) -> None:
         session.execute(insert(Candidate), [{key: getattr(row, key) for key in columns} for row in candidates])
 
 
-def peek(database: Database, annotator: str, limit: int, *, reads: int) -> list[WorkItem]:
+def peek(database: Database, annotator: str, limit: int, *, reads: int, focus: Focus = EVERYTHING) -> list[WorkItem]:
     """Return what an annotator would get next, without a lease; known and repeated cells stay hidden."""
     now = utc_now()
     with database.read() as session:
         ranked = session.scalars(
             select(Candidate)
-            .where(needs_reader(Candidate.cell_id, annotator, reads, now, Candidate.reads))
+            .where(focus.of_candidates(), needs_reader(Candidate.cell_id, annotator, reads, now, Candidate.reads))
             .order_by(Candidate.rank)
             .limit(limit)
         ).all()
@@ -121,7 +121,7 @@ def peek(database: Database, annotator: str, limit: int, *, reads: int) -> list[
         known = {item.cell_id for item in items}
         pool = session.scalars(
             select(Cell.id)
-            .where(needs_reader(Cell.id, annotator, reads, now), Cell.id.not_in(known))
+            .where(focus.of_cells(), needs_reader(Cell.id, annotator, reads, now), Cell.id.not_in(known))
             .order_by(Cell.id)
             .limit(limit - len(items))
         ).all()

@@ -15,10 +15,12 @@ from datasets import catalog
 from labeling import answers, labels, leases
 from labeling.labels import LabelEvent, Receipt, UndoEvent
 from labeling.leases import WorkItem
+from labeling.openings import Focus
 
 MOST_EVENTS = 200
 _MOST_ITEMS = 50
 _MOST_HELD = 400
+_MOST_SLIDES = 200
 
 
 def labelling_routes(services: Services) -> list[Route]:
@@ -42,7 +44,7 @@ class _Labelling:
         items = await run_in_threadpool(
             leases.take, database, name, web.whole_number(request, "limit", default=12, most=_MOST_ITEMS),
             reads=settings.reads, lease_seconds=settings.lease_seconds, exclude=held,
-            shares=settings.shares,
+            shares=settings.shares, focus=Focus(slides=tuple(web.id_list(request, "slides", most=_MOST_SLIDES))),
         )  # fmt: skip
         scales = await run_in_threadpool(catalog.crop_scales, database, [i.cell_id for i in items])
         done = await run_in_threadpool(answers.settled_among, database, name, held)

@@ -13,6 +13,7 @@ from labeling import suggestions
 from labeling import worklist as worklists
 from labeling.export import FORMATS, export_labels
 from labeling.export.rows import Selection
+from labeling.openings import Focus
 
 
 @click.command()
@@ -44,13 +45,17 @@ def fit(is_watching: bool, home: Path, as_json: bool) -> None:
 @click.command()
 @click.option("--annotator", required=True, metavar="NAME")
 @click.option("--limit", type=click.IntRange(1, 1_000_000), default=10)
+@click.option("--slide", "slides", multiple=True, metavar="ID", help="Only this slide; may be given more than once.")
+@click.option("--suggested", multiple=True, metavar="ID", help="Only cells for which this category is suggested.")
 @home_option
 @json_option
 @verb
-def worklist(annotator: str, limit: int, home: Path, as_json: bool) -> None:
+def worklist(annotator: str, limit: int, slides: tuple[str, ...], suggested: tuple[str, ...], home: Path,
+             as_json: bool) -> None:  # fmt: skip
     """Show what a doctor would see next, and why; takes no lease."""
     services = Services.open(home)
-    items = worklists.peek(services.database, annotator, limit, reads=services.settings.reads)
+    focus = Focus(slides=slides, suggested=suggested)
+    items = worklists.peek(services.database, annotator, limit, reads=services.settings.reads, focus=focus)
     store = services.store()
     current = store and suggestions.current(services.database, services.probes_folder, store)
     rows: list[dict[str, object]] = []

@@ -16,8 +16,9 @@ from datasets.db import Database, utc_now
 from labeling import leases
 from labeling.labels import LabelEvent, record
 from labeling.mixture import CHECK_REASON, GOLD, REPEAT, SHARED, UNCERTAIN, Shares
+from labeling.openings import Focus
 from labeling.records import Assignment, Candidate, Label, Verdict
-from labeling.worklist import publish
+from labeling.worklist import peek, publish
 
 CELLS, SHARED_CELLS = 480, 48
 
@@ -26,9 +27,9 @@ CELLS, SHARED_CELLS = 480, 48
 def database(tmp_path: Path):
     opened = Database(tmp_path / "catalog.sqlite")
     now = utc_now()
-    slide = Slide(id="SL1", kind="cells", mpp=0.25, mpp_source="given", added_at=now)
-    cells = [Cell(id=f"CE{n:05d}", slide_id="SL1", origin="imported", added_at=now) for n in range(CELLS)]
-    catalog.add(opened, [slide], cells)
+    slides = [Slide(id=f"SL{n}", kind="cells", mpp=0.25, mpp_source="given", added_at=now) for n in range(2)]
+    cells = [Cell(id=f"CE{n:05d}", slide_id=f"SL{n % 2}", origin="imported", added_at=now) for n in range(CELLS)]
+    catalog.add(opened, slides, cells)
     yield opened
     opened.close()
 
@@ -159,3 +160,16 @@ def test_take__cells_with_a_verdict_reach_the_others_in_their_share(database: Da
         assert not session.scalars(
             select(Assignment).where(Assignment.arm == GOLD, Assignment.annotator == "eve")
         ).all()
+
+
+def test_take__a_doctor_may_work_on_one_slide(database: Database) -> None:
+    _publish(database)
+    focus = Focus(slides=("SL1",))
+    ahead = [item.cell_id for item in peek(database, "ada", 5, reads=1, focus=focus)]
+    items = _take(database, "ada", 5, focus=focus)
+    nothing = peek(database, "ada", 5, reads=1, focus=Focus(suggested=("SCC",)))
+
+    assert [item.cell_id for item in items] == ahead == [f"CE{n:05d}" for n in (1, 3, 5, 7, 9)]
+    assert nothing == []
+    assert len(peek(database, "ben", 5, reads=1, focus=Focus(suggested=("NILM",)))) == 5
+    assert len(_take(database, "ben", 400, focus=focus)) == CELLS // 2 - 5

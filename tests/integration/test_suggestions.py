@@ -18,7 +18,7 @@ from labeling.evidence import gather
 from labeling.labels import LabelEvent, UndoEvent, record
 from labeling.mixture import RANDOM, SHARED, UNCERTAIN
 from labeling.records import Assignment, Candidate, Probe
-from labeling.suggestions import current, rebuild, refit
+from labeling.suggestions import Study, current, rebuild, refit, second_looks
 
 CELLS, SLIDES = 600, 20
 CLASSES = ("NILM", "LSIL", "HSIL")
@@ -157,3 +157,13 @@ def test_evidence__parents_shares_and_second_readers(study) -> None:
     first = leases.take(database, "cleo", 1, reads=1, lease_seconds=60)
     assert first[0].cell_id == "CE00000"
     assert rebuild(store, folder, probe_id).classes_.tolist() == sorted(CLASSES)
+
+
+def test_second_looks__planted_slips_are_among_the_first(study) -> None:
+    database, store, _ = study
+    _label_truly(study, range(200))
+    slips = {"CE00008": "NILM", "CE00010": "HSIL", "CE00019": "NILM", "CE00033": "LSIL"}
+    _answer(database, "ada", slips, prefix="slip")
+    opened = Study.open(database, store, BETHESDA, groups=catalog.slide_of_cells(database), reads=1)
+
+    assert len(set(second_looks(opened)[:10]) & set(slips)) >= 2

@@ -22,6 +22,9 @@ def test_append__is_there_after_reopening(tmp_path) -> None:
     assert again.cell_ids == ["a", "b", "c"]
     assert again.vectors().tolist() == [[0, 1, 2, 3], [4, 5, 6, 7], [0, 1, 2, 3]]
     assert again.missing(["c", "d", "a"]) == ["d"]
+    assert again.row_of() == {"a": 0, "b": 1, "c": 2}
+    again.append(["d"], _vectors(1))
+    assert again.row_of()["d"] == 3
     assert EmbeddingStore(tmp_path, "f2").cell_ids == []
 
 

@@ -3,7 +3,16 @@
 import numpy as np
 import pytest
 
-from labeling.reference import FEWEST_SHARED, Votes, collect, dawid_skene, likely_slips, reliability, soft_labels
+from labeling.reference import (
+    FEWEST_SHARED,
+    Votes,
+    collect,
+    dawid_skene,
+    dispute_weight,
+    likely_slips,
+    reliability,
+    soft_labels,
+)  # fmt: skip
 
 # Made with seed 7 as below; labels and accuracies by crowd-kit 1.4.2, DawidSkene(n_iter=100, tol=1e-8).
 CROWD_KIT_LABELS = [2, 1, 2, 2, 1, 2, 2, 0, 0, 0, 0, 2, 2, 0, 1, 2, 0, 2, 0, 1,
@@ -95,3 +104,11 @@ def test_slips__wrong_labels_come_first_and_sure_ones_never() -> None:
     assert len(found) >= 5
     assert likely_slips(probabilities, truth).tolist() == []
     assert len(likely_slips(probabilities, labels, most=3)) == 3
+
+
+def test_dispute__even_and_rare_ones_come_first() -> None:
+    totals = {"NILM": 400, "LSIL": 40, "SCC": 4}
+
+    assert dispute_weight(["NILM", "NILM"], totals) == 0
+    assert dispute_weight(["NILM", "SCC"], totals) > dispute_weight(["NILM", "LSIL"], totals)
+    assert dispute_weight(["NILM", "SCC"], totals) > dispute_weight(["NILM", "NILM", "NILM", "SCC"], totals)

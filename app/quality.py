@@ -1,0 +1,108 @@
+"""How far a study's labels may be trusted, and what more of them would bring: figures with what they rest on."""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from sqlalchemy import select
+
+from app.services import Services
+from datasets import catalog
+from labeling import agreement
+from labeling.agreement import MISSING, Agreement, Codes
+from labeling.answers import current_labels, is_not_undone
+from labeling.mixture import REPEAT
+from labeling.records import IMPORTED, Assignment, Label
+from labeling.stopping import SAMPLE_ROWS, ArmComparison, StopSignal, compare_arms, stop_signals
+from labeling.suggestions import Study, second_looks
+
+ORDERED = ("NILM", "ASC-US", "LSIL", "ASC-H", "HSIL", "SCC")
+"""Squamous categories by severity; weighted figures leave the others out."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Quality:
+    """All figures of a study."""
+
+    agreement: dict[str, Agreement]
+    """Between doctors: kappa, weighted kappa on the squamous axis, alpha, and kappa of each category."""
+    intra: dict[str, Agreement]
+    """Of each doctor with himself, on cells that came back."""
+    stop: list[StopSignal]
+    arms: ArmComparison | None
+    second_look: list[str]
+    """Cells whose label a probe that has not seen them doubts most: look again, without being told why."""
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what JSON knows."""
+        return asdict(self)
+
+
+def measure(services: Services) -> Quality:
+    """Compute all figures from the labels as they stand."""
+    store = services.store()
+    stop: list[StopSignal] = []
+    arms, looks = None, []
+    if store is not None and len(store):
+        study = Study.open(
+            services.database, store, services.label_set,
+            groups=catalog.slide_of_cells(services.database), reads=services.settings.reads,
+        )  # fmt: skip
+        if study.training is not None and len(set(study.training.classes)) > 1:
+            rows = np.sort(np.random.default_rng(0).permutation(len(store))[:SAMPLE_ROWS])
+            sample = study.vectors[rows].astype(np.float64)
+            stop = stop_signals(study.training, study.scale, sample, strength=study.strength())
+            arms = compare_arms(study.training, study.scale)
+            looks = second_looks(study)
+    return Quality(agreement=between(services), intra=within(services), stop=stop, arms=arms, second_look=looks)
+
+
+def between(services: Services) -> dict[str, Agreement]:
+    """Return the agreement between doctors."""
+    with services.database.read() as session:
+        answers = [(x.cell_id, x.annotator, x.category) for x in current_labels(session)]
+    classes = services.label_set.class_ids
+    ratings, _, _ = agreement.ratings_table(answers, classes)
+    figures: dict[str, Callable[[Codes], float | None]] = {
+        "kappa": lambda r: agreement.pairwise_kappa(r, len(classes)),
+        "alpha": lambda r: agreement.krippendorff_alpha(r, len(classes)),
+    }
+    for code, name in enumerate(classes):
+        figures[name] = lambda r, c=code: agreement.pairwise_kappa(  # type: ignore[misc]  # c is bound here
+            np.where(r == MISSING, MISSING, (r == c).astype(np.intp)), 2
+        )
+    found = {name: agreement.with_interval(ratings, figure) for name, figure in figures.items()}
+    squamous = [name for name in ORDERED if name in classes]
+    if len(squamous) > 2:
+        ordered, _, _ = agreement.ratings_table(answers, squamous)
+        weights = agreement.bethesda_weights(len(squamous))
+        found["weighted kappa"] = agreement.with_interval(
+            ordered, lambda r: agreement.pairwise_kappa(r, len(squamous), weights)
+        )
+    return {name: value for name, value in found.items() if value.pairs}
+
+
+def within(services: Services) -> dict[str, Agreement]:
+    """Return each doctor's agreement with himself: the answer to a repeat against the one before it."""
+    classes = services.label_set.class_ids
+    with services.database.read() as session:
+        repeats = session.execute(
+            select(Assignment.annotator, Assignment.cell_id, Assignment.served_at).where(Assignment.arm == REPEAT)
+        ).all()
+        labels = session.scalars(select(Label).where(is_not_undone(), Label.annotator != IMPORTED)).all()
+    given: dict[tuple[str, str], list[Label]] = {}
+    for label in labels:
+        given.setdefault((label.annotator, label.cell_id), []).append(label)
+    pairs: dict[str, list[tuple[str, str, str]]] = {}
+    for doctor, cell, served_at in repeats:
+        own = given.get((doctor, cell), [])
+        first = [x.category for x in own if x.made_at < served_at]
+        again = [x.category for x in own if x.made_at >= served_at]
+        if first and again:
+            pairs.setdefault(doctor, []).extend([(cell, "before", first[-1]), (cell, "again", again[0])])
+    found = {}
+    for doctor, answers in pairs.items():
+        ratings, _, _ = agreement.ratings_table(answers, classes)
+        found[doctor] = agreement.with_interval(ratings, lambda r: agreement.pairwise_kappa(r, len(classes)))
+    return found
