@@ -21,6 +21,7 @@ VERBS = {
     "import": "imports",
     "ingest": "ingest",
     "pretrain": "learn",
+    "quality": "quality",
     "restore": "backup",
     "serve": "serve",
     "users": "users",
