@@ -14,6 +14,8 @@ from datasets.pictures import open_picture
 from datasets.quality import Quality, alike_vectors, measure, outliers, picture_hash, same_pictures
 from datasets.sandbox import Decoder
 
+QUALITY_FILE = "quality.json"
+"""What the last survey found: study codes and numbers, for the page of the slides."""
 FALLBACK_MPP = 0.25
 _NEAR_UM = 16.0
 """Crops of one slide whose centres are nearer than this overlap: alike without being a duplicate."""

@@ -6,7 +6,8 @@ import click
 
 from app.commands.output import ProgressBar, emit, home_option, json_option, table, verb
 from app.services import Services
-from app.slide_quality import survey
+from app.slide_quality import QUALITY_FILE, survey
+from datasets.files import write_json
 
 _SHOWN = 20
 
@@ -23,6 +24,7 @@ def quality(home: Path, as_json: bool) -> None:
         report = survey(services, bar)
     finally:
         bar.close()
+    write_json(home / QUALITY_FILE, report.to_json())
     rows = [(slide, q.foreground, q.focus, q.overexposed, q.red, q.green, q.blue) for slide, q in report.slides.items()]
     lines = table(("slide", "foreground", "focus", "overexposed", "red", "green", "blue"), rows[:_SHOWN])
     size = f"{len(report.slides)} slides, {len(report.cells)} cells"
