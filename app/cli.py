@@ -10,6 +10,7 @@ import click
 from app.name_clash import refuse_foreign_datasets
 
 VERBS = {
+    "agreement": "agreement",
     "backup": "backup",
     "demo": "demo",
     "detect": "detect",

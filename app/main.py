@@ -25,6 +25,7 @@ _PAGES: tuple[tuple[Right, str, str], ...] = (
     ("label", "gallery", "Gallery"),
     ("label", "cell_map", "Map"),
     ("adjudicate", "review", "Review"),
+    ("pictures", "slides", "Slides"),
     ("progress", "progress", "Progress"),
     ("runs", "runs", "Runs"),
     ("audit", "audit", "Audit"),

@@ -55,6 +55,15 @@ def resize_square(picture: Picture, side_px: int) -> Picture:
     return np.asarray(cv2.resize(picture, (side_px, side_px), interpolation=method), np.uint8)
 
 
+def shrink(picture: Picture, longest_px: int) -> Picture:
+    """Return a picture whose longer side is at most `longest_px`."""
+    factor = longest_px / max(picture.shape[:2])
+    if factor >= 1:
+        return picture
+    size = (max(1, round(picture.shape[1] * factor)), max(1, round(picture.shape[0] * factor)))
+    return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
+
+
 def encode_png(picture: Picture) -> bytes:
     """Encode RGB pixels as PNG: lossless, no metadata."""
     is_encoded, data = cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))

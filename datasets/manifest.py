@@ -3,8 +3,8 @@
     <home>/tiles/<plan>/tiles.npy      (N, side_px, side_px, 3) uint8, RGB
     <home>/tiles/<plan>/manifest.json  hash, scale, and where each tile comes from
 
-A field gives a grid of tiles that are not empty glass, and a tile around each of its cells; a
-single-cell picture gives one. The folder is named by the plan (which slides, which scale), so that
+A field or scan gives a grid of tiles that are not empty glass, and a tile around each of its cells;
+a single-cell picture gives one. The folder is named by the plan (which slides, which scale), so that
 an unchanged catalogue finds its pack ready. Knows no encoder.
 """
 
@@ -22,12 +22,16 @@ from datasets.catalog import Cell, Slide
 from datasets.crops import Picture, cut_crop, read_own_png, resize_square
 from datasets.db import Database
 from datasets.detection import has_foreground
-from datasets.errors import StoreError
+from datasets.errors import StoreError, UnreadableFile
 from datasets.files import sha256_of_file, sha256_of_json, sync_folder, write_json
 from datasets.geometry import um_to_px
+from datasets.pictures import open_picture
+from datasets.sandbox import Decoder
 
 FALLBACK_MPP = 0.25
 """Taken for a field without a known scale: a 40x objective. The command says so aloud."""
+_BLOCK_TILES = 12
+"""Tiles on the side of what is read from a scan at once."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -68,11 +72,10 @@ def build_tile_pack(
     Raises:
         StoreError: The catalogue has no picture.
     """
-    fields, cells = catalog.fields(database), catalog.cells(database)
-    field_ids = {field.id for field in fields}
+    slides, cells = catalog.slides_with_pictures(database), catalog.cells(database)
     plan = {
         "options": asdict(options),
-        "fields": sorted(field_ids),
+        "fields": [slide.id for slide in slides],
         "cells": [cell.id for cell in cells],
     }
     folder = home / "tiles" / sha256_of_json(plan)[:16]
@@ -84,7 +87,9 @@ def build_tile_pack(
     folder.parent.mkdir(parents=True, exist_ok=True)
     draft = Path(tempfile.mkdtemp(prefix=".draft-", dir=folder.parent))
     try:
-        _write_pack(draft, _all_tiles(home, fields, by_slide, options, on_progress), options)
+        with Decoder() as decoder:
+            source = _Source(database, home, decoder, options)
+            _write_pack(draft, source.tiles(slides, by_slide, on_progress), source)
         draft.rename(folder)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
@@ -92,21 +97,64 @@ def build_tile_pack(
     return folder
 
 
-def _all_tiles(
-    home: Path, fields: list[Slide], by_slide: dict[str, list[Cell]], options: TileOptions,
-    on_progress: Callable[[int, int], None],
-) -> Iterator[tuple[Tile, Picture]]:  # fmt: skip
-    field_ids = {field.id for field in fields}
-    groups = sorted(set(by_slide) - field_ids)
-    total = len(fields) + len(groups)
-    for done, slide in enumerate(fields, start=1):
-        yield from _tiles_of_field(home, slide, by_slide.get(slide.id, []), options)
-        on_progress(done, total)
-    for done, slide_id in enumerate(groups, start=len(fields) + 1):
-        for cell in by_slide[slide_id]:
-            crop = read_own_png(catalog.crop_path(home, cell.id))
-            yield Tile(slide=slide_id, cell=cell.id), _scale_crop(crop, cell.crop_mpp, options)
-        on_progress(done, total)
+class _Source:
+    """Where tiles come from: fields in memory, scans behind the sandbox, crops of single cells."""
+
+    def __init__(self, database: Database, home: Path, decoder: Decoder, options: TileOptions) -> None:
+        self._database, self._home, self._decoder, self.options = database, home, decoder, options
+        self.unreadable = 0
+        """Parts of scans that could not be read and are left out."""
+
+    def tiles(
+        self, slides: list[Slide], by_slide: dict[str, list[Cell]], on_progress: Callable[[int, int], None]
+    ) -> Iterator[tuple[Tile, Picture]]:
+        """Yield every tile of the catalogue, in an order that only the catalogue decides."""
+        groups = sorted(set(by_slide) - {slide.id for slide in slides})
+        total = len(slides) + len(groups)
+        for done, slide in enumerate(slides, start=1):
+            of_kind = _tiles_of_field if slide.kind == "field" else self._tiles_of_scan
+            yield from of_kind(self._home, slide, by_slide.get(slide.id, []), self.options)
+            on_progress(done, total)
+        for done, slide_id in enumerate(groups, start=len(slides) + 1):
+            yield from self._tiles_of_crops(by_slide[slide_id])
+            on_progress(done, total)
+
+    def _tiles_of_crops(self, cells: list[Cell]) -> Iterator[tuple[Tile, Picture]]:
+        for cell in cells:
+            crop = read_own_png(catalog.crop_path(self._home, cell.id))
+            yield Tile(slide=cell.slide_id, cell=cell.id), _scale_crop(crop, cell.crop_mpp, self.options)
+
+    def _tiles_of_scan(
+        self, home: Path, slide: Slide, cells: list[Cell], options: TileOptions
+    ) -> Iterator[tuple[Tile, Picture]]:
+        """Yield a scan's tiles; a block of many is read at once, because small reads cost the most."""
+        try:
+            picture = open_picture(self._database, home, slide, self._decoder)
+        except UnreadableFile:
+            # Its files are gone: the crops of its cells are still ours.
+            self.unreadable += 1
+            yield from self._tiles_of_crops(cells)
+            return
+        mpp = slide.mpp or FALLBACK_MPP
+        side_um = options.side_px * options.mpp
+        side = um_to_px(side_um, mpp)
+        blocks: dict[tuple[int, int], list[tuple[float, float]]] = {}
+        for x, y in _grid(picture.width_px, picture.height_px, side):
+            blocks.setdefault((int(x / side) // _BLOCK_TILES, int(y / side) // _BLOCK_TILES), []).append((x, y))
+        for places in blocks.values():
+            left, top = (int(min(place[axis] for place in places) - side / 2) for axis in (0, 1))
+            right, bottom = (int(max(place[axis] for place in places) + side / 2) + 2 for axis in (0, 1))
+            try:
+                block, down = picture.read(left, top, right - left, bottom - top, mpp=options.mpp)
+            except UnreadableFile:
+                self.unreadable += 1
+                continue
+            for x, y in places:
+                tile = cut_crop(block, (x - left) / down, (y - top) / down, mpp=mpp * down, side_um=side_um,
+                                side_px=options.side_px)  # fmt: skip
+                if has_foreground(tile, options.mpp):
+                    yield Tile(slide=slide.id, x=x, y=y), tile
+        yield from self._tiles_of_crops(cells)
 
 
 def _scale_crop(crop: Picture, crop_mpp: float | None, options: TileOptions) -> Picture:
@@ -143,7 +191,8 @@ def _grid(width: int, height: int, side: float) -> Iterator[tuple[float, float]]
             yield left + (column + 0.5) * side, top + (row + 0.5) * side
 
 
-def _write_pack(folder: Path, tiles: Iterator[tuple[Tile, Picture]], options: TileOptions) -> None:
+def _write_pack(folder: Path, tiles: Iterator[tuple[Tile, Picture]], source: _Source) -> None:
+    options = source.options
     rows: list[dict[str, Any]] = []
     raw_path = folder / "tiles.raw"
     with raw_path.open("wb") as stream:
@@ -163,6 +212,7 @@ def _write_pack(folder: Path, tiles: Iterator[tuple[Tile, Picture]], options: Ti
         "side_px": options.side_px,
         "tiles": len(rows),
         "sha256": digest,
+        "unreadable": source.unreadable,
     }
     write_json(
         folder / "manifest.json",

@@ -26,6 +26,7 @@ from datasets.readers.flat import Picture
 WALL_SECONDS = 60.0
 _HEADER_BYTES = 1 << 18
 _CHUNK_BYTES = 1 << 20
+_START_SECONDS = 180.0
 _MOST_BYTES = 1 << 28
 _WAY_OUT = "save it anew with the scanner's software, or leave it out"
 
@@ -65,6 +66,7 @@ class Decoder:
         self._wall_seconds = wall_seconds
         self._child: subprocess.Popen[bytes] | None = None
         self._buffer = b""
+        self._is_warm = False
 
     def __enter__(self) -> Self:
         return self
@@ -177,7 +179,11 @@ class Decoder:
         return picture
 
     def _ask(self, request: dict[str, Any]) -> tuple[dict[str, Any], Picture | None]:
-        deadline = time.monotonic() + self._wall_seconds
+        if request["op"] not in ("warm", "picture") and not (self._is_warm and self._is_running()):
+            self._ask({"op": "warm"})
+            self._is_warm = True
+        seconds = _START_SECONDS if request["op"] == "warm" else self._wall_seconds
+        deadline = time.monotonic() + seconds
         try:
             child = self._running_child()
             assert child.stdin is not None
@@ -186,15 +192,18 @@ class Decoder:
             return self._receive(child, deadline)
         except (TimeoutError, BrokenPipeError, EOFError, ValueError) as error:
             self._kill()
-            reason = f"the decoder took longer than {self._wall_seconds:.0f} s; {_WAY_OUT}"
+            reason = f"the decoder took longer than {seconds:.0f} s; {_WAY_OUT}"
             if not isinstance(error, TimeoutError):
                 reason = f"the decoder crashed on it; {_WAY_OUT}"
             raise UnreadableFile(reason) from error
 
+    def _is_running(self) -> bool:
+        return self._child is not None and self._child.poll() is None
+
     def _running_child(self) -> subprocess.Popen[bytes]:
-        if self._child is None or self._child.poll() is not None:
+        if not self._is_running() or self._child is None:
             self._kill()
-            self._buffer = b""
+            self._buffer, self._is_warm = b"", False
             self._child = subprocess.Popen(
                 [sys.executable, "-I", "-m", "datasets.decode_worker"],
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,

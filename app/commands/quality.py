@@ -1,14 +1,15 @@
-"""`quality`: how doctors agree with each other and with themselves, and whether more labels pay."""
+"""`quality`: focus, exposure and stain of the study's pictures; the same cell twice; odd slides."""
 
 from pathlib import Path
 
 import click
 
-from app import quality as figures
-from app.commands.output import emit, home_option, json_option, table, verb
-from app.quality import Quality
+from app.commands.output import ProgressBar, emit, home_option, json_option, table, verb
 from app.services import Services
-from labeling.agreement import LITERATURE
+from app.slide_quality import QUALITY_FILE, survey
+from datasets.files import write_json
+
+_SHOWN = 20
 
 
 @click.command()
@@ -16,37 +17,19 @@ from labeling.agreement import LITERATURE
 @json_option
 @verb
 def quality(home: Path, as_json: bool) -> None:
-    """Measure agreement, consistency, what more labels bring, and whether the queue beats chance."""
+    """Measure all pictures and list what stands out. Nothing is changed or deleted."""
     services = Services.open(home)
-    found = figures.measure(services)
-    services.database.close()
-    emit(as_json, found.as_json(), _lines(found))
-
-
-def _lines(found: Quality) -> list[str]:
-    lines = []
-    named = [(name, "doctors", value) for name, value in found.agreement.items()]
-    named += [(name, "with himself", value) for name, value in found.intra.items()]
-    if named:
-        lines += table(
-            ("figure", "of", "value", "low", "high", "pairs", "cells"),
-            [(name, of, x.value, x.low, x.high, x.pairs, x.cells) for name, of, x in named],
-        )
-        low, high, what = LITERATURE["inter"]
-        lines.append(f"Published for {what}: {low} to {high}; the same reader again: {LITERATURE['intra'][0]}.")
-    else:
-        lines.append("No cell has been decided by two doctors, or twice by one: agreement cannot be measured yet.")
-    if found.stop:
-        lines += table(
-            ("category", "labels", "moved by the last 64", "gain of 100 more", "low", "high", "advice"),
-            [(s.category, s.labels, s.churn, s.gain, s.low, s.high, s.advice) for s in found.stop],
-        )
-    arms = found.arms
-    lines.append(
-        "The queue against chance: too few labels of either kind yet." if arms is None else
-        f"With {arms.labels} labels on new slides: queue {arms.active:.3f}, chance {arms.random:.3f}, difference "
-        f"{arms.difference:+.3f} ({arms.low:+.3f} to {arms.high:+.3f})."
-    )  # fmt: skip
-    if found.second_look:
-        lines.append(f"Worth a second look: {', '.join(found.second_look)}")
-    return lines
+    bar = ProgressBar("measure", "picture")
+    try:
+        report = survey(services, bar)
+    finally:
+        bar.close()
+    write_json(home / QUALITY_FILE, report.to_json())
+    rows = [(slide, q.foreground, q.focus, q.overexposed, q.red, q.green, q.blue) for slide, q in report.slides.items()]
+    lines = table(("slide", "foreground", "focus", "overexposed", "red", "green", "blue"), rows[:_SHOWN])
+    size = f"{len(report.slides)} slides, {len(report.cells)} cells"
+    lines.append(f"{size}; {len(report.same)} pairs of cells look the same:")
+    lines += [f"  {p.first} {p.second} ({p.found_by}, {p.likeness:.3f})" for p in report.same[:_SHOWN]]
+    lines += [f"unlike the rest: {s}, {m} by {d:+.1f} deviations" for s, m, d in report.odd_slides[:_SHOWN]]
+    lines += [f"cannot be read: {slide}: {reason}" for slide, reason in report.unreadable]
+    emit(as_json, report.to_json(), lines)

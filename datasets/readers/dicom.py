@@ -4,6 +4,7 @@ DICOM PS3.3 A.32.8 (VL Whole Slide Microscopy). A slide is a list of instances: 
 focal planes, its concatenated parts.
 """
 
+import functools
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,8 +16,6 @@ import pydicom.errors
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 from pydicom.pixels.utils import pixel_array
-from wsidicom import WsiDicom
-from wsidicom import errors as wsidicom_errors
 
 from datasets.crops import Picture
 from datasets.errors import UnreadableFile
@@ -25,11 +24,15 @@ from datasets.readers.base import Level, SlideInfo, inner_box, paste
 
 WSI_CLASS = "1.2.840.10008.5.1.4.1.1.77.1.6"
 _IDENTIFYING = ("LABEL", "OVERVIEW")
-_WSIDICOM_ERRORS: tuple[type[Exception], ...] = tuple(
-    kind for kind in vars(wsidicom_errors).values() if isinstance(kind, type) and issubclass(kind, Exception)
-)
-"""They share no base."""
-_CANNOT_OPEN: tuple[type[Exception], ...] = (*_WSIDICOM_ERRORS, ValueError, KeyError, AttributeError)
+
+
+@functools.cache
+def _wsidicom_errors() -> tuple[type[Exception], ...]:
+    """Return wsidicom's errors; they share no base."""
+    from wsidicom import errors
+
+    kinds = (kind for kind in vars(errors).values() if isinstance(kind, type))
+    return tuple(kind for kind in kinds if issubclass(kind, Exception))
 
 
 def read_header(path: Path) -> Dataset:
@@ -75,11 +78,13 @@ class DicomReader:
     """
 
     def __init__(self, paths: Sequence[Path]) -> None:
+        from wsidicom import WsiDicom  # seconds to import; most slides are not DICOM
+
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 self._slide = WsiDicom.open([str(path) for path in paths])
-        except _CANNOT_OPEN as error:
+        except (*_wsidicom_errors(), ValueError, KeyError, AttributeError) as error:  # type: ignore[misc]  # a tuple
             raise UnreadableFile(f"not a whole slide that can be put together ({type(error).__name__})") from error
         base = self._slide.pyramid.base_level
         self._levels = list(self._slide.pyramid)
@@ -124,7 +129,7 @@ class DicomReader:
             return np.asarray(
                 self._slide.read_region((left, top), self._levels[level].level, (width, height), z=z_um, as_array=True)
             )
-        except _WSIDICOM_ERRORS as error:
+        except _wsidicom_errors() as error:
             raise UnreadableFile(f"damaged: {type(error).__name__}") from error
 
     def _stretch(self) -> tuple[float, float]:

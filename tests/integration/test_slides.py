@@ -1,6 +1,7 @@
 """Slides in: opened at arm's length, refused with a sentence, searched for cells, never twice."""
 
 import csv
+import json
 from pathlib import Path
 
 import numpy as np
@@ -14,11 +15,12 @@ from datasets.catalog import Search
 from datasets.crops import OUTSIDE, read_own_png
 from datasets.errors import DatasetError, UnreadableFile
 from datasets.finding import FindOptions, find_cells
+from datasets.manifest import TileOptions, build_tile_pack
 from datasets.nuclei import find_nuclei
 from datasets.public import FieldFile, Plan, Point, plan, with_points
 from datasets.sandbox import Decoder
 from datasets.synthetic import draw_slide
-from tests.slide_files import write_pyramid
+from tests.slide_files import dicom_slide, write_pyramid
 
 OPTIONS = FindOptions(side_um=64, side_px=256)
 
@@ -228,3 +230,31 @@ def test_mosaic__tiff_and_dicom_give_the_same_catalogue(tmp_path: Path, real_dat
     assert crops.keys() == other_crops.keys()
     differences = [np.abs(crops[place].astype(int) - other_crops[place]).mean() for place in crops]
     assert max(differences) < 4
+
+
+def test_tile_pack__a_scan_gives_tiles_for_pretraining(services: Services, slide_file: Path) -> None:
+    take_in(services, plan(slide_file, "slides"))
+    pack = build_tile_pack(services.database, services.home, TileOptions(mpp=0.5, side_px=128))
+    facts = json.loads((pack / "manifest.json").read_text())
+    tiles = np.load(pack / "tiles.npy")
+    row = facts["sources"][len(tiles) // 2]
+    with Decoder() as decoder:
+        truth = decoder.read_region([slide_file], round(row["x"]) - 128, round(row["y"]) - 128, 128, 128, level=1)
+
+    assert 20 < len(tiles) == facts["tiles"] <= 10 * 3
+    assert facts["unreadable"] == 0
+    assert np.abs(tiles[len(tiles) // 2].astype(int) - truth).mean() < 3
+    assert build_tile_pack(services.database, services.home, TileOptions(mpp=0.5, side_px=128)) == pack
+
+
+def test_focal_stack__every_plane_is_reachable(tmp_path: Path) -> None:
+    picture = draw_slide(np.random.default_rng(2)).image[:384, :512]
+    planes = (0.0, 1.5, 3.0)
+    dicom_slide(picture, mpp=0.25, planes_um=planes, sharp=1).save_as(tmp_path / "z.dcm", enforce_file_format=True)
+    with Decoder() as decoder:
+        info = decoder.open_slide([tmp_path / "z.dcm"])
+        stack = [decoder.read_region([tmp_path / "z.dcm"], 0, 0, 512, 384, z_um=z) for z in info.z_um]
+
+    assert info.z_um == planes
+    assert np.array_equal(stack[1], picture)
+    assert all(np.abs(stack[i].astype(int) - picture).mean() > 1 for i in (0, 2))

@@ -1,4 +1,4 @@
-"""`quality` tells what agreement rests on, in numbers that can be checked by hand."""
+"""`agreement` tells what agreement rests on, in numbers that can be checked by hand."""
 
 import json
 from datetime import timedelta
@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from app.agreement_figures import measure
 from app.cli import cytojepa
-from app.quality import measure
 from app.services import Services
 from datasets import catalog
 from datasets.catalog import Cell, Slide
@@ -34,7 +34,7 @@ def study(services: Services) -> Services:
     return services
 
 
-def test_quality__kappa_of_two_doctors_with_pairs_and_interval(study: Services) -> None:
+def test_agreement__kappa_of_two_doctors_with_pairs_and_interval(study: Services) -> None:
     found = measure(study).agreement
 
     assert found["kappa"].value == pytest.approx(0.4)
@@ -44,7 +44,7 @@ def test_quality__kappa_of_two_doctors_with_pairs_and_interval(study: Services) 
     assert found["SCC"].value is None
 
 
-def test_quality__a_doctor_against_himself_on_cells_that_came_back(study: Services) -> None:
+def test_agreement__a_doctor_against_himself_on_cells_that_came_back(study: Services) -> None:
     later = utc_now() + timedelta(days=3)
     again = ["NILM"] * 4 + ["LSIL"] + ["LSIL"] * 5
     cells = [*range(5), *range(25, 30)]
@@ -59,14 +59,14 @@ def test_quality__a_doctor_against_himself_on_cells_that_came_back(study: Servic
     assert (found["ada"].pairs, found["ada"].value) == (10, pytest.approx(0.8))
 
 
-def test_quality__as_one_json_object(study: Services, tmp_path: Path) -> None:
-    result = CliRunner().invoke(cytojepa, ["quality", "--home", str(study.home), "--json"])
+def test_agreement__as_one_json_object(study: Services, tmp_path: Path) -> None:
+    result = CliRunner().invoke(cytojepa, ["agreement", "--home", str(study.home), "--json"])
     found = json.loads(result.stdout)
 
     assert result.exit_code == 0
     assert found["agreement"]["kappa"]["pairs"] == 50
     assert (found["stop"], found["arms"], found["second_look"]) == ([], None, [])
-    assert "published" in CliRunner().invoke(cytojepa, ["quality", "--home", str(study.home)]).stdout.lower()
+    assert "published" in CliRunner().invoke(cytojepa, ["agreement", "--home", str(study.home)]).stdout.lower()
 
 
 def test_review__the_dispute_that_changes_most_comes_first(study: Services) -> None:
