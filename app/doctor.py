@@ -11,7 +11,7 @@ from app.services import Services
 from datasets import catalog
 from datasets.db import SAFE_SQLITE, sqlite_version
 from datasets.errors import DatasetError
-from labeling import accounts
+from labeling import accounts, audit
 
 _SMALLEST_FREE_GB = 5
 
@@ -92,5 +92,8 @@ def _workspace_checks(services: Services) -> Iterator[Check]:
     missing = counts.cells if store is None else len(store.missing(catalog.cell_ids(services.database)))
     yield Check(name=f"{missing} cells without a vector", ok=missing == 0,
                 remedy="Run `cytojepa pretrain`, then `cytojepa embed`.")  # fmt: skip
+    head, last = audit.chain_head(services.database), audit.last_anchor(audit.anchors_path(services.home))
+    yield Check(name=f"{head.seq} events, {last} anchored", ok=head.seq == last,
+                remedy="Events were removed, or a disk was full. Run `cytojepa verify`.")  # fmt: skip
     mode = (services.home / "secret.key").stat().st_mode & 0o777
     yield Check(name=f"secret.key has mode {mode:o}", ok=mode == 0o600, remedy="chmod 600 secret.key")

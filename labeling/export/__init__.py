@@ -15,6 +15,7 @@ from datasets.files import sha256_of_file, sync_file, sync_folder
 from labeling.errors import LabelingError
 from labeling.export.coco import write_coco
 from labeling.export.delimited import write_csv
+from labeling.export.dicom import write_dicom_folder
 from labeling.export.folders import write_image_folder
 from labeling.export.geojson import write_geojson, write_geojson_folder
 from labeling.export.labelstudio import write_labelstudio
@@ -32,6 +33,8 @@ class _Format:
     is_current_only: bool = True
     is_by_cell: bool = False
     is_folder: bool = False
+    needs_place: bool = False
+    """Leaves out single-cell pictures, which lie nowhere on a slide."""
 
 
 _FORMATS = {
@@ -40,6 +43,7 @@ _FORMATS = {
     "coco": _Format(write=write_coco),
     "geojson": _Format(write=write_geojson),
     "labelstudio": _Format(write=write_labelstudio, is_by_cell=True),
+    "dicom-ann": _Format(write=write_dicom_folder, is_by_cell=True, is_folder=True, needs_place=True),
     "imagefolder": _Format(write=write_image_folder, kinds=("reference",), is_by_cell=True, is_folder=True),
 }
 _GEOJSON_FOLDER = _Format(write=write_geojson_folder, is_by_cell=True, is_folder=True)
@@ -66,13 +70,13 @@ def export_labels(
 
     CSV and Parquet hold all labels, also those that were taken back, and the reference labels; the
     other formats the current labels, `imagefolder` the reference labels. Memory does not grow with
-    the number of labels; what is written appears whole or not at all.
+    the number of labels (for `dicom-ann`: of a slide); what is written appears whole or not at all.
 
     Args:
         database: The study's database.
         format_name: One of `FORMATS`.
-        out: The file, replaced atomically; for `imagefolder`, and for `geojson` without an ending, a
-            folder that does not exist or is empty.
+        out: The file, replaced atomically; for `imagefolder` and `dicom-ann`, and for `geojson` without
+            an ending, a folder that does not exist or is empty.
         label_set: Named in every row.
         crop_px: Side of the study's crops in pixels.
         selection: Which rows.
@@ -91,7 +95,8 @@ def export_labels(
         raise LabelingError(f"{out}: is not an empty folder. Nothing is overwritten; choose another name.")
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as scratch, database.read() as session:
-        counted = _Counted(_rows(session, study, selection, chosen), count_labels(session, selection), on_progress)
+        rows = _rows(session, study, selection, chosen)
+        counted = _Counted(rows, count_labels(session, selection), on_progress)
         draft = Path(scratch) / "draft"
         if chosen.is_folder:
             draft.mkdir()
@@ -107,6 +112,12 @@ def _narrow(chosen: _Format, selection: Selection) -> Selection:
 
 
 def _rows(session: Session, study: Study, selection: Selection, chosen: _Format) -> Iterator[Row]:
+    for row in _all_rows(session, study, selection, chosen):
+        if not chosen.needs_place or row["x_px"] is not None:
+            yield row
+
+
+def _all_rows(session: Session, study: Study, selection: Selection, chosen: _Format) -> Iterator[Row]:
     if "label" in selection.kinds:
         yield from iter_labels(session, study, selection, by_cell=chosen.is_by_cell)
     # A reference label belongs to no annotator: it is not asked for where one annotator's labels are.

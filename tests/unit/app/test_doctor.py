@@ -1,0 +1,20 @@
+"""State and remedy of a workspace."""
+
+from app import doctor
+from labeling import accounts, audit
+
+
+def _check(services, start: str):
+    return next(check for check in doctor.run_checks(services.home) if start in check.name)
+
+
+def test_anchors__events_that_were_cut_off_are_told(services) -> None:
+    accounts.add_account(services.database, "ada", "annotator", "a long password")
+    assert _check(services, "anchored").ok
+    with services.database.write() as session:
+        for statement in ("DROP TRIGGER events_no_delete", "DELETE FROM events"):
+            session.connection().exec_driver_sql(statement)
+    check = _check(services, "anchored")
+
+    assert (check.ok, check.name) == (False, "0 events, 1 anchored")
+    assert audit.chain_head(services.database).seq == 0
