@@ -36,6 +36,7 @@ _OPTIONS: dict[str, Any] = {
     "server.headless": True,
     "server.maxUploadSize": 1,
     "global.developmentMode": False,
+    "runner.magicEnabled": False,  # else the docstring of a page's constant is drawn on the page
     **STREAMLIT_THEME,
 }
 

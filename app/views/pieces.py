@@ -9,7 +9,7 @@ import streamlit as st
 _STYLE = """<style>
 .cj-bars{display:grid;grid-template-columns:max-content 1fr max-content;gap:7px 14px;align-items:center;
   font-variant-numeric:tabular-nums;max-width:62rem}
-.cj-bars i{display:block;height:13px;border-radius:3px;min-width:2px}
+.cj-bars i{display:block;height:13px;border-radius:3px}
 .cj-figures{display:flex;flex-wrap:wrap;gap:14px 46px;margin:0 0 6px}
 .cj-figures div{font-size:.9rem;opacity:.9}.cj-figures b{display:block;font-size:1.9rem;line-height:1.25;
   font-weight:600;font-variant-numeric:tabular-nums;opacity:1}

@@ -6,11 +6,16 @@ from app.views import people
 from labeling import accounts
 from labeling.errors import AccountError
 
-person, services = people.require(), people.services()
-if not person.may("people"):
-    st.error("Only an admin sees this page.")
-    st.stop()
-st.title("Team")
+_DUTIES = {
+    "annotator": "decides cells",
+    "adjudicator": "decides cells, and where doctors differ",
+    "data-manager": "brings data in and out",
+    "admin": "makes and disables accounts; decides no cells",
+    "auditor": "looks at the chain of events",
+}
+
+person, services = people.require("people"), people.services()
+st.header("Team")
 st.dataframe(
     [
         {"name": a.name, "role": a.role, "state": "disabled" if a.disabled_at else "active"}
@@ -18,10 +23,11 @@ st.dataframe(
     ],
     hide_index=True,
 )
-with st.form("add", clear_on_submit=True):
+left, right = st.columns(2, gap="large")
+with left, st.form("add", clear_on_submit=True):
     st.subheader("New account")
     name = st.text_input("Name")
-    role = st.selectbox("Role", accounts.ROLES)
+    role = st.selectbox("Role", accounts.ROLES, format_func=lambda r: f"{r}: {_DUTIES.get(r, r)}")
     password = st.text_input("First password, to be handed over in person", type="password")
     if st.form_submit_button("Add"):
         try:
@@ -31,7 +37,7 @@ with st.form("add", clear_on_submit=True):
             st.error(str(error))
 active = [a.name for a in accounts.list_accounts(services.database) if not a.disabled_at]
 others = [n for n in active if n != person.name]
-with st.form("disable"):
+with right, st.form("disable"):
     st.subheader("Disable an account")
     chosen = st.selectbox("Name", others)
     st.caption("The labels stay. The person is signed out at the next action.")

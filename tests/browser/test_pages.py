@@ -76,6 +76,7 @@ def test_page__has_no_serious_fault_for_axe(sign_in, server, shots, title: str, 
         for v in found.response["violations"]
         if v["impact"] in ("serious", "critical") and v["id"] not in _NOT_OURS
     ]
-    page.screenshot(path=shots / f"{title}{'' if scheme == 'light' else '-dark'}.png")
+    name = f"{title}{'' if scheme == 'light' else '-dark'}.jpg"
+    page.screenshot(path=shots / name, type="jpeg", quality=82)
 
     assert serious == []

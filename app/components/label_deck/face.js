@@ -12,7 +12,7 @@ class Face {
     this.strip = el("div", "strip"); this.keys = el("div", "keys"); this.notice = el("div", "notice");
     this.notice.setAttribute("role", "alert");
     const tools = ["wide", "ring", "stain", "guide", "note", "like"].map(id => this.tool(id));
-    this.keys.append(this.hint("Z", "take back"), this.hint("\u21e7Z", "put back"), ...tools, this.hint("?", "all keys"));
+    this.keys.append(this.hint("?", "all keys"), this.hint("Z", "take back"), this.hint("\u21e7Z", "put back"), ...tools);
     deck.root.replaceChildren(el("div", "top", this.why, el("div", "grow"), this.rate, this.count, this.saved, help),
       deck.view.node, deck.panel.node, this.strip, el("div", "foot", this.notice, this.keys));
   }
