@@ -52,7 +52,7 @@ class _Map:
         allowed(request, "label")
         content = await run_in_threadpool(self._points)
         if content is None:
-            return JSONResponse({"error": "There is no map yet."}, 404)
+            return Response(status_code=204)  # not drawn yet: nothing is wrong, and the page looks again
         return Response(content, media_type="application/octet-stream", headers={"Cache-Control": "no-store"})
 
     def _points(self) -> bytes | None:

@@ -9,9 +9,9 @@ from labeling.errors import AccountError
 _DUTIES = {
     "annotator": "decides cells",
     "adjudicator": "decides cells, and where doctors differ",
-    "data-manager": "brings data in and out",
-    "admin": "makes and disables accounts; decides no cells",
-    "auditor": "looks at the chain of events",
+    "data-manager": "sees pictures and runs, decides no cells",
+    "admin": "all of it, and makes and disables accounts",
+    "auditor": "sees progress and the chain of events, no cells",
 }
 
 person, services = people.require("people"), people.services()

@@ -34,12 +34,14 @@ class CellMap {
   async load() {
     try {
       const started = performance.now();
-      this.points = new Uint16Array(await this.bytes("/api/map/points"));
+      const bytes = await this.bytes("/api/map/points");
+      if (!bytes.byteLength) throw new HttpError(204);
+      this.points = new Uint16Array(bytes);
       await this.color(this.by);
       this.root.dataset.drawnMs = Math.round(performance.now() - started);
       this.problem = "";
     } catch (error) {
-      this.problem = error.status === 404 ? "none" : error.message || "The server did not answer.";
+      this.problem = error.status === 204 ? "none" : error.message || "The server did not answer.";
       this.again = setTimeout(() => this.load(), LOOK_AGAIN);
     }
     this.root.dataset.ready = this.points ? this.points.length / 2 : 0;
