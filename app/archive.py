@@ -30,7 +30,7 @@ FORMAT = "cytojepa-backup-1"
 MANIFEST = "manifest.json"
 DATABASE = "catalog.sqlite"
 KEY = "secret.key"
-FOLDERS = ("crops", "slides", "embeddings", "probes", "runs")
+FOLDERS = ("crops", "slides", "embeddings", "probes", "runs", "weights")
 """Folders of a workspace that cannot be made again in minutes, or at all."""
 OPTIONAL = ("slides", "runs")
 """Of these, the large ones that a backup may leave out."""
