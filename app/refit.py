@@ -45,12 +45,13 @@ class _Desk:
     _store: EmbeddingStore | None = None
     _store_state: object = None
     _slides: dict[str, str] = field(default_factory=dict)
+    _last_cell: int = -1
 
     def refit(self) -> FitReport:
         services = self.services
-        cells = catalog.counts(services.database).cells
-        if len(self._slides) != cells:
-            self._slides = catalog.slide_of_cells(services.database)
+        number = catalog.last_cell_number(services.database)
+        if self._last_cell != number:
+            self._slides, self._last_cell = catalog.slide_of_cells(services.database), number
         store = self._open()
         report = refit(
             services.database, store, services.probes_folder, services.label_set,
@@ -64,7 +65,7 @@ class _Desk:
         """Return what a refit depends on; cheap enough to be asked several times a second."""
         with self.services.database.read() as session:
             events = [session.scalar(select(func.max(table.id))) for table in (Label, Undo)]
-        cells = catalog.counts(self.services.database).cells
+        cells = catalog.last_cell_number(self.services.database)
         return (*events, cells, store_state(self.services.embeddings_folder))
 
     def _open(self) -> EmbeddingStore | None:

@@ -167,3 +167,15 @@ def test_second_looks__planted_slips_are_among_the_first(study) -> None:
     opened = Study.open(database, store, BETHESDA, groups=catalog.slide_of_cells(database), reads=1)
 
     assert len(set(second_looks(opened)[:10]) & set(slips)) >= 2
+
+
+def test_last_cell_number__grows_with_cells_and_only_with_them(study) -> None:
+    database, _, _ = study
+    before = catalog.last_cell_number(database)
+    _label_truly(study, range(3))
+    catalog.add(database, [], [Cell(id="CE00000", slide_id="SL0", origin="imported", added_at=utc_now())])
+    same = catalog.last_cell_number(database)
+    catalog.add(database, [], [Cell(id="CE-new", slide_id="SL0", origin="imported", added_at=utc_now())])
+
+    assert same == before
+    assert catalog.last_cell_number(database) > before
