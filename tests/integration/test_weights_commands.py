@@ -35,6 +35,8 @@ def published(tmp_path: Path) -> Path:
 
 def run(home: Path, *arguments: object):
     result = CliRunner().invoke(cytojepa, [*map(str, arguments), "--home", str(home), "--json"])
+    if result.exception and not isinstance(result.exception, SystemExit):
+        raise result.exception
     return result.exit_code, json.loads(result.stdout) if result.stdout.startswith("{") else result.stderr
 
 
