@@ -91,8 +91,7 @@ class Watch:
             knn_balanced_accuracy=self._knn(model),
             knn_chance=None if codes is None else 1 / len(np.unique(codes)),
         )
-        if self._folder is not None:
-            self._draw(self._folder, model, pictures, step)
+        self._draw(model, pictures, step)
         model.train(was_training)
         past_warmup = self._is_past_warmup(step)
         if past_warmup:
@@ -142,14 +141,17 @@ class Watch:
         embeddings = self._embed(model, self._stream.plain_batch(self._labels.tiles))
         return monitor.knn_balanced_accuracy(embeddings, codes, groups)
 
-    def _draw(self, folder: Path, model: Objective, pictures: Tensor, step: int) -> None:
+    def _draw(self, model: Objective, pictures: Tensor, step: int) -> None:
         """Draw the hold-out tiles with most to see; the first and the newest picture are kept."""
         chosen = pictures.flatten(1).std(dim=1).argsort(descending=True)[:PICTURE_TILES]
+        # All processes run the encoder, which they may share; only the first one writes.
         tokens = encode(model.target_encoder, pictures[chosen].to(_device(model))).float().cpu()
-        grid = self._config.grid
+        if self._folder is None:
+            return
         tiles = self._stream.plain_tiles(self._stream.holdout[chosen.numpy()])
-        write_atomically(folder / f"step-{step:07d}.png", draw_token_picture(tiles, tokens, grid))
-        for old in sorted(folder.glob("step-*.png"))[1:-1]:
+        picture = draw_token_picture(tiles, tokens, self._config.grid)
+        write_atomically(self._folder / f"step-{step:07d}.png", picture)
+        for old in sorted(self._folder.glob("step-*.png"))[1:-1]:
             old.unlink()
 
 
