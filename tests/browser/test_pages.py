@@ -10,6 +10,7 @@ PAGES = {
     "label": ("/", ".deck[data-cell]"),
     "gallery": ("/gallery", ".gallery[data-ready]"),
     "map": ("/map", ".map:not([data-ready='0'])[data-ready]"),
+    "slides": ("/slides", "text=um/px >> nth=0"),
     "progress": ("/progress", "text=Research use only"),
     "review": ("/review", ".review[data-loaded=true]"),
     "runs": ("/runs", "text=Runs"),
@@ -17,8 +18,8 @@ PAGES = {
     "team": ("/team", "text=New account"),
 }
 ALLOWED = {
-    "ada": ("label", "gallery", "map", "progress"),
-    "vera": ("label", "gallery", "map", "progress", "review"),
+    "ada": ("label", "gallery", "map", "slides", "progress"),
+    "vera": ("label", "gallery", "map", "slides", "progress", "review"),
     "root": tuple(PAGES),
 }
 SEEN_BY = {"runs": "root", "audit": "root", "team": "root"}
