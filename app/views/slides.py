@@ -8,10 +8,9 @@ import streamlit as st
 
 from app.services import Services
 from app.slide_quality import QUALITY_FILE
-from app.training import read_crop
 from app.views import people
 from datasets import catalog
-from datasets.crops import Picture, shrink
+from datasets.crops import Picture, read_own_png, shrink
 from datasets.errors import UnreadableFile
 from datasets.pictures import open_picture
 from datasets.sandbox import Decoder
@@ -79,7 +78,7 @@ def show_pairs(report: dict[str, Any]) -> None:
         if pair["first"] in known and pair["second"] in known:
             columns = st.columns([1, 1, 4])
             for column, side in zip(columns, ("first", "second"), strict=False):
-                column.image(read_crop(services, pair[side]), caption=pair[side])
+                column.image(read_own_png(catalog.crop_path(services.home, pair[side])), caption=pair[side])
             columns[2].caption(f"by {pair['found_by']}: {pair['likeness']:.3f}")
 
 
