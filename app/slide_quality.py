@@ -6,9 +6,9 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from app.services import Services
-from app.training import read_crop
 from datasets import catalog
 from datasets.catalog import Cell, Slide
+from datasets.crops import read_own_png
 from datasets.errors import UnreadableFile
 from datasets.pictures import open_picture
 from datasets.quality import Quality, alike_vectors, measure, outliers, picture_hash, same_pictures
@@ -79,7 +79,7 @@ def survey(services: Services, on_progress: OnProgress = lambda done, total: Non
             on_progress(done, total)
     by_cell, hashes = {}, []
     for done, cell in enumerate(cells, start=len(slides) + 1):
-        crop = read_crop(services, cell.id)
+        crop = read_own_png(catalog.crop_path(services.home, cell.id))
         by_cell[cell.id] = measure(crop, cell.crop_mpp or FALLBACK_MPP)
         hashes.append(picture_hash(crop))
         on_progress(done, total)

@@ -8,10 +8,9 @@ import streamlit as st
 
 from app.services import Services
 from app.slide_quality import QUALITY_FILE
-from app.training import read_crop
 from app.views import people
 from datasets import catalog
-from datasets.crops import Picture, shrink
+from datasets.crops import Picture, read_own_png, shrink
 from datasets.errors import UnreadableFile
 from datasets.pictures import open_picture
 from datasets.sandbox import Decoder
@@ -55,15 +54,15 @@ def show_slides(report: dict[str, Any] | None) -> None:
     page = int(st.number_input(f"Page of {pages}", 1, pages, 1)) if pages > 1 else 1
     for start in range((page - 1) * _PER_PAGE, min(page * _PER_PAGE, len(slides)), 4):
         for column, slide in zip(st.columns(4), slides[start : start + 4], strict=False):
-            picture = thumbnail(slide.id)
-            if isinstance(picture, str):
-                column.warning(picture)
-            else:
-                column.image(picture)
             scale = "scale unknown" if slide.mpp is None else f"{slide.mpp:.3f} um/px ({slide.mpp_source})"
             search = searches.get(slide.id)
             found = "" if search is None else f", {search.cells} nuclei found"
-            column.caption(f"{slide.id}  \n{slide.width_px} x {slide.height_px}, {scale}{found}")
+            facts = f"{slide.id}: {slide.width_px} x {slide.height_px}, {scale}{found}"
+            picture = thumbnail(slide.id)
+            if isinstance(picture, str):
+                column.warning(f"{facts}. {picture}")
+            else:
+                column.image(picture, caption=facts)  # the caption is what a screen reader says
             if slide.id in odd:
                 column.caption("Unlike the rest: " + ", ".join(odd[slide.id]))
 
@@ -79,8 +78,8 @@ def show_pairs(report: dict[str, Any]) -> None:
         if pair["first"] in known and pair["second"] in known:
             columns = st.columns([1, 1, 4])
             for column, side in zip(columns, ("first", "second"), strict=False):
-                column.image(read_crop(services, pair[side]))
-            columns[2].caption(f"{pair['first']} and {pair['second']}, by {pair['found_by']}: {pair['likeness']:.3f}")
+                column.image(read_own_png(catalog.crop_path(services.home, pair[side])), caption=pair[side])
+            columns[2].caption(f"by {pair['found_by']}: {pair['likeness']:.3f}")
 
 
 st.title("Slides")
