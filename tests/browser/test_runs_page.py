@@ -9,8 +9,7 @@ from app.services import Services
 from app.training import labels_for, tiles_for
 from jepa.config import RunConfig
 from jepa.train import pretrain
-from labeling import accounts
-from tests.browser.conftest import PASSWORD
+from tests.browser_server import PASSWORD
 
 pytestmark = pytest.mark.browser
 SHOTS = Path(__file__).resolve().parents[2] / "docs" / "screenshots"
@@ -22,7 +21,6 @@ SMALL = RunConfig(image_px=64, patch_px=8, dim=96, depth=3, heads=3, predictor_d
 def runs(server) -> Path:
     """Two runs: a short one that ends well, and one that has collapsed."""
     services = Services.open(server.home)
-    accounts.add_account(services.database, "root", "admin", PASSWORD)
     pack = tiles_for(services, SMALL, lambda done, total: None)
     folder = services.home / "runs"
     labels = labels_for(services, pack)
