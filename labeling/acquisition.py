@@ -22,7 +22,8 @@ Counts = NDArray[np.integer] | NDArray[np.floating]
 
 BATCH = 16
 CANDIDATES = 600
-"""Cells among which a queue is chosen by score: more cost time and were not measurably better."""
+"""Cells among which a queue is chosen by score. Herlev, handcrafted, 10 draws: mean of the curve to 200
+labels .552, with 1,000 candidates .551; no other set was compared."""
 COVERAGE_ROWS = 300
 """Size of the random sample at which coverage looks."""
 _AT_ONCE = 16
