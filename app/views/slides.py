@@ -54,7 +54,7 @@ def show_slides(report: dict[str, Any] | None) -> None:
     page = int(st.number_input(f"Page of {pages}", 1, pages, 1)) if pages > 1 else 1
     for start in range((page - 1) * _PER_PAGE, min(page * _PER_PAGE, len(slides)), 4):
         for column, slide in zip(st.columns(4), slides[start : start + 4], strict=False):
-            scale = "scale unknown" if slide.mpp is None else f"{slide.mpp:.3f} um/px ({slide.mpp_source})"
+            scale = "scale unknown" if slide.mpp is None else f"{slide.mpp:.3f} \u00b5m/px ({slide.mpp_source})"
             search = searches.get(slide.id)
             found = "" if search is None else f", {search.cells} nuclei found"
             facts = f"{slide.id}: {slide.width_px} x {slide.height_px}, {scale}{found}"
