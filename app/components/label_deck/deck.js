@@ -1,7 +1,7 @@
 // The labelling surface. Draws first, then sends; a label is "saved" only when the server said so.
 // Streamlit calls the default export again on every rerun: the state lives beside the element.
 const DECKS = new WeakMap();
-const AHEAD = 24, AHEAD_OF_FAST = 50;  // cells kept decoded; a fast hand needs more, a slow one gets fresher ones
+const AHEAD = 12, AHEAD_OF_FAST = 50;  // cells kept decoded; a fast hand needs more, a slow one gets fresher ones
 const MOST_WAITING = 200;      // beyond this no more labels are taken, rather than risk them
 const PAST_KEPT = 12, PAST_MOST = 60;
 const WIDE_AFTER = 180;        // milliseconds on screen before the wider field is fetched ahead
@@ -67,7 +67,7 @@ class Deck {
 
   redone(key) { return kept(this.redoName, []).some(step => step.labels.some(l => l.key === key)); }
   isKnown(label) { return this.acknowledged.has(label.key); }
-  get ahead() { return this.times.filter(t => t > performance.now() - 5000).length > 8 ? AHEAD_OF_FAST : AHEAD; }
+  get ahead() { return this.times.filter(t => t > performance.now() - 5000).length > 5 ? AHEAD_OF_FAST : AHEAD; }
 
   failed(error) {
     if (error.status === 401) this.outbox.signedOut = true;
