@@ -8,7 +8,12 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("app", "jepa", "labeling", "datasets")
-FILES = sorted(path for name in (*PACKAGES, "tests") for path in (ROOT / name).rglob("*.py"))
+FILES = sorted(
+    path
+    for name in (*PACKAGES, "tests")
+    for path in (ROOT / name).rglob("*.*")
+    if path.suffix in (".py", ".js", ".css")
+)
 LOCKS = (ROOT / "requirements.lock", ROOT / "tests" / "requirements.lock")
 
 

@@ -14,7 +14,14 @@ _gallery = component(
     "gallery",
     html='<div class="gallery"></div>',
     css=joined("shared/base.css", "gallery/gallery.css"),
-    js=joined("shared/base.js", "shared/outbox.js", "gallery/commands.js", "gallery/gallery.js"),
+    js=joined(
+        "shared/base.js",
+        "shared/outbox.js",
+        "gallery/commands.js",
+        "gallery/face.js",
+        "gallery/history.js",
+        "gallery/gallery.js",
+    ),
 )
 
 

@@ -176,27 +176,9 @@ class Gallery {
     this.outbox.send();
   }
 
-  undo() {
-    const step = this.past.pop();
-    if (!step) { this.said = "There is nothing more to take back."; return this.drawState(); }
-    for (const l of step.labels) { this.outbox.add({ key: uuid(), kind: "undo", label_key: l.key }); this.answers.delete(l.cell); }
-    this.tally.taken += step.labels.length;
-    this.redoStack.push(step);
-    this.chosen = new Set(this.items.map(i => i.cell).filter(c => step.labels.some(l => l.cell === c)));
-    this.said = `${plural(step.labels.length, "label was", "labels were")} taken back.`;
-    this.outbox.send();
-    this.draw();
-    if (this.past.length < 4) this.older();
-  }
+  undo() { return undoGalleryStep(this); }
 
-  redo() {
-    const step = this.redoStack.pop();
-    if (!step) { this.said = "There is nothing to put back."; return this.drawState(); }
-    this.push({ step: uuid(), labels: step.labels.map(l => ({ ...l, key: uuid(), suggestion: null })) });
-    this.chosen.clear();
-    this.said = "";
-    this.draw();
-  }
+  redo() { return redoGalleryStep(this); }
 
   // ---- drawing
 
@@ -289,23 +271,9 @@ class Gallery {
     this.notice.replaceChildren(...content);
   }
 
-  drawMessage() {
-    const link = el("a", "", "See how far the study is"); link.href = "/progress";
-    const content = this.isLoading ? ["Fetching the cells\u2026"]
-      : this.problem ? [el("b", "", "The cells did not arrive."), el("p", "", this.problem), button("quiet", () => this.load(this.like), "Try again")]
-      : !this.items.length ? [el("b", "", "Nothing is left for you."), el("p", "", "Every cell has its label, or a colleague has it on screen."), link]
-      : [];
-    this.message.replaceChildren(...content);
-  }
+  drawMessage() { return drawGalleryMessage(this); }
 
-  drawScale() {
-    const scales = new Set(this.items.map(i => i.mpp));
-    const [mpp] = scales;
-    if (scales.size !== 1 || mpp === null) { this.scale.replaceChildren(this.items.length ? "Scale unknown: sizes cannot be compared" : ""); return; }
-    const line = el("i");
-    line.style.width = `${(10 / (mpp * this.crop_px)) * this.tile}px`;
-    this.scale.replaceChildren(line, "10 \u00b5m, the same for all cells");
-  }
+  drawScale() { return drawGalleryScale(this); }
 
   help() {
     if (this.sheetNode) { this.sheetNode.remove(); this.sheetNode = null; return; }

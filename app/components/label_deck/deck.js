@@ -255,37 +255,9 @@ class Deck {
     this.past = [...this.past, step].slice(-PAST_MOST);
   }
 
-  undo() {
-    const step = this.past.pop();
-    if (!step) { this.say("There is nothing more to take back."); return this.older(); }
-    for (const l of step.labels) this.outbox.add({ key: uuid(), kind: "undo", label_key: l.key });
-    this.tally.taken += step.labels.length;
-    keep(this.redoName, [...kept(this.redoName, []), step]);
-    if (step.labels.length === 1) {
-      const [{ cell, image, mpp }] = step.labels;
-      this.queue = this.queue.filter(i => i.cell !== cell);
-      if (this.current && this.current.cell !== cell) this.queue.unshift(this.current);
-      this.current = { cell, image, mpp, reason: "you took your answer back", suggestion: null };
-      this.reopened.add(cell);
-      this.isEmpty = false; this.said = "";
-      this.show();
-    } else this.say(`${step.labels.length} labels of one step in the gallery were taken back.`);
-    this.outbox.send();
-    if (this.past.length < 6) this.older();
-  }
+  undo() { return undoStep(this); }
 
-  redo() {
-    const stack = kept(this.redoName, []), step = stack.pop();
-    if (!step) return this.say("There is nothing to put back.");
-    keep(this.redoName, stack);
-    const labels = step.labels.map(l => ({ ...l, key: uuid(), suggestion: null }));
-    this.push({ step: labels.length > 1 ? uuid() : labels[0].key, labels }, null);
-    labels.forEach(l => this.reopened.delete(l.cell));
-    this.said = "";
-    this.drop(labels.map(l => l.cell));
-    this.draw();
-    this.outbox.send();
-  }
+  redo() { return redoStep(this); }
 
   build() {
     this.root.classList.add("cj");

@@ -1,0 +1,33 @@
+// Steps back and forward. Both work without a server: they wait in the outbox like answers.
+
+function undoStep(deck) {
+  const step = deck.past.pop();
+  if (!step) { deck.say("There is nothing more to take back."); return deck.older(); }
+  for (const l of step.labels) deck.outbox.add({ key: uuid(), kind: "undo", label_key: l.key });
+  deck.tally.taken += step.labels.length;
+  keep(deck.redoName, [...kept(deck.redoName, []), step]);
+  if (step.labels.length === 1) {
+    const [{ cell, image, mpp }] = step.labels;
+    deck.queue = deck.queue.filter(i => i.cell !== cell);
+    if (deck.current && deck.current.cell !== cell) deck.queue.unshift(deck.current);
+    deck.current = { cell, image, mpp, reason: "you took your answer back", suggestion: null };
+    deck.reopened.add(cell);
+    deck.isEmpty = false; deck.said = "";
+    deck.show();
+  } else deck.say(`${step.labels.length} labels of one step in the gallery were taken back.`);
+  deck.outbox.send();
+  if (deck.past.length < 6) deck.older();
+}
+
+function redoStep(deck) {
+  const stack = kept(deck.redoName, []), step = stack.pop();
+  if (!step) return deck.say("There is nothing to put back.");
+  keep(deck.redoName, stack);
+  const labels = step.labels.map(l => ({ ...l, key: uuid(), suggestion: null }));
+  deck.push({ step: labels.length > 1 ? uuid() : labels[0].key, labels }, null);
+  labels.forEach(l => deck.reopened.delete(l.cell));
+  deck.said = "";
+  deck.drop(labels.map(l => l.cell));
+  deck.draw();
+  deck.outbox.send();
+}
