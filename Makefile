@@ -36,11 +36,12 @@ $(TEST_INSTALL): .venv/.installed tests/requirements.lock
 	$(UV) pip install --system-certs --quiet --python $(BIN)/python --require-hashes -r tests/requirements.lock
 	@touch $@
 
+# libatomic1: what drives the browser is a node that links it, and a bare Debian has it not.
 chromium:
-	@command -v chromium >/dev/null || { \
+	@{ command -v chromium && $(PYTHON) -c 'import ctypes; ctypes.CDLL("libatomic.so.1")'; } >/dev/null 2>&1 || { \
 	  if command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
-	    apt-get update -qq && apt-get install -y -qq chromium fonts-dejavu-core; \
-	  else echo "The browser tests need chromium: ask for Debian's package of that name." >&2; exit 1; fi; }
+	    apt-get update -qq && apt-get install -y -qq chromium fonts-dejavu-core libatomic1; \
+	  else echo "The browser tests need Debian's packages chromium and libatomic1: ask for them." >&2; exit 1; fi; }
 
 test: lint unit integration browser  ## Everything that a change must pass
 
