@@ -50,7 +50,7 @@ def project(store: EmbeddingStore) -> Points:
 
     The components are fitted on at most 20,000 rows drawn at random.
     """
-    vectors = store.vectors()
+    vectors = store.stack()
     generator = np.random.default_rng(0)
     rows = np.sort(generator.permutation(len(vectors))[:_FIT_ROWS])
     pca = PCA(n_components=2, random_state=0).fit(vectors[rows].astype(np.float32))

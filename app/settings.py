@@ -17,6 +17,8 @@ SETTINGS_FILE = "cytojepa.toml"
 DEFAULT_HOME = "cytojepa-home"
 
 SuggestionMode = Literal["after", "shown", "hidden"]
+_SHARES = Shares()
+"""Whose defaults are the settings' defaults."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -39,17 +41,17 @@ class Settings:
     """Side of a cell's crop in micrometres."""
     crop_px: int = 256
     """Side of a cell's crop in pixels; with `crop_um` it fixes the scale for all cells."""
-    share_uncertain: int = 60
+    share_uncertain: int = _SHARES.uncertain
     """Parts of the queue that the probe is unsure of, weighed by how rare the classes are."""
-    share_novel: int = 10
+    share_novel: int = _SHARES.novel
     """Parts unlike everything labelled so far."""
-    share_random: int = 10
+    share_random: int = _SHARES.random
     """Parts chosen by chance: what figures about suggestions rest on."""
-    share_shared: int = 10
+    share_shared: int = _SHARES.shared
     """Parts that a second doctor decides as well."""
-    share_gold: int = 5
+    share_gold: int = _SHARES.gold
     """Parts with a known verdict, for a doctor's own calibration."""
-    share_repeat: int = 5
+    share_repeat: int = _SHARES.repeat
     """Parts that the same doctor has decided long ago, for his own consistency."""
 
     def __post_init__(self) -> None:

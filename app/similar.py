@@ -28,7 +28,7 @@ class GalleryPage:
 def chosen_page(services: Services, annotator: str, cell_ids: list[str]) -> GalleryPage:
     """Lease the cells that somebody chose on the map, as far as they need a reader."""
     settings, store = services.settings, services.store()
-    suggestions = current(services.database, services.probes_folder, store) if store else None
+    suggestions = current(services.database, services.probes_folder, store)
     found = leases.claim(services.database, annotator, [_offer(cell_id, suggestions) for cell_id in cell_ids],
                          most=len(cell_ids), reads=settings.reads, lease_seconds=settings.lease_seconds)  # fmt: skip
     return GalleryPage(cell_ids=tuple(found), seed=None, suggestions=suggestions)
@@ -53,7 +53,7 @@ def gallery_page(
                             lease_seconds=settings.lease_seconds, exclude=exclude)  # fmt: skip
         return GalleryPage(cell_ids=tuple(item.cell_id for item in items), seed=None, suggestions=None)
     suggestions = current(services.database, services.probes_folder, store)
-    rows = {cell_id: row for row, cell_id in enumerate(store.cell_ids)}
+    rows = store.row_of()
     seed = like if like in rows else _next_cell(services, annotator, rows)
     if seed is None:
         return GalleryPage(cell_ids=(), seed=None, suggestions=suggestions)

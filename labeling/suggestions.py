@@ -129,8 +129,10 @@ def rebuild(store: EmbeddingStore, folder: Path, probe_id: str) -> LinearProbe:
     return fitting.rebuild(known, scale, settings)
 
 
-def current(database: Database, folder: Path, store: EmbeddingStore) -> SuggestionTable | None:
-    """Open the newest suggestions of an encoder, None before the first fit."""
+def current(database: Database, folder: Path, store: EmbeddingStore | None) -> SuggestionTable | None:
+    """Open the newest suggestions of an encoder, None before the first vectors and before the first fit."""
+    if store is None:
+        return None
     with database.read() as session:
         probe = session.scalar(
             select(Probe).where(Probe.encoder_fingerprint == store.fingerprint).order_by(Probe.number.desc()).limit(1)

@@ -99,14 +99,16 @@ class _Map:
         ]
         return [{"name": words[i], "color": _SLIDE_COLORS[i]} for i in range(shown)], codes
 
-    def _by_suggestion(self, store: EmbeddingStore, _signed_in: SignedIn) -> tuple[Legend, Codes]:
+    def _guesses(self, store: EmbeddingStore) -> list[tuple[str, float] | None]:
         table = current(self._services.database, self._services.probes_folder, store)
-        guesses = [table.of(cell) if table else None for cell in store.cell_ids]
+        return [table.of(cell) if table else None for cell in store.cell_ids]
+
+    def _by_suggestion(self, store: EmbeddingStore, _signed_in: SignedIn) -> tuple[Legend, Codes]:
+        guesses = self._guesses(store)
         return self._of_categories([guess[0] if guess else None for guess in guesses], "no suggestion")
 
     def _by_certainty(self, store: EmbeddingStore, _signed_in: SignedIn) -> tuple[Legend, Codes]:
-        table = current(self._services.database, self._services.probes_folder, store)
-        guesses = [table.of(cell) if table else None for cell in store.cell_ids]
+        guesses = self._guesses(store)
         steps = len(_STEPS)
         codes = [0 if guess is None else 1 + min(steps - 1, int(guess[1] * steps)) for guess in guesses]
         words = [f"{100 * i // steps} to {100 * (i + 1) // steps} %" for i in range(steps)]

@@ -56,8 +56,7 @@ def worklist(annotator: str, limit: int, slides: tuple[str, ...], suggested: tup
     services = Services.open(home)
     focus = Focus(slides=slides, suggested=suggested)
     items = worklists.peek(services.database, annotator, limit, reads=services.settings.reads, focus=focus)
-    store = services.store()
-    current = store and suggestions.current(services.database, services.probes_folder, store)
+    current = suggestions.current(services.database, services.probes_folder, services.store())
     rows: list[dict[str, object]] = []
     for item in items:
         # Behind the ranked ones the present suggestions serve: the probe has guessed every cell.
