@@ -20,7 +20,6 @@ Indices = NDArray[np.intp]
 Counts = NDArray[np.integer] | NDArray[np.floating]
 """Labels of each class; a cell that doctors call differently counts in parts."""
 
-BATCH = 16
 CANDIDATES = 600
 """Cells among which a queue is chosen by score. Herlev, handcrafted, 10 draws: mean of the curve to 200
 labels .552, with 1,000 candidates .551; no other set was compared."""

@@ -3,7 +3,6 @@
 LabelingError
 |-- AccountError     a name that is taken, a wrong password, a role that may not
 |-- LabelRefused     a label that cannot be stored; carries the reason
-|-- TooFewLabels     a probe needs two classes
 `-- ProbeGone        a probe that cannot be made again
 """
 
@@ -18,10 +17,6 @@ class AccountError(LabelingError):
 
 class LabelRefused(LabelingError):
     """A label that cannot be stored, with the reason in plain words."""
-
-
-class TooFewLabels(LabelingError):
-    """A probe needs labels of at least two classes."""
 
 
 class ProbeGone(LabelingError):

@@ -166,13 +166,6 @@ def give_back(database: Database, annotator: str, cell_ids: Collection[str]) -> 
         return len(session.scalars(mine).all())
 
 
-def release(database: Database, annotator: str) -> int:
-    """Give back all cells of an annotator, for example when he signs out; return how many."""
-    with database.write() as session:
-        held = delete(Lease).where(Lease.annotator == annotator).returning(Lease.cell_id)
-        return len(session.scalars(held).all())
-
-
 @dataclass(frozen=True, slots=True)
 class _Claims:
     """Claims cells for one annotator inside one open write transaction."""
