@@ -66,7 +66,7 @@ nightly: $(TEST_INSTALL) chromium  ## The long counts, hours on two cores
 lock: .venv/.installed  ## Pin all dependencies anew
 	$(UV) pip compile --system-certs pyproject.toml --group install --universal --generate-hashes --no-emit-index-url --no-header \
 	  --quiet --output-file requirements.lock
-	$(UV) pip compile --system-certs --group test --constraints requirements.lock --universal --generate-hashes \
+	$(UV) pip compile --system-certs --group test --group docs --constraints requirements.lock --universal --generate-hashes \
 	  --no-emit-index-url --no-header --quiet --output-file tests/requirements.lock
 
 clean:  ## Remove the environment and the demonstration
