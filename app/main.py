@@ -27,6 +27,7 @@ _PAGES: tuple[tuple[Right, str, str], ...] = (
     ("adjudicate", "review", "Review"),
     ("pictures", "slides", "Slides"),
     ("progress", "progress", "Progress"),
+    ("bias", "bias", "Bias"),
     ("runs", "runs", "Runs"),
     ("audit", "audit", "Audit"),
     ("people", "team", "Team"),

@@ -4,6 +4,7 @@ import re
 from typing import Any
 
 from datasets.bethesda import LabelSet
+from labeling.mixture import CHECK_REASON
 from labeling.openings import POOL_REASON
 
 _BLIND = "the suggestion wavers between two answers, which are named after yours"
@@ -18,6 +19,17 @@ def cell_row(cell_id: str, mpp: float | None) -> dict[str, Any]:
 def suggestion_row(category: str | None, probability: float | None) -> dict[str, Any] | None:
     """Return a suggestion for a page."""
     return None if category is None else {"category": category, "probability": probability}
+
+
+def suggestion_after(mode: str, reason: str | None, category: str | None, probability: float | None) -> dict[str, Any]:
+    """Return what is told of the suggestion after the answer, and whether it is kept back.
+
+    A check cell's is never told: whoever learns it may change the answer that was to measure something,
+    and a repeat would be known by having none.
+    """
+    is_kept_back = mode != "hidden" and reason == CHECK_REASON
+    is_told = mode != "hidden" and not is_kept_back
+    return {"suggestion": suggestion_row(category, probability) if is_told else None, "kept_back": is_kept_back}
 
 
 def asked_because(reason: str, label_set: LabelSet, *, is_blind: bool) -> str:

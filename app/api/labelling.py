@@ -8,8 +8,9 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from app.api import web
-from app.api.cells import asked_because, cell_row, suggestion_row
+from app.api.cells import asked_because, cell_row, suggestion_after, suggestion_row
 from app.api.web import BadRequest, allowed, guarded
+from app.present import PresentSuggestions
 from app.services import Services
 from datasets import catalog
 from labeling import answers, labels, leases
@@ -37,6 +38,7 @@ class _Labelling:
     def __init__(self, services: Services) -> None:
         self._services = services
         self._mode = services.settings.suggestions
+        self._present = PresentSuggestions(services)
 
     async def worklist(self, request: Request) -> Response:
         settings, database, name = self._services.settings, self._services.database, allowed(request, "label").name
@@ -60,14 +62,18 @@ class _Labelling:
 
     async def events(self, request: Request) -> Response:
         rows = web.rows_of(await web.json_body(request), "events", most=MOST_EVENTS)
-        settings = self._services.settings
-        receipts = await run_in_threadpool(
-            labels.record, self._services.database, allowed(request, "label").name, [_parse_event(row) for row in rows],
-            label_set=settings.label_set, shown=self._mode == "shown", reads=settings.reads,
-            lease_seconds=settings.lease_seconds,
-        )  # fmt: skip
+        events = [_parse_event(row) for row in rows]
+        receipts = await run_in_threadpool(self._record, allowed(request, "label").name, events)
         found = [self._receipt(receipt) for receipt in receipts]
         return JSONResponse({"receipts": found, "progress": await self._progress(request)})
+
+    def _record(self, annotator: str, events: list[LabelEvent | UndoEvent]) -> list[Receipt]:
+        settings = self._services.settings
+        late = self._present.of([event.cell_id for event in events if isinstance(event, LabelEvent)])
+        return labels.record(
+            self._services.database, annotator, events, label_set=settings.label_set, shown=self._mode == "shown",
+            tells=self._mode != "hidden", late=late, reads=settings.reads, lease_seconds=settings.lease_seconds,
+        )  # fmt: skip
 
     async def recent(self, request: Request) -> Response:
         database, before = self._services.database, request.query_params.get("before")
@@ -84,7 +90,7 @@ class _Labelling:
                     {
                         **cell_row(label.cell_id, scales.get(label.cell_id)), "key": label.key,
                         "category": label.category, "confidence": label.confidence, "comment": label.comment,
-                        "suggestion": self._after(label.suggestion, label.suggestion_probability),
+                        **self._after(label.reason, label.suggestion, label.suggestion_probability),
                         "asked_because": self._because(label.reason),
                     }
                     for label in step.labels
@@ -100,15 +106,15 @@ class _Labelling:
 
     def _receipt(self, receipt: Receipt) -> dict[str, Any]:
         return {"key": receipt.key, "accepted": receipt.accepted, "reason": receipt.reason,
-                "suggestion": self._after(receipt.suggestion, receipt.probability),
+                **self._after(receipt.asked_because, receipt.suggestion, receipt.probability),
                 "asked_because": self._because(receipt.asked_because)}  # fmt: skip
 
     def _before(self, item: WorkItem) -> dict[str, Any] | None:
         is_shown = self._mode == "shown" and item.may_show
         return suggestion_row(item.suggestion, item.probability) if is_shown else None
 
-    def _after(self, category: str | None, probability: float | None) -> dict[str, Any] | None:
-        return None if self._mode == "hidden" else suggestion_row(category, probability)
+    def _after(self, reason: str | None, category: str | None, probability: float | None) -> dict[str, Any]:
+        return suggestion_after(self._mode, reason, category, probability)
 
     def _because(self, reason: str | None) -> str | None:
         if reason is None:

@@ -64,8 +64,8 @@ class Panel {
     const lines = [you];
     const s = label.suggestion, guess = s && this.deck.byId.get(s.category);
     if (this.deck.mode !== "hidden") {
-      lines.push(el("div", "", "Suggestion: ", guess ? el("b", "", guess.name) : el("span", "", this.deck.isKnown(label) ? "none yet" : "\u2026"),
-        guess ? ` ${percent(s.probability)}` : ""));
+      const none = label.kept_back ? "kept back on check cells" : this.deck.isKnown(label) ? "none yet" : "\u2026";
+      lines.push(el("div", "", "Suggestion: ", guess ? el("b", "", guess.name) : el("span", "", none), guess ? ` ${percent(s.probability)}` : ""));
     }
     if (label.asked_because) lines.push(el("div", "because", `Why asked: ${label.asked_because}`));
     if (label.comment) lines.push(el("div", "because", `Note: ${label.comment}`));
