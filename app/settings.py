@@ -41,6 +41,8 @@ class Settings:
     """Side of a cell's crop in micrometres."""
     crop_px: int = 256
     """Side of a cell's crop in pixels; with `crop_um` it fixes the scale for all cells."""
+    foil_percent: int = 3
+    """Of 100 cells of a gallery page, how many are known ones of another category."""
     share_uncertain: int = _SHARES.uncertain
     """Parts of the queue that the probe is unsure of, weighed by how rare the classes are."""
     share_novel: int = _SHARES.novel
@@ -61,7 +63,8 @@ class Settings:
             )
         for name, low, high in (
             ("reads", 1, 5), ("lease_seconds", 30, 86_400), ("crop_um", 16, 512),
-            ("crop_px", 64, 1024), *((f"share_{field.name}", 0, 100) for field in fields(Shares)),
+            ("crop_px", 64, 1024), ("foil_percent", 0, 20),
+            *((f"share_{field.name}", 0, 100) for field in fields(Shares)),
         ):  # fmt: skip
             value = getattr(self, name)
             if not low <= value <= high:
@@ -132,6 +135,7 @@ _COMMENTS = {
     "lease_seconds": "how long a cell stays with the doctor who got it",
     "crop_um": "side of a cell's picture in micrometres",
     "crop_px": "side of a cell's picture in pixels",
+    "foil_percent": "known cells of another category among 100 cells of a gallery page",
     "share_uncertain": "parts of the queue that the probe is unsure of",
     "share_novel": "parts unlike everything labelled so far",
     "share_random": "parts chosen by chance",

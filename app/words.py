@@ -15,7 +15,8 @@ from app.components.source import joined
 
 _FOLDER = Path(__file__).parent / "languages"
 ENGLISH = "en"
-_SAID_IN_SCRIPT = re.compile(r'\b(?:tr|word)\(\s*("(?:[^"\\]|\\.)*")')
+_TEXT = r'"(?:[^"\\]|\\.)*"'
+_SAID_IN_SCRIPT = re.compile(rf"\b(?:tr|word)\(\s*({_TEXT}(?:\s*\+\s*{_TEXT})*)")
 
 
 class Words:
@@ -43,9 +44,15 @@ class Words:
         return {english: self.table[english] for english in said_in_script(joined(*names)) if english in self.table}
 
 
+def word(english: str) -> str:
+    """Mark a sentence that is said later, in the reader's language."""
+    return english
+
+
 def said_in_script(script: str) -> list[str]:
-    """Return the sentences of a script that stand in `tr("...")` or `word("...")`."""
-    return [json.loads(found) for found in _SAID_IN_SCRIPT.findall(script)]
+    """Return the sentences of a script that stand in `tr("..." + "...")` or `word("...")`."""
+    found = _SAID_IN_SCRIPT.findall(script)
+    return ["".join(json.loads(part) for part in re.findall(_TEXT, text)) for text in found]
 
 
 @lru_cache

@@ -10,12 +10,11 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from scipy.stats import binomtest
-from sqlalchemy import exists, select
-from sqlalchemy.orm import Session
+from sqlalchemy import exists, or_, select
 
 from datasets.db import Database
-from labeling.adjudication import standing_verdicts
-from labeling.answers import current_labels
+from labeling.adjudication import known_answers
+from labeling.mixture import FOIL_REASON
 from labeling.records import IMPORTED, Disclosure, Label, Undo
 
 
@@ -95,9 +94,11 @@ def episodes(database: Database) -> list[Episode]:
     """Return all episodes of doctors, those of one doctor and cell in their order."""
     undone = exists().where(Undo.label_id == Label.id)
     told = exists().where(Disclosure.label_id == Label.id)
-    query = select(Label, undone, told).where(Label.annotator != IMPORTED)
+    query = select(Label, undone, told).where(
+        Label.annotator != IMPORTED, or_(Label.reason.is_(None), Label.reason != FOIL_REASON)
+    )
     with database.read() as session:
-        references = _references(session)
+        references = known_answers(session)
         rows = session.execute(query.order_by(Label.annotator, Label.cell_id, Label.id)).all()
     found = []
     for _, group in groupby(rows, key=lambda row: (row[0].annotator, row[0].cell_id)):
@@ -122,14 +123,6 @@ def _episode(way: list[tuple[Label, bool, bool]], references: dict[str, str]) ->
         final=None if is_undone else last.category, was_shown=first.suggestion_shown, was_told=was_told,
         reference=references.get(first.cell_id),
     )  # fmt: skip
-
-
-def _references(session: Session) -> dict[str, str]:
-    imported = {
-        x.cell_id: x.category for x in current_labels(session, include_imported=True) if x.annotator == IMPORTED
-    }
-    verdicts = {cell: row.category for cell, row in standing_verdicts(session).items() if row.category is not None}
-    return {**imported, **verdicts}
 
 
 def figures(found: Iterable[Episode]) -> Bias:

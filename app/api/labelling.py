@@ -13,7 +13,7 @@ from app.api.web import BadRequest, allowed, guarded
 from app.present import PresentSuggestions
 from app.services import Services
 from datasets import catalog
-from labeling import answers, labels, leases
+from labeling import answers, foils, labels, leases
 from labeling.labels import LabelEvent, Receipt, UndoEvent
 from labeling.leases import WorkItem
 from labeling.openings import Focus
@@ -64,7 +64,11 @@ class _Labelling:
         rows = web.rows_of(await web.json_body(request), "events", most=MOST_EVENTS)
         events = [_parse_event(row) for row in rows]
         receipts = await run_in_threadpool(self._record, allowed(request, "label").name, events)
-        found = [self._receipt(receipt) for receipt in receipts]
+        # A browser that resends gets the same answer: what became of a foil is read, not remembered.
+        missed = await run_in_threadpool(
+            foils.missed, self._services.database, [r.key for r in receipts if r.accepted], self._services.label_set
+        )
+        found = [{**self._receipt(receipt), "foil": missed.get(receipt.key)} for receipt in receipts]
         return JSONResponse({"receipts": found, "progress": await self._progress(request)})
 
     def _record(self, annotator: str, events: list[LabelEvent | UndoEvent]) -> list[Receipt]:

@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from app.components.answers import Reader
 from app.services import Services
 from app.settings import home_of_process
 from app.sign_in import COOKIE
@@ -27,6 +28,13 @@ def wording() -> Words:
     person = signed_in()
     own = preferences.read(services().database, person.name).language if person else None
     return words(own or best_language(st.context.headers.get("Accept-Language", "")))
+
+
+def reader() -> Reader:
+    """Return who looks at this page, as the components need it."""
+    person = require()
+    keys = preferences.read(services().database, person.name).keys
+    return Reader(account=person.name, csrf_token=person.csrf_token, words=wording(), keys=keys)
 
 
 def require(right: Right | None = None) -> SignedIn:

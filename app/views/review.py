@@ -3,5 +3,5 @@
 from app.components.review import review
 from app.views import people
 
-person, services = people.require("adjudicate"), people.services()
-review(services.label_set, account=person.name, csrf_token=person.csrf_token)
+people.require("adjudicate")
+review(people.services().label_set, people.reader())

@@ -14,7 +14,7 @@ from datasets.catalog import Cell, Slide
 from datasets.db import Base, Database
 from datasets.files import sha256_of_json
 from labeling.adjudication import standing_verdicts
-from labeling.answers import is_not_undone
+from labeling.answers import counts
 from labeling.records import IMPORTED, Label, Probe, Undo, Verdict
 
 COLUMNS: dict[str, type] = {
@@ -188,7 +188,7 @@ def _is_current() -> ColumnElement[bool]:
     replaced = exists().where(
         newer.cell_id == Label.cell_id, newer.annotator == Label.annotator, newer.id > Label.id, ~newer_undo
     )  # fmt: skip
-    return and_(is_not_undone(), ~replaced.correlate(Label))
+    return and_(counts(), ~replaced.correlate(Label))
 
 
 def _conditions(selection: Selection) -> list[ColumnElement[bool]]:

@@ -1,11 +1,6 @@
 // Disagreements one by one: the cell, what each doctor said, and one key for the verdict. The
 // suggestion stays hidden until the verdict is given, as it does for a label.
 const REVIEWS = new WeakMap();
-const REVIEW_COMMANDS = [
-  { id: "back", keys: ["ArrowLeft"] }, { id: "next", keys: ["ArrowRight"] }, { id: "undo", keys: ["Z"] },
-  { id: "ring", keys: ["M", "N"] }, { id: "stain", keys: ["E", "O"] }, { id: "wide", keys: ["F", "V"] },
-  { id: "zoomIn", keys: ["+"], also: ["="] }, { id: "zoomOut", keys: ["-"] }, { id: "reset", keys: ["Escape"] },
-];
 
 class Review {
   constructor(root, data) {
@@ -13,7 +8,7 @@ class Review {
     this.root = root;
     this.byKey = new Map(this.categories.map(c => [c.key.toUpperCase(), c]));
     this.byId = new Map(this.categories.map(c => [c.id, c]));
-    this.commands = commandKeys(REVIEW_COMMANDS, this.categories);
+    this.commands = commandKeys(data.commands);
     this.cases = []; this.at = 0; this.said = ""; this.problem = ""; this.isLoaded = false; this.past = [];
     this.withImported = kept("cytojepa/review-imported", false);
     this.outbox = new Outbox({ name: "verdicts", account: this.account, url: "/api/verdicts", csrf: this.csrf,
