@@ -8,6 +8,7 @@ import functools
 import tempfile
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
@@ -129,6 +130,8 @@ class Database:
         self.folder = place.parent if folder is None else folder  # type: ignore[union-attr]  # a path, see above
         self._thread_lock = threading.Lock()
         self._store = SqliteStore(place) if isinstance(place, Path) else PostgresStore(place)
+        # Who forgets `close` leaves no connection behind on the server.
+        weakref.finalize(self, self._store.engine.dispose)
         self._prepare(upgrade)
 
     @property
