@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from datasets.db import Database
+from datasets.db import Database, repeated
 from labeling.records import Preference
 
 
@@ -24,6 +24,7 @@ def read(database: Database, account: str) -> Preferences:
     return Preferences() if row is None else Preferences(language=row.language, keys=row.keys)
 
 
+@repeated
 def store(database: Database, account: str, wanted: Preferences) -> None:
     """Keep a person's wishes; what is missing in them goes back to the default."""
     with database.write() as session:
