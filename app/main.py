@@ -21,7 +21,7 @@ if person is None:
     st.error(tr("Signed out. Open /login and sign in again."))
     st.stop()
 
-_PAGES: tuple[tuple[Right, str, str], ...] = (
+_PAGES: tuple[tuple[Right | None, str, str], ...] = (
     ("label", "label", word("Label")),
     ("label", "gallery", word("Gallery")),
     ("label", "cell_map", word("Map")),
@@ -32,9 +32,10 @@ _PAGES: tuple[tuple[Right, str, str], ...] = (
     ("runs", "runs", word("Runs")),
     ("audit", "audit", word("Audit")),
     ("people", "team", word("Team")),
+    (None, "settings", word("Settings")),
 )
-allowed = [(name, title) for right, name, title in _PAGES if person.may(right)]
-if not allowed:
+allowed = [(name, title) for right, name, title in _PAGES if right is None or person.may(right)]
+if len(allowed) == 1:
     st.error(tr("The role {role} sees no page. An admin can change the role.", role=person.role))
     st.stop()
 # Streamlit serves its first page at / alone: who does not label gets a page of links there.
@@ -50,7 +51,7 @@ st.html(
     "<style>.stElementContainer:has(.who){position:absolute;height:0}.who{position:fixed;top:.95rem;"
     "right:1.7rem;z-index:999995;font-size:.92rem}</style>"
     f'<div class="who">{html.escape(person.name)} &nbsp;'
-    '<a style="color:inherit" href="/logout" target="_self">{html.escape(tr("Sign out"))}</a></div>'
+    f'<a style="color:inherit" href="/logout" target="_self">{html.escape(tr("Sign out"))}</a></div>'
 )
 page = st.navigation(pages, position="top")
 page.run()

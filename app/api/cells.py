@@ -3,12 +3,23 @@
 import re
 from typing import Any
 
+from app.words import ENGLISH, Words, word, words
 from datasets.bethesda import LabelSet
 from labeling.mixture import CHECK_REASON
 from labeling.openings import POOL_REASON
 
-_BLIND = "the suggestion wavers between two answers, which are named after yours"
-_PLAIN = {POOL_REASON: "next in line; nothing speaks for another one yet"}
+_ENGLISH = words(ENGLISH)
+_BLIND = word("the suggestion wavers between two answers, which are named after yours")
+_PLAIN = {POOL_REASON: word("next in line; nothing speaks for another one yet")}
+# Said by the worklist, which knows no languages.
+_SAID = (
+    word("typical of a group of cells"),
+    word("unlike the cells labelled so far"),
+    word("a check cell: keeps the figures of this study honest"),
+    word("a known cell among the others: it shows whether the sweep was careful"),
+    word("resembles the other cells of a gallery page"),
+    word("taken back"),
+)
 
 
 def cell_row(cell_id: str, mpp: float | None) -> dict[str, Any]:
@@ -32,7 +43,7 @@ def suggestion_after(mode: str, reason: str | None, category: str | None, probab
     return {"suggestion": suggestion_row(category, probability) if is_told else None, "kept_back": is_kept_back}
 
 
-def asked_because(reason: str, label_set: LabelSet, *, is_blind: bool) -> str:
+def asked_because(reason: str, label_set: LabelSet, *, is_blind: bool, tr: Words = _ENGLISH) -> str:
     """Return in plain words why a cell is asked.
 
     Args:
@@ -40,11 +51,13 @@ def asked_because(reason: str, label_set: LabelSet, *, is_blind: bool) -> str:
         label_set: Its categories are written with their names.
         is_blind: True before the answer in a study that hides the suggestion until then: a reason
             that names a category would give it away.
+        tr: The reader's words.
     """
-    reason = _PLAIN.get(reason, reason)
     names = {category.id: category.name for category in label_set.categories}
     longest_first = "|".join(re.escape(name) for name in sorted(names, key=len, reverse=True))
-    pattern = rf"(?<![\w-])(?:{longest_first})(?![\w-])"
-    if is_blind and re.search(pattern, reason):
-        return _BLIND
-    return re.sub(pattern, lambda found: names[found[0]], reason)
+    named = re.fullmatch(rf"({longest_first}) or ({longest_first}) is unclear", reason)
+    if named is None:
+        return tr(_PLAIN.get(reason, reason))
+    if is_blind:
+        return tr(_BLIND)
+    return tr("{first} or {second} is unclear", first=tr(names[named[1]]), second=tr(names[named[2]]))

@@ -12,8 +12,9 @@ from app.api.cells import asked_because, cell_row, suggestion_after, suggestion_
 from app.api.web import BadRequest, allowed, guarded
 from app.present import PresentSuggestions
 from app.services import Services
+from app.words import Words, best_language, words
 from datasets import catalog
-from labeling import answers, foils, labels, leases
+from labeling import answers, foils, labels, leases, preferences
 from labeling.labels import LabelEvent, Receipt, UndoEvent
 from labeling.leases import WorkItem
 from labeling.openings import Focus
@@ -49,11 +50,12 @@ class _Labelling:
             shares=settings.shares, focus=Focus(slides=tuple(web.id_list(request, "slides", most=_MOST_SLIDES))),
         )  # fmt: skip
         scales = await run_in_threadpool(catalog.crop_scales, database, [i.cell_id for i in items])
+        tr = await run_in_threadpool(self._words, request)
         done = await run_in_threadpool(answers.settled_among, database, name, held)
         rows = [
             {
                 **cell_row(item.cell_id, scales.get(item.cell_id)),
-                "reason": asked_because(item.reason, settings.label_set, is_blind=self._mode != "shown"),
+                "reason": asked_because(item.reason, settings.label_set, is_blind=self._mode != "shown", tr=tr),
                 "suggestion": self._before(item),
             }
             for item in items
@@ -64,11 +66,12 @@ class _Labelling:
         rows = web.rows_of(await web.json_body(request), "events", most=MOST_EVENTS)
         events = [_parse_event(row) for row in rows]
         receipts = await run_in_threadpool(self._record, allowed(request, "label").name, events)
+        tr = await run_in_threadpool(self._words, request)
         # A browser that resends gets the same answer: what became of a foil is read, not remembered.
         missed = await run_in_threadpool(
             foils.missed, self._services.database, [r.key for r in receipts if r.accepted], self._services.label_set
         )
-        found = [{**self._receipt(receipt), "foil": missed.get(receipt.key)} for receipt in receipts]
+        found = [{**self._receipt(receipt, tr), "foil": missed.get(receipt.key)} for receipt in receipts]
         return JSONResponse({"receipts": found, "progress": await self._progress(request)})
 
     def _record(self, annotator: str, events: list[LabelEvent | UndoEvent]) -> list[Receipt]:
@@ -87,6 +90,7 @@ class _Labelling:
         )
         cell_ids = [label.cell_id for step in steps for label in step.labels]
         scales = await run_in_threadpool(catalog.crop_scales, database, cell_ids)
+        tr = await run_in_threadpool(self._words, request)
         found = [
             {
                 "step": step.id,
@@ -95,7 +99,7 @@ class _Labelling:
                         **cell_row(label.cell_id, scales.get(label.cell_id)), "key": label.key,
                         "category": label.category, "confidence": label.confidence, "comment": label.comment,
                         **self._after(label.reason, label.suggestion, label.suggestion_probability),
-                        "asked_because": self._because(label.reason),
+                        "asked_because": self._because(label.reason, tr),
                     }
                     for label in step.labels
                 ],
@@ -104,14 +108,18 @@ class _Labelling:
         ]  # fmt: skip
         return JSONResponse({"steps": found})
 
+    def _words(self, request: Request) -> Words:
+        own = preferences.read(self._services.database, web.person(request).name).language
+        return words(own or best_language(request.headers.get("accept-language", "")))
+
     async def _progress(self, request: Request) -> dict[str, int]:
         found = await run_in_threadpool(answers.progress, self._services.database, allowed(request, "label").name)
         return {"mine": found.labelled_by_me, "labelled": found.labelled, "cells": found.cells}
 
-    def _receipt(self, receipt: Receipt) -> dict[str, Any]:
+    def _receipt(self, receipt: Receipt, tr: Words) -> dict[str, Any]:
         return {"key": receipt.key, "accepted": receipt.accepted, "reason": receipt.reason,
                 **self._after(receipt.asked_because, receipt.suggestion, receipt.probability),
-                "asked_because": self._because(receipt.asked_because)}  # fmt: skip
+                "asked_because": self._because(receipt.asked_because, tr)}  # fmt: skip
 
     def _before(self, item: WorkItem) -> dict[str, Any] | None:
         is_shown = self._mode == "shown" and item.may_show
@@ -120,10 +128,10 @@ class _Labelling:
     def _after(self, reason: str | None, category: str | None, probability: float | None) -> dict[str, Any]:
         return suggestion_after(self._mode, reason, category, probability)
 
-    def _because(self, reason: str | None) -> str | None:
+    def _because(self, reason: str | None, tr: Words) -> str | None:
         if reason is None:
             return None
-        return asked_because(reason, self._services.label_set, is_blind=self._mode == "hidden")
+        return asked_because(reason, self._services.label_set, is_blind=self._mode == "hidden", tr=tr)
 
 
 def _parse_event(row: web.Row) -> LabelEvent | UndoEvent:

@@ -17,6 +17,7 @@ class CellMap {
   constructor(root, data) {
     Object.assign(this, data);
     this.root = root;
+    speak(data, root);
     this.points = null; this.codes = null; this.legend = []; this.by = this.ways[0]; this.hidden = new Set();
     this.zoom = 1; this.x = 0; this.y = 0; this.lasso = []; this.chosen = []; this.problem = ""; this.said = "";
     this.build();
@@ -41,7 +42,7 @@ class CellMap {
       this.root.dataset.drawnMs = Math.round(performance.now() - started);
       this.problem = "";
     } catch (error) {
-      this.problem = error.status === 204 ? "none" : error.message || "The server did not answer.";
+      this.problem = error.status === 204 ? "none" : error.message || tr("The server did not answer.");
       this.again = setTimeout(() => this.load(), LOOK_AGAIN);
     }
     this.root.dataset.ready = this.points ? this.points.length / 2 : 0;
@@ -62,15 +63,15 @@ class CellMap {
     const r = this.root;
     r.classList.add("cj");
     this.title = el("div", "ask");
-    const names = { label: "label", slide: "slide", suggestion: "suggestion", certainty: "certainty" };
+    const names = { label: tr("colour by label"), slide: tr("colour by slide"), suggestion: tr("colour by suggestion"), certainty: tr("colour by certainty"), doctor: tr("colour by doctor") };
     const select = el("select", "quiet");
-    select.setAttribute("aria-label", "Colour by");
-    for (const way of this.ways) { const option = el("option", "", `colour by ${names[way]}`); option.value = way; select.append(option); }
+    select.setAttribute("aria-label", tr("Colour by"));
+    for (const way of this.ways) { const option = el("option", "", names[way]); option.value = way; select.append(option); }
     select.addEventListener("change", () => { this.color(select.value); select.blur(); });
-    this.open = button("pill open", () => this.openGallery(), "Open as gallery ", keycap("\u21b5"));
+    this.open = button("pill open", () => this.openGallery(), tr("Open as gallery "), keycap("\u21b5"));
     this.canvas = el("canvas"); this.over = el("canvas", "over"); this.tip = el("div", "tip"); this.message = el("div", "message");
     this.over.tabIndex = 0;
-    this.over.setAttribute("role", "img"); this.over.setAttribute("aria-label", "Map of all cells. Arrows move, plus and minus change the scale; draw around cells with the mouse.");
+    this.over.setAttribute("role", "img"); this.over.setAttribute("aria-label", tr("Map of all cells. Arrows move, plus and minus change the scale; draw around cells with the mouse."));
     this.board = el("div", "board", this.canvas, this.over, this.tip, this.message);
     this.legendNode = el("div", "legend");
     r.replaceChildren(el("div", "top", this.title, el("div", "grow"), select, this.open), this.board, this.legendNode);
@@ -209,8 +210,8 @@ class CellMap {
 
   drawState() {
     const number = this.points ? this.points.length / 2 : 0, n = this.chosen.length;
-    this.title.replaceChildren(el("b", "", n ? `${n} chosen` : `${number} cells by likeness`),
-      ` ${this.said || (n > this.most ? `the gallery shows the first ${this.most}` : n ? "" : "draw around cells to open them as a gallery; near in the map is only roughly alike")}`);
+    this.title.replaceChildren(el("b", "", n ? tr("{n} chosen", { n }) : tr("{n} cells by likeness", { n: number })),
+      ` ${this.said || (n > this.most ? tr("the gallery shows the first {most}", this) : n ? "" : tr("draw around cells to open them as a gallery; near in the map is only roughly alike"))}`);
     this.open.disabled = !n;
     this.root.dataset.chosen = n;
     this.legendNode.replaceChildren(...this.legend.map((l, code) => {
@@ -219,8 +220,8 @@ class CellMap {
       b.setAttribute("aria-pressed", String(!this.hidden.has(code)));
       return b;
     }));
-    this.message.replaceChildren(...(this.problem === "none" ? [el("b", "", "There is no map yet."), el("p", "", "It is drawn from embeddings: an administrator runs cytojepa embed, then it appears here by itself within a minute.")]
-      : this.problem ? [el("b", "", "The map did not arrive."), el("p", "", this.problem)] : []));
+    this.message.replaceChildren(...(this.problem === "none" ? [el("b", "", tr("There is no map yet.")), el("p", "", tr("It is drawn from embeddings: an administrator runs cytojepa embed, then it appears here by itself within a minute."))]
+      : this.problem ? [el("b", "", tr("The map did not arrive.")), el("p", "", this.problem)] : []));
   }
 }
 

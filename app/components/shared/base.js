@@ -73,7 +73,7 @@ function isShortcut(event) {  // of the browser or the system; AltGr is how many
 }
 
 class HttpError extends Error {
-  constructor(status, sentence) { super(sentence || `The server answered ${status}.`); this.status = status; }
+  constructor(status, sentence) { super(sentence || tr("The server answered {status}.", { status })); this.status = status; }
 }
 
 async function getJson(url) {
