@@ -29,9 +29,11 @@ _PAGES: tuple[tuple[Right | None, str, str], ...] = (
     ("pictures", "slides", word("Slides")),
     ("progress", "progress", word("Progress")),
     ("bias", "bias", word("Bias")),
+    ("export", "export", word("Export")),
     ("runs", "runs", word("Runs")),
     ("audit", "audit", word("Audit")),
     ("people", "team", word("Team")),
+    ("people", "study", word("Study")),
     (None, "settings", word("Settings")),
 )
 allowed = [(name, title) for right, name, title in _PAGES if right is None or person.may(right)]

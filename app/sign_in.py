@@ -40,6 +40,7 @@ ROUTE_RIGHTS: dict[str, Right] = {
     "/api/map": "label",
     "/api/cases": "adjudicate",
     "/api/verdicts": "adjudicate",
+    "/api/exports": "export",
     "/api/cells": "pictures",
     "/api/atlas": "pictures",
 }

@@ -21,16 +21,17 @@ from labeling import audit
 from labeling.errors import AccountError
 from labeling.records import IMPORTED, Account, SignIn
 
-Right = Literal["label", "adjudicate", "pictures", "progress", "bias", "runs", "audit", "people"]
+Right = Literal["label", "adjudicate", "pictures", "progress", "bias", "export", "runs", "audit", "people"]
 """label: decide cells; adjudicate: see what others answered, and decide where they differ; pictures: see
-cells; progress: see how far the study is; bias: see whether suggestions lead doctors; runs: see and stop
-pretraining; audit: look at the chain of events; people: make, change and disable accounts."""
+cells; progress: see how far the study is; bias: see whether suggestions lead doctors; export: take
+labels out; runs: see and stop pretraining; audit: look at the chain of events; people: make, change and
+disable accounts, and change the study's settings."""
 
 RIGHTS: dict[str, frozenset[Right]] = {
     "annotator": frozenset({"label", "pictures", "progress"}),
     "adjudicator": frozenset({"label", "adjudicate", "pictures", "progress", "bias"}),
-    "data-manager": frozenset({"pictures", "progress", "runs"}),
-    "admin": frozenset({"label", "adjudicate", "pictures", "progress", "bias", "runs", "audit", "people"}),
+    "data-manager": frozenset({"pictures", "progress", "export", "runs"}),
+    "admin": frozenset({"label", "adjudicate", "pictures", "progress", "bias", "export", "runs", "audit", "people"}),
     "auditor": frozenset({"progress", "bias", "audit"}),
 }
 """What each role may do; all else is denied. What an admin does is told in the chain of events too."""

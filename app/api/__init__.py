@@ -3,6 +3,7 @@
 from starlette.routing import Route
 
 from app.api.cell_map import map_routes
+from app.api.exports import export_routes
 from app.api.gallery import gallery_routes
 from app.api.labelling import labelling_routes
 from app.api.pictures import picture_routes
@@ -18,4 +19,5 @@ def api_routes(services: Services) -> list[Route]:
         *gallery_routes(services),
         *review_routes(services),
         *map_routes(services),
+        *export_routes(services),
     ]

@@ -83,6 +83,16 @@ def figures(values: Sequence[tuple[str, str]]) -> None:
     st.html(f'{_STYLE}<div class="cj-figures">{cells}</div>')
 
 
+def links(rows: Sequence[tuple[str, str, str]]) -> None:
+    """Draw a list of files to fetch: address, name, and what is to know of it."""
+    lines = "".join(
+        f'<li><a style="color:inherit" href="{html.escape(address)}" target="_self" download>{html.escape(name)}</a> '
+        f"{html.escape(text)}</li>"
+        for address, name, text in rows
+    )
+    st.html(f"<ul>{lines}</ul>")
+
+
 def empty(title: str, sentence: str, *, link: tuple[str, str] | None = None) -> None:
     """Say that there is nothing yet, why, and what to do.
 
