@@ -11,7 +11,8 @@ from app.services import Services
 from labeling import accounts
 from tests.browser_server import PASSWORD
 
-pytestmark = pytest.mark.browser
+# A job steps back behind the pages: on a busy machine it is slow.
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(900)]
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +27,7 @@ def _newest(server, kind: str) -> job_files.Job | None:
     return next((job for job in job_files.jobs(server.home) if job.kind == kind), None)
 
 
-def _wait(test, seconds: float = 90):
+def _wait(test, seconds: float = 240):
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         if found := test():
