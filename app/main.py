@@ -31,6 +31,7 @@ _PAGES: tuple[tuple[Right | None, str, str], ...] = (
     ("bias", "bias", word("Bias")),
     ("export", "export", word("Export")),
     ("runs", "runs", word("Runs")),
+    ("runs", "jobs", word("Jobs")),
     ("audit", "audit", word("Audit")),
     ("people", "team", word("Team")),
     ("people", "study", word("Study")),

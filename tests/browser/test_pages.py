@@ -16,6 +16,7 @@ PAGES = {
     "review": ("/review", ".review[data-loaded=true]"),
     "export": ("/export", "text=Write the file"),
     "runs": ("/runs", "text=Runs"),
+    "jobs": ("/jobs", "text=Start a job"),
     "audit": ("/audit", "text=The hash of the newest event"),
     "team": ("/team", "text=New account"),
     "study": ("/study", "text=Write these settings"),
@@ -25,10 +26,10 @@ ALLOWED = {
     "ada": ("label", "gallery", "map", "slides", "progress", "settings"),
     "vera": ("label", "gallery", "map", "slides", "progress", "bias", "review", "settings"),
     "root": tuple(PAGES),
-    "dora": ("slides", "progress", "export", "runs", "settings"),
+    "dora": ("slides", "progress", "export", "runs", "jobs", "settings"),
     "otto": ("progress", "bias", "audit", "settings"),
 }
-SEEN_BY = {"runs": "root", "audit": "root", "team": "root", "export": "dora", "study": "root"}
+SEEN_BY = {"runs": "root", "jobs": "root", "audit": "root", "team": "root", "export": "dora", "study": "root"}
 # Streamlit looks for its server below the page's own address first; only a missing one is told.
 _LOOKING_FOR_THE_SERVER = ("/_stcore/health", "/_stcore/host-config")
 # Faults of Streamlit's own frame, which this program does not draw.
