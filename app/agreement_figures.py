@@ -15,7 +15,7 @@ from labeling.answers import current_labels, is_not_undone
 from labeling.mixture import REPEAT
 from labeling.records import IMPORTED, Assignment, Label
 from labeling.stopping import SAMPLE_ROWS, ArmComparison, StopSignal, compare_arms, stop_signals
-from labeling.suggestions import Study, second_looks
+from labeling.study import Study, second_looks
 
 ORDERED = ("NILM", "ASC-US", "LSIL", "ASC-H", "HSIL", "SCC")
 """Squamous categories by severity; weighted figures leave the others out."""

@@ -25,6 +25,7 @@ VERBS = {
     "restore": "backup",
     "quality": "quality",
     "serve": "serve",
+    "testset": "testset",
     "users": "users",
     "verify": "verify",
     "worklist": "study",

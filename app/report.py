@@ -39,6 +39,8 @@ class Findings:
     doctors: Sequence[DoctorScore]
     active: Sequence[CurvePair]
     seeds: int
+    blind: str | None = None
+    """What the study's own suggestions are worth on its blind test set."""
 
 
 def render(findings: Findings) -> str:
@@ -61,6 +63,7 @@ def render(findings: Findings) -> str:
         "handcrafted: colour, texture and nucleus measures without learning. An encoder that is not above these "
         "has learned nothing that a doctor can use.</p>",
         *(_doctors(findings.doctors) if findings.doctors else []),
+        *([f"<h2>Blind test set</h2><p>{escape(findings.blind)}</p>"] if findings.blind else []),
         *(part for pair in findings.active for part in _active(pair, findings.chance)),
         '<p class="note">Research use only. Not a medical device.</p>',
     ]

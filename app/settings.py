@@ -53,6 +53,8 @@ class Settings:
     """Parts with a known verdict, for a doctor's own calibration."""
     share_repeat: int = _SHARES.repeat
     """Parts that the same doctor has decided long ago, for his own consistency."""
+    share_test: int = _SHARES.test
+    """Parts of the blind test set, where `cytojepa testset` has chosen one."""
 
     def __post_init__(self) -> None:
         if self.suggestions not in get_args(SuggestionMode):
@@ -138,6 +140,7 @@ _COMMENTS = {
     "share_shared": "parts that a second doctor decides as well",
     "share_gold": "parts with a known verdict",
     "share_repeat": "parts that the same doctor has decided long ago",
+    "share_test": "parts of the blind test set, where one was chosen (cytojepa testset)",
 }
 
 

@@ -13,11 +13,13 @@ from numpy.typing import NDArray
 from labeling.acquisition import Floats, Indices, PoolView, Scores, coverage, representative
 
 UNCERTAIN, NOVEL, RANDOM, SHARED, GOLD, REPEAT = "uncertain", "novel", "random", "shared", "gold", "repeat"
+TEST = "test"
+"""The arm of the blind test set, which no probe ever learns from."""
 TYPICAL = "typical"
 """The arm of the first cells of a study, before the probe knows two classes."""
 RANKED = (UNCERTAIN, NOVEL, RANDOM, SHARED)
 """Arms that are the same for all doctors; gold cells and repeats depend on what a doctor has answered."""
-BLIND = frozenset({RANDOM, SHARED, GOLD, REPEAT})
+BLIND = frozenset({RANDOM, SHARED, GOLD, REPEAT, TEST})
 """Arms that measure something: their answers must not have seen a suggestion."""
 
 CHECK_REASON = "a check cell: keeps the figures of this study honest"
@@ -41,6 +43,8 @@ class Shares:
     """Cells with a verdict, for a doctor's own calibration."""
     repeat: int = 5
     """Cells that the same doctor has decided long ago, for his own consistency."""
+    test: int = 5
+    """Cells of the blind test set, where the study has one."""
 
     def __post_init__(self) -> None:
         parts = asdict(self)
@@ -51,8 +55,8 @@ class Shares:
             raise ValueError("all of uncertain, novel, random and shared are 0: nothing is left to ask.")
 
     def of(self, arm: str) -> float:
-        """Return an arm's share of everything, 0 to 1."""
-        parts = asdict(self)
+        """Return an arm's share of everything outside the blind test set, 0 to 1."""
+        parts = asdict(self) | {TEST: 0}
         return float(parts[arm] / sum(parts.values()))
 
     def ranked(self) -> dict[str, int]:
@@ -77,7 +81,7 @@ def interleave(parts: Mapping[str, int], length: int) -> list[str]:
 
 def mix(
     view: PoolView, scores: Scores, open_rows: Indices, known: Floats, *,
-    parts: Mapping[str, int], length: int, generator: np.random.Generator,
+    parts: Mapping[str, int], length: int, generator: np.random.Generator, test_rows: Indices | None = None,
 ) -> list[tuple[int, str]]:  # fmt: skip
     """Fill a queue: rows with their arms, first the first to ask. No row stands twice.
 
@@ -89,10 +93,14 @@ def mix(
         parts: Parts of the ranked arms.
         length: Length of the queue; shorter where the pool is.
         generator: The only source of chance.
+        test_rows: Rows of the blind test set that need a reader, none of them in `open_rows`; drawn by chance.
     """
-    order = interleave(parts, min(length, len(open_rows)))
+    tests = np.empty(0, np.intp) if test_rows is None else test_rows
+    order = interleave(parts, min(length, len(open_rows) + len(tests)))
     taken = np.zeros(len(scores), bool)
-    picks: dict[str, list[int]] = {}
+    # A stream of its own: how far the test set is labelled moves no other choice.
+    drawn = np.random.default_rng(len(tests)).permutation(tests) if len(tests) else tests
+    picks: dict[str, list[int]] = {TEST: drawn[: order.count(TEST)].tolist()}
     chance = (
         generator.permutation(open_rows) if len(open_rows) < 4 * length else _draw(generator, open_rows, 4 * length)
     )

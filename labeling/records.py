@@ -174,6 +174,15 @@ class Assignment(Base):
     served_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
+class BlindSlide(Base):
+    """A slide of the blind test set. Written by `blindtest`, once; what doctors say of its cells trains nothing."""
+
+    __tablename__ = "blind_slides"
+
+    slide_id: Mapped[str] = mapped_column(ForeignKey("slides.id"), primary_key=True)
+    chosen_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
 class Candidate(Base):
     """A cell that is worth a doctor's next look, best rank first. Written by `worklist`.
 

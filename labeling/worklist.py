@@ -49,6 +49,8 @@ class Pool:
     """Cells that are labelled or leased: near-duplicates of them are not asked."""
     waiting_rows: Indices
     """Shared cells that one doctor has decided: the second one sees them first."""
+    test_rows: Indices
+    """Cells of the blind test set that need a reader; none of them is in the other three."""
 
 
 def rank_typical(pool: Pool) -> list[Candidate]:
@@ -72,9 +74,10 @@ def rank_mixed(pool: Pool, guess: Guess, shares: Shares, *, seed: int) -> list[C
         seed: Source of chance; the label count, so that equal labels give equal lists.
     """
     fresh = np.setdiff1d(pool.open_rows, pool.waiting_rows)
+    parts = shares.ranked() | ({mixture.TEST: shares.test} if len(pool.test_rows) else {})
     queue = mixture.mix(
-        pool.view, guess.scores, fresh, pool.view.units(pool.known_rows),
-        parts=shares.ranked(), length=LENGTH, generator=np.random.default_rng(seed),
+        pool.view, guess.scores, fresh, pool.view.units(pool.known_rows), parts=parts, length=LENGTH,
+        generator=np.random.default_rng(seed), test_rows=pool.test_rows,
     )  # fmt: skip
     waiting = [(int(row), mixture.SHARED) for row in pool.waiting_rows]
     return [_candidate(rank, row, arm, pool, guess) for rank, (row, arm) in enumerate([*waiting, *queue])]

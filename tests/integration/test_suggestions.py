@@ -18,7 +18,8 @@ from labeling.evidence import gather
 from labeling.labels import LabelEvent, UndoEvent, record
 from labeling.mixture import RANDOM, SHARED, UNCERTAIN
 from labeling.records import Assignment, Candidate, Probe
-from labeling.suggestions import Study, current, rebuild, refit, second_looks
+from labeling.study import Study, second_looks
+from labeling.suggestions import current, rebuild, refit
 
 CELLS, SLIDES = 600, 20
 CLASSES = ("NILM", "LSIL", "HSIL")
