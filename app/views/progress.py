@@ -134,9 +134,9 @@ def show_suggestions(labels: pd.DataFrame) -> None:
     blind = blindtest.figures(services.database, services.probes_folder, services.store(), services.label_set)
     if blind is not None:
         found = blind.judgement
-        share = f"{found.balanced_accuracy:.2f} ({found.low:.2f} to {found.high:.2f})"
+        value = f"{found.balanced_accuracy:.2f} ({found.low:.2f} to {found.high:.2f})"
         what = f"on the blind test set: {found.cells} cells of {found.slides} slides that nothing learns from"
-        values.append((share, what))
+        values.append((value, what))
     pieces.figures(values)
     st.caption(
         "The uncertain cells are asked first, so the share understates the suggestions. A dash means that the labels "
