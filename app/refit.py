@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from sqlalchemy import func, select
 
+from app.agreement_figures import write_figures
 from app.cell_map import update_map
 from app.services import Services
 from datasets import catalog
@@ -15,6 +16,8 @@ from labeling.suggestions import FitReport, refit
 
 POLL_SECONDS = 0.25
 """How often the watcher looks; also gathers labels that arrive in a burst."""
+QUIET_SECONDS = 10.0
+"""Without a change for so long, the figures of Progress and Review are computed anew."""
 
 
 def refit_study(services: Services) -> FitReport:
@@ -27,13 +30,17 @@ def watch(services: Services) -> None:
 
     Runs as a child of the server, so that no page ever waits for a fit.
     """
-    parent, seen = os.getppid(), None
-    desk = _Desk(services)
+    parent, seen, figured = os.getppid(), None, None
+    desk, changed_at = _Desk(services), time.monotonic()
     while os.getppid() == parent:
         state = desk.state()
         if state != seen:
             desk.refit()
-            seen = state
+            seen, changed_at = state, time.monotonic()
+        elif state != figured and time.monotonic() - changed_at > QUIET_SECONDS:
+            # They take longer than a fit: they wait for a pause, so that no label waits for them.
+            write_figures(services)
+            figured = state
         time.sleep(POLL_SECONDS)
 
 
@@ -56,6 +63,7 @@ class _Desk:
         report = refit(
             services.database, store, services.probes_folder, services.label_set,
             groups=self._slides, reads=services.settings.reads, shares=services.settings.shares,
+            abnormal_percent=services.settings.abnormal_percent,
         )  # fmt: skip
         if store is not None:
             update_map(services.home, store)

@@ -55,6 +55,8 @@ class Settings:
     """Parts that the same doctor has decided long ago, for his own consistency."""
     share_test: int = _SHARES.test
     """Parts of the blind test set, where `cytojepa testset` has chosen one."""
+    abnormal_percent: int = 0
+    """Share of probably abnormal cells in the queue, for the doctor's expectation; 0: as the rules find them."""
 
     def __post_init__(self) -> None:
         if self.suggestions not in get_args(SuggestionMode):
@@ -63,12 +65,17 @@ class Settings:
             )
         for name, low, high in (
             ("reads", 1, 5), ("lease_seconds", 30, 86_400), ("crop_um", 16, 512),
-            ("crop_px", 64, 1024), *((f"share_{field.name}", 0, 100) for field in fields(Shares)),
+            ("crop_px", 64, 1024), ("abnormal_percent", 0, 100),
+            *((f"share_{field.name}", 0, 100) for field in fields(Shares)),
         ):  # fmt: skip
             value = getattr(self, name)
             if not low <= value <= high:
                 raise SettingsError(f"{name} = {value}: use a value from {low} to {high}.")
-
+        if self.abnormal_percent and not 0 < len(self.label_set.abnormal_ids) < len(self.label_set.class_ids):
+            raise SettingsError(
+                f"abnormal_percent = {self.abnormal_percent}: the label set {self.label_set.id} does not tell findings "
+                "from the rest; put what is none into the group Negative, Normal or Other."
+            )
         try:
             _ = self.shares
         except ValueError as error:
@@ -141,6 +148,7 @@ _COMMENTS = {
     "share_gold": "parts with a known verdict",
     "share_repeat": "parts that the same doctor has decided long ago",
     "share_test": "parts of the blind test set, where one was chosen (cytojepa testset)",
+    "abnormal_percent": "share of probably abnormal cells in the queue, 0 to 100; 0 = as the rules find them",
 }
 
 

@@ -24,7 +24,7 @@ from labeling.calibration import ConformalSets
 from labeling.errors import ProbeGone
 from labeling.evidence import Evidence, gather
 from labeling.fitting import Training
-from labeling.mixture import Shares
+from labeling.mixture import Dial, Shares
 from labeling.probes import LinearProbe, PoolScale
 from labeling.records import Candidate, Probe
 from labeling.scoring import score_pool
@@ -68,7 +68,7 @@ class SuggestionTable:
 
 def refit(
     database: Database, store: EmbeddingStore | None, folder: Path, label_set: LabelSet, *,
-    groups: dict[str, str], reads: int, shares: Shares | None = None,
+    groups: dict[str, str], reads: int, shares: Shares | None = None, abnormal_percent: int = 0,
 ) -> FitReport:  # fmt: skip
     """Fit the probe on the doctors' labels, write its guesses, and rank the worklist anew.
 
@@ -82,6 +82,7 @@ def refit(
         groups: Slide of each cell.
         reads: How many doctors decide each cell.
         shares: Parts of the queue; None: the defaults.
+        abnormal_percent: Share of probably abnormal cells in the queue; 0: as the rules find them.
     """
     started = time.monotonic()
     evidence = gather(database, label_set, reads=reads)
@@ -101,7 +102,8 @@ def refit(
                               study.settings(found))  # fmt: skip
     classes = tuple(found.probe.classes_.tolist())
     guess = Guess(probe_id=probe_id, classes=classes, probabilities=weights.probabilities, scores=weights.scores)
-    queue = rank_mixed(study.pool(), guess, shares or Shares(), seed=len(set(study.training.cell_ids)))
+    dial = Dial(percent=abnormal_percent, abnormal=guess.abnormal(label_set.abnormal_ids)) if abnormal_percent else None
+    queue = rank_mixed(study.pool(), guess, shares or Shares(), seed=len(set(study.training.cell_ids)), dial=dial)
     _publish(database, queue, probe)
     probe_files.drop_old(folder, keep=probe_id)
     return _report(evidence, probe_id, found.metrics["balanced_accuracy"], started)

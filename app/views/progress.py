@@ -5,6 +5,7 @@ import itertools
 import pandas as pd
 import streamlit as st
 
+from app.agreement_figures import gain_sentence, read_figures
 from app.theme import ACCENT
 from app.views import people, pieces
 from app.views.pieces import Bar
@@ -138,6 +139,9 @@ def show_suggestions(labels: pd.DataFrame) -> None:
         what = f"on the blind test set: {found.cells} cells of {found.slides} slides that nothing learns from"
         values.append((value, what))
     pieces.figures(values)
+    kept = read_figures(services)
+    if kept is not None:
+        st.write(gain_sentence(kept["arms"]))
     st.caption(
         "The uncertain cells are asked first, so the share understates the suggestions. A dash means that the labels "
         f"are still too few to say. Fitted on {probe.num_labels} labelled cells of {len(probe.classes)} classes "
