@@ -80,6 +80,7 @@ def measure(services: Services) -> Quality:
         study = Study.open(
             services.database, store, services.label_set,
             groups=catalog.slide_of_cells(services.database), reads=services.settings.reads,
+            exemplar_weight=services.settings.exemplar_weight,
         )  # fmt: skip
         if study.training is not None and len(set(study.training.classes)) > 1:
             rows = np.sort(np.random.default_rng(0).permutation(len(store))[:SAMPLE_ROWS])

@@ -11,7 +11,7 @@ from app.cell_map import update_map
 from app.services import Services
 from datasets import catalog
 from datasets.embeddings import EmbeddingStore, store_state
-from labeling.records import Label, Undo
+from labeling.records import Exemplar, Label, Undo
 from labeling.suggestions import FitReport, refit
 
 POLL_SECONDS = 0.25
@@ -64,6 +64,7 @@ class _Desk:
             services.database, store, services.probes_folder, services.label_set,
             groups=self._slides, reads=services.settings.reads, shares=services.settings.shares,
             abnormal_percent=services.settings.abnormal_percent,
+            exemplar_weight=services.settings.exemplar_weight,
         )  # fmt: skip
         if store is not None:
             update_map(services.home, store)
@@ -72,7 +73,7 @@ class _Desk:
     def state(self) -> tuple[object, ...]:
         """Return what a refit depends on; cheap enough to be asked several times a second."""
         with self.services.database.read() as session:
-            events = [session.scalar(select(func.max(table.id))) for table in (Label, Undo)]
+            events = [session.scalar(select(func.max(table.id))) for table in (Label, Undo, Exemplar)]
         cells = catalog.last_cell_number(self.services.database)
         return (*events, cells, store_state(self.services.embeddings_folder))
 

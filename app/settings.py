@@ -57,6 +57,8 @@ class Settings:
     """Parts of the blind test set, where `cytojepa testset` has chosen one."""
     abnormal_percent: int = 0
     """Share of probably abnormal cells in the queue, for the doctor's expectation; 0: as the rules find them."""
+    exemplar_weight: float = 1.0
+    """What an exemplar counts in the probe, beside 1 of a doctor's answer; 0: exemplars are only shown."""
 
     def __post_init__(self) -> None:
         if self.suggestions not in get_args(SuggestionMode):
@@ -65,7 +67,7 @@ class Settings:
             )
         for name, low, high in (
             ("reads", 1, 5), ("lease_seconds", 30, 86_400), ("crop_um", 16, 512),
-            ("crop_px", 64, 1024), ("abnormal_percent", 0, 100),
+            ("crop_px", 64, 1024), ("abnormal_percent", 0, 100), ("exemplar_weight", 0, 20),
             *((f"share_{field.name}", 0, 100) for field in fields(Shares)),
         ):  # fmt: skip
             value = getattr(self, name)
@@ -149,6 +151,7 @@ _COMMENTS = {
     "share_repeat": "parts that the same doctor has decided long ago",
     "share_test": "parts of the blind test set, where one was chosen (cytojepa testset)",
     "abnormal_percent": "share of probably abnormal cells in the queue, 0 to 100; 0 = as the rules find them",
+    "exemplar_weight": "what an exemplar counts in the probe, beside 1 of a doctor's answer; 0 = only shown",
 }
 
 

@@ -21,7 +21,7 @@ from labeling.adjudication import standing_verdicts
 from labeling.answers import blind_slides, is_not_undone
 from labeling.errors import BlindTestRefused
 from labeling.judging import Judgement, judge
-from labeling.records import IMPORTED, BlindSlide, Label
+from labeling.records import IMPORTED, BlindSlide, Exemplar, Label
 from labeling.suggestions import conformal_sets, current
 
 FEWEST_SLIDES = 2
@@ -43,7 +43,7 @@ class BlindFigures:
 def choose(database: Database, *, percent: int) -> tuple[str, ...]:
     """Choose the slides of the test set: once for a study, by a hash, so that nobody picks them.
 
-    Slides on which a doctor has labelled are not eligible: a probe has seen them.
+    Slides on which a doctor has labelled, or with an exemplar, are not eligible: a probe has seen them.
 
     Args:
         database: The study's database.
@@ -62,7 +62,8 @@ def choose(database: Database, *, percent: int) -> tuple[str, ...]:
         labelled = select(Label.cell_id).where(Label.annotator != IMPORTED)
         touched = set(session.scalars(select(Cell.slide_id).where(Cell.id.in_(labelled)).distinct()))
         wanted = max(FEWEST_SLIDES, round(len(slides) * percent / 100))
-        eligible = sorted(slides - touched, key=_lot)
+        shown = set(session.scalars(select(Cell.slide_id).where(Cell.id.in_(select(Exemplar.cell_id))).distinct()))
+        eligible = sorted(slides - touched - shown, key=_lot)
         if len(eligible) < wanted or len(slides) <= wanted:
             raise BlindTestRefused(
                 f"{wanted} slides are wanted, {len(eligible)} of {len(slides)} have no doctor's label yet, and one "

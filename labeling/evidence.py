@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 
 from datasets.bethesda import LabelSet
 from datasets.db import Database, utc_now
+from labeling import exemplars
 from labeling.answers import CurrentLabel, blind_cells, blind_slides, current_labels
 from labeling.mixture import RANDOM, SHARED
 from labeling.records import Assignment, Label, Lease
@@ -34,6 +35,8 @@ class Evidence:
     random: set[str]
     """Labelled cells that were chosen by chance."""
     leased: set[str]
+    exemplars: dict[str, str]
+    """Class of each exemplar: learned from, but nobody's answer."""
     blind_slides: set[str]
     """Slides of the blind test set."""
     last_label_id: int
@@ -53,6 +56,8 @@ def gather(database: Database, label_set: LabelSet, *, reads: int) -> Evidence:
         arms = arms_of_cells(session)
         leased = set(session.scalars(select(Lease.cell_id).where(Lease.until > utc_now())))
         walled, slides = blind_cells(session), blind_slides(session)
+        shown = {i: row.category for i, row in exemplars.standing(session).items() if row.category is not None}
+        atlas = exemplars.atlas_cells(session)
     by_cell: dict[str, set[str]] = defaultdict(set)
     for label in labels:
         by_cell[label.cell_id].add(label.annotator)
@@ -63,8 +68,10 @@ def gather(database: Database, label_set: LabelSet, *, reads: int) -> Evidence:
     shares = class_shares_of_cells(seen, label_set)
     random = {x.cell_id for x in seen if {RANDOM, SHARED} & arms.get(x.cell_id, set())}
     return Evidence(
-        shares=shares, parents=_parents(seen, label_set, set(shares)), finished=finished,
-        waiting=shared - finished - walled, random=random, leased=leased, blind_slides=slides, last_label_id=last,
+        shares=shares, parents=_parents(seen, label_set, set(shares)), finished=finished | atlas,
+        waiting=shared - finished - walled, random=random, leased=leased,
+        exemplars={i: name for i, name in shown.items() if name in label_set.class_ids}, blind_slides=slides,
+        last_label_id=last,
     )  # fmt: skip
 
 

@@ -61,6 +61,7 @@ def stop_signals(training: Training, scale: PoolScale, sample: Floats, *, streng
         sample: A fixed random sample of the pool, shape (m, d).
         strength: The probe's C.
     """
+    training = training.answers()
     names = np.unique(training.classes)
     counts = {str(name): float(training.weights[training.classes == name].sum()) for name in names}
     probe = LinearProbe(C=strength, mean=scale.mean, std=scale.std)
@@ -75,6 +76,7 @@ def compare_arms(training: Training, scale: PoolScale, *, seeds: int = 20) -> Ar
     Returns:
         None while either arm has fewer than 30 labels, or no draw leaves two classes.
     """
+    training = training.answers()
     random, active = np.flatnonzero(training.is_random), np.flatnonzero(~training.is_random)
     if min(len(random), len(active)) < _FEWEST_OF_AN_ARM:
         return None

@@ -36,9 +36,14 @@ class Study:
         evidence: What the labels say.
         groups: Slide of each cell.
         before: The newest probe, whose strength is kept until the labels have doubled.
+        exemplar_weight: What an exemplar counts, beside 1 of a doctor's answer.
     """
 
-    def __init__(self, store: EmbeddingStore, evidence: Evidence, groups: dict[str, str], before: Probe | None) -> None:
+    def __init__(
+        self, store: EmbeddingStore, evidence: Evidence, groups: dict[str, str], before: Probe | None,
+        exemplar_weight: float = 1.0,
+    ) -> None:  # fmt: skip
+        self._exemplar_weight = exemplar_weight
         self.store, self.evidence, self._groups, self._before = store, evidence, groups, before
         self.vectors = store.stack()
         self.scale = PoolScale.of(self.vectors)
@@ -48,9 +53,10 @@ class Study:
 
     @classmethod
     def open(cls, database: Database, store: EmbeddingStore, label_set: LabelSet, *, groups: dict[str, str],
-             reads: int) -> "Study":  # fmt: skip
+             reads: int, exemplar_weight: float = 1.0) -> "Study":  # fmt: skip
         """Join a study's labels with its vectors as they stand."""
-        return cls(store, gather(database, label_set, reads=reads), groups, newest_probe(database))
+        evidence = gather(database, label_set, reads=reads)
+        return cls(store, evidence, groups, newest_probe(database), exemplar_weight)
 
     def fit(self) -> Fit:
         """Fit and calibrate on all labels."""
@@ -80,7 +86,8 @@ class Study:
         test_rows = np.flatnonzero(is_open & is_test)
         is_open &= ~is_test
         leased = self._places(self.evidence.leased)
-        known = np.union1d(self._places(self.evidence.shares), leased[~is_test[leased]])
+        decided = self._places({*self.evidence.shares, *self.evidence.exemplars})
+        known = np.union1d(decided, leased[~is_test[leased]])
         return Pool(
             cell_ids=self.store.cell_ids, view=PoolView(self.vectors, self.scale),
             open_rows=np.flatnonzero(is_open), known_rows=known,
@@ -100,9 +107,12 @@ class Study:
         return np.array(sorted(self._rows[i] for i in cells if i in self._rows), np.intp)  # type: ignore[attr-defined]
 
     def _training(self, shares: dict[str, dict[str, float]]) -> Training | None:
-        rows = [
+        shown = {i: name for i, name in self.evidence.exemplars.items() if i in self._rows and self._exemplar_weight}
+        rows = [(i, name, self._exemplar_weight) for i, name in shown.items()]
+        rows += [
             (i, name, part) for i, parts in shares.items() if i in self._rows for name, part in parts.items() if part
         ]
+        is_exemplar = np.arange(len(rows)) < len(shown)
         if not rows:
             return None
         cells = [cell_id for cell_id, _, _ in rows]
@@ -110,7 +120,7 @@ class Study:
             cell_ids=cells, vectors=self.vectors[np.array([self._rows[i] for i in cells], np.intp)].astype(np.float64),
             classes=np.array([name for _, name, _ in rows]), weights=np.array([part for _, _, part in rows]),
             slides=np.array([self._groups.get(i, i) for i in cells]),
-            is_random=np.array([i in self.evidence.random for i in cells]),
+            is_random=np.array([i in self.evidence.random for i in cells]) & ~is_exemplar, is_exemplar=is_exemplar,
         )  # fmt: skip
 
     def _with_parents(self, training: Training | None) -> Training | None:
@@ -129,8 +139,9 @@ class Study:
         """Tune on the first power of two of the labels: anew at each doubling, and never by the last label."""
         training = self.training
         assert training is not None
-        count = 1 << (len(training.cell_ids).bit_length() - 1)
-        first = training.first(count)
+        exemplars = int(training.is_exemplar.sum())
+        answers = len(training.cell_ids) - exemplars
+        first = training.first(exemplars + (1 << (answers.bit_length() - 1) if answers else 0))
         self._tuning_key = sha256_of_json(
             [self.store.fingerprint, first.cell_ids, first.classes.tolist(), first.weights.round(6).tolist()]
         )[:16]
@@ -151,6 +162,7 @@ def second_looks(study: Study) -> list[str]:
     found = held_out(
         training.vectors, training.classes, training.slides,
         probe=LinearProbe(mean=study.scale.mean, std=study.scale.std), sample_weight=training.weights,
+        is_extra=training.is_exemplar,
     )  # fmt: skip
     if found is None:
         return []

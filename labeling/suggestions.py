@@ -69,6 +69,7 @@ class SuggestionTable:
 def refit(
     database: Database, store: EmbeddingStore | None, folder: Path, label_set: LabelSet, *,
     groups: dict[str, str], reads: int, shares: Shares | None = None, abnormal_percent: int = 0,
+    exemplar_weight: float = 1.0,
 ) -> FitReport:  # fmt: skip
     """Fit the probe on the doctors' labels, write its guesses, and rank the worklist anew.
 
@@ -83,12 +84,13 @@ def refit(
         reads: How many doctors decide each cell.
         shares: Parts of the queue; None: the defaults.
         abnormal_percent: Share of probably abnormal cells in the queue; 0: as the rules find them.
+        exemplar_weight: What an exemplar counts, beside 1 of a doctor's answer.
     """
     started = time.monotonic()
     evidence = gather(database, label_set, reads=reads)
     if store is None or not len(store):
         return _report(evidence, None, None, started)
-    study = Study(store, evidence, groups, newest_probe(database))
+    study = Study(store, evidence, groups, newest_probe(database), exemplar_weight)
     if study.training is None or len(set(study.training.classes)) < 2:
         with database.write() as session:
             publish(session, rank_typical(study.pool()))
@@ -103,7 +105,9 @@ def refit(
     classes = tuple(found.probe.classes_.tolist())
     guess = Guess(probe_id=probe_id, classes=classes, probabilities=weights.probabilities, scores=weights.scores)
     dial = Dial(percent=abnormal_percent, abnormal=guess.abnormal(label_set.abnormal_ids)) if abnormal_percent else None
-    queue = rank_mixed(study.pool(), guess, shares or Shares(), seed=len(set(study.training.cell_ids)), dial=dial)
+    queue = rank_mixed(
+        study.pool(), guess, shares or Shares(), seed=len(set(study.training.answers().cell_ids)), dial=dial
+    )
     _publish(database, queue, probe)
     probe_files.drop_old(folder, keep=probe_id)
     return _report(evidence, probe_id, found.metrics["balanced_accuracy"], started)
@@ -124,6 +128,7 @@ def rebuild(store: EmbeddingStore, folder: Path, probe_id: str) -> LinearProbe:
         cell_ids=training["cells"], vectors=store.stack()[places].astype(np.float64),
         classes=np.array(training["classes"]), weights=np.array(training["weights"]),
         slides=places, is_random=np.zeros(len(places), bool),
+        is_exemplar=np.zeros(len(places), bool),
     )  # fmt: skip
     settings = {name: value for name, value in description["settings"].items() if name in fitting.SETTINGS}
     scale = PoolScale.of(store.stack()[: description["settings"]["rows"]])
