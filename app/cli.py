@@ -12,11 +12,13 @@ from app.name_clash import refuse_foreign_datasets
 VERBS = {
     "agreement": "agreement",
     "backup": "backup",
+    "database": "database",
     "demo": "demo",
     "detect": "detect",
     "doctor": "doctor",
     "embed": "learn",
     "evaluate": "evaluate",
+    "exemplars": "exemplars",
     "export": "study",
     "fit": "study",
     "import": "imports",

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from datasets.bethesda import LabelSet
 from datasets.catalog import Cell
-from datasets.db import Database, utc_now
+from datasets.db import Database, repeated, utc_now
 from labeling.errors import LabelRefused
 from labeling.records import BlindSlide, Exemplar
 
@@ -28,6 +28,7 @@ class AtlasReport:
     """Cell and reason."""
 
 
+@repeated
 def mark(
     database: Database, by: str, cell_id: str, category: str | None, *, key: str, label_set: LabelSet
 ) -> None:  # fmt: skip
@@ -48,6 +49,7 @@ def mark(
         _store(session, by, cell_id, category, key, label_set, is_atlas=False)
 
 
+@repeated
 def add_atlas(
     database: Database, name: str, cells: Iterable[tuple[str, str]], *, label_set: LabelSet
 ) -> AtlasReport:  # fmt: skip

@@ -2,7 +2,6 @@
 
 import json
 
-import numpy as np
 import pytest
 from click.testing import CliRunner
 from hypothesis import HealthCheck, given, settings
@@ -12,9 +11,6 @@ from sqlalchemy import select
 from app.cli import cytojepa
 from app.services import Services
 from datasets import catalog
-from datasets.catalog import Cell, Slide
-from datasets.db import utc_now
-from datasets.embeddings import EmbeddingStore, set_current
 from labeling import blindtest, leases
 from labeling.errors import BlindTestRefused
 from labeling.labels import LabelEvent, UndoEvent, record
@@ -22,27 +18,15 @@ from labeling.mixture import TEST
 from labeling.records import Candidate
 from labeling.study import Study
 from labeling.suggestions import refit
+from tests.builders import VECTOR_CELLS, VECTOR_CLASSES, vector_study
+from tests.builders import vector_truth as truth
 
-CELLS, SLIDES = 400, 20
-CLASSES = ("NILM", "LSIL", "HSIL")
-
-
-def truth(cell: int) -> str:
-    return CLASSES[0 if cell % 10 < 6 else 1 + cell % 2]
+CELLS, CLASSES = VECTOR_CELLS, VECTOR_CLASSES
 
 
 @pytest.fixture
 def study(services: Services) -> Services:
-    now = utc_now()
-    slides = [Slide(id=f"SL{n}", kind="cells", mpp=0.25, mpp_source="given", added_at=now) for n in range(SLIDES)]
-    cells = [Cell(id=f"CE{n:05d}", slide_id=f"SL{n // 20}", origin="imported", added_at=now) for n in range(CELLS)]
-    catalog.add(services.database, slides, cells)
-    store = EmbeddingStore(services.embeddings_folder, "f1")
-    classes = [CLASSES.index(truth(n)) for n in range(CELLS)]
-    vectors = np.random.default_rng(0).normal(size=(CELLS, 16)) + 2.5 * np.eye(16)[classes]
-    store.append([cell.id for cell in cells], vectors)
-    set_current(services.embeddings_folder, "f1")
-    return services
+    return vector_study(services)
 
 
 def _refit(study: Services):
