@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from sqlalchemy import func, select
 
+from app import job_run
 from app.agreement_figures import write_figures
 from app.cell_map import update_map
 from app.services import Services
@@ -35,8 +36,11 @@ def watch(services: Services) -> None:
     while os.getppid() == parent:
         state = desk.state()
         if state != seen:
-            desk.refit()
+            started = time.monotonic()
+            report = desk.refit()
             seen, changed_at = state, time.monotonic()
+            if (job := job_run.current()) is not None:
+                job.note(f"{report.labels} labels at the last fit, {time.monotonic() - started:.1f} s")
         elif state != figured and time.monotonic() - changed_at > QUIET_SECONDS:
             # They take longer than a fit: they wait for a pause, so that no label waits for them.
             write_figures(services)

@@ -2,6 +2,7 @@
 
 import os
 import tomllib
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -63,6 +64,8 @@ class Settings:
     """Share of probably abnormal cells in the queue, for the doctor's expectation; 0: as the rules find them."""
     exemplar_weight: float = 1.0
     """What an exemplar counts in the probe, beside 1 of a doctor's answer; 0: exemplars are only shown."""
+    inbox: Sequence[str] = ()
+    """Folders of the server from which the page Jobs takes files in; none: only the command line does."""
     database: str = BUILT_IN
     """"sqlite", or where a PostgreSQL database is: postgresql://account@host/name, without a password."""
 
@@ -84,6 +87,9 @@ class Settings:
                 f"abnormal_percent = {self.abnormal_percent}: the label set {self.label_set.id} does not tell findings "
                 "from the rest; put what is none into the group Negative, Normal or Other."
             )
+
+        if isinstance(self.inbox, str) or not all(Path(folder).is_absolute() for folder in self.inbox):
+            raise SettingsError(f'inbox = {self.inbox!r}: list whole paths, such as ["/srv/slides"].')
         if self.database != BUILT_IN and server_url(self.database).password is not None:
             raise SettingsError(
                 "database: a password stands in the settings. Put it into a file that only the program reads and "
@@ -133,6 +139,7 @@ class Settings:
         study = tomlkit.table()
         for name, comment in _COMMENTS.items():
             value = self.label_set.id if name == "label_set" else getattr(self, name)
+            value = list(value) if isinstance(value, tuple) else value
             study.add(name, value)
             study[name].comment(comment)
         document = tomlkit.document()
@@ -163,6 +170,7 @@ _COMMENTS = {
     "share_test": "parts of the blind test set, where one was chosen (cytojepa testset)",
     "abnormal_percent": "share of probably abnormal cells in the queue, 0 to 100; 0 = as the rules find them",
     "exemplar_weight": "what an exemplar counts in the probe, beside 1 of a doctor's answer; 0 = only shown",
+    "inbox": "folders of the server from which the page Jobs takes files in",
     "database": "sqlite, or postgresql://account@host/name; its password never stands here",
 }
 
@@ -243,6 +251,11 @@ def home_of_process() -> Path:
 def environment_with_home(home: Path, **extra: str) -> dict[str, str]:
     """Return the environment for a child process that works on this workspace."""
     return {**os.environ, "CYTOJEPA_HOME": str(home), **extra}
+
+
+def given_job() -> str | None:
+    """Return the job that a page has started this process for, None where nobody has."""
+    return os.environ.get("CYTOJEPA_JOB")
 
 
 def announce_home(home: Path) -> None:

@@ -85,7 +85,9 @@ def fit(training: Training, scale: PoolScale, *, strength: float) -> Fit:
     """
     probe = _probe(scale, strength).fit(training.vectors, training.classes, sample_weight=training.weights)
     classes, codes = np.unique(training.classes, return_inverse=True)
-    counts: Floats = np.bincount(codes, weights=np.where(training.is_exemplar, 0.0, training.weights))
+    counts: Floats = np.bincount(codes, weights=np.where(training.is_exemplar, 0.0, training.weights)).astype(
+        np.float64
+    )
     prior = _prior(training, codes, len(classes))
     metrics: dict[str, Any] = {
         "balanced_accuracy": None, "calibration_error": None, "conformal": None,
