@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-import labeling.records  # noqa: F401  (its tables must be known before the database is made)
+import datasets.catalog  # noqa: F401  (the tables must be known before the database is made)
+import labeling.records  # noqa: F401  (likewise)
 from app.settings import Settings
 from datasets.bethesda import LabelSet
 from datasets.db import Database

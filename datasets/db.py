@@ -31,7 +31,7 @@ from sqlalchemy.orm import DeclarativeBase, Session
 
 from datasets.errors import DatabaseError
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 SAFE_SQLITE = (3, 51, 3)
 """First release without the WAL-reset corruption bug."""
 

@@ -7,12 +7,12 @@ from starlette.routing import Route
 
 from app.api import web
 from app.api.cells import cell_row, suggestion_row
-from app.api.web import BadRequest, allowed, guarded
+from app.api.web import allowed, guarded
 from app.pictures import MOST_TILES
 from app.services import Services
 from app.similar import GalleryPage, chosen_page, gallery_page
 from datasets import catalog
-from labeling import adjudication, leases
+from labeling import adjudication
 
 _MOST_HELD = 400
 _REFERENCES = 4
@@ -23,7 +23,6 @@ def gallery_routes(services: Services) -> list[Route]:
     api = _Gallery(services)
     return [
         Route("/api/gallery", guarded(api.page)),
-        Route("/api/release", guarded(api.release), methods=["POST"]),
         Route("/api/references", guarded(api.references)),
     ]
 
@@ -58,20 +57,6 @@ class _Gallery:
             limit=web.whole_number(request, "limit", default=120, most=MOST_TILES),
             exclude=web.id_list(request, "held", most=_MOST_HELD),
         )  # fmt: skip
-
-    async def release(self, request: Request) -> Response:
-        body = await web.json_body(request)
-        cell_ids = body.get("cells") if isinstance(body, dict) else None
-        if (
-            not isinstance(cell_ids, list)
-            or len(cell_ids) > MOST_TILES
-            or not all(isinstance(i, str) for i in cell_ids)
-        ):
-            raise BadRequest(f"cells: a list of at most {MOST_TILES} ids is needed.")
-        count = await run_in_threadpool(
-            leases.give_back, self._services.database, allowed(request, "label").name, cell_ids
-        )
-        return JSONResponse({"released": count})
 
     async def references(self, request: Request) -> Response:
         found = await run_in_threadpool(self._references, allowed(request, "label").name)

@@ -1,0 +1,334 @@
+"""The HTTP API of other programs: tokens, one mechanism with the pages, and every route by its own description."""
+
+import contextlib
+import hashlib
+import io
+import json
+from collections import Counter
+from dataclasses import replace
+
+import pyarrow.parquet as pq
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, given, settings
+from hypothesis.errors import Unsatisfiable
+from schemathesis import GenerationMode
+from sqlalchemy import select
+from starlette.routing import Router
+from starlette.testclient import TestClient
+
+from app.api import api_routes
+from app.refit import refit_study
+from app.server import build_app
+from app.services import Services
+from app.settings import Settings
+from app.sign_in import COOKIE, PUBLIC, ROUTE_RIGHTS, SignInGate, room_of
+from datasets import catalog
+from datasets.embeddings import EmbeddingStore, set_current
+from labeling import accounts, tokens
+from labeling.accounts import RIGHTS, ROLES
+from labeling.labels import LabelEvent, record
+from labeling.records import Event
+from labeling.verification import check_chain
+from tests.builders import drawn_study
+
+PASSWORD = "a long password"
+
+
+class Site:
+    """A study with drawn cells, an account of each role, and its application."""
+
+    def __init__(self, home, scratch) -> None:
+        self.services = drawn_study(home, scratch, num_slides=1)
+        self.database = self.services.database
+        for role in ROLES:
+            accounts.add_account(self.database, role, role, PASSWORD)
+        self.cells = catalog.cell_ids(self.database)
+        self.app = build_app(home)._build_starlette_app()
+
+    def program(self, account: str, **headers: str) -> TestClient:
+        """Return a client with a token of an account."""
+        secret = tokens.create(self.database, account, "test").secret
+        return self.client(Authorization=f"Bearer {secret}", **headers)
+
+    def client(self, **headers: str) -> TestClient:
+        return TestClient(self.app, follow_redirects=False, headers=headers)
+
+    def last_event(self) -> dict:
+        with self.database.read() as session:
+            return json.loads(session.scalar(select(Event.body).order_by(Event.seq.desc()).limit(1)))
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("api")
+    made = Site(folder / "home", folder / "drawn")
+    yield made
+    made.database.close()
+
+
+@pytest.fixture(scope="module")
+def document(site) -> dict:
+    return site.program("auditor").get(f"{PUBLIC}/openapi.json").json()
+
+
+def test_token__opens_the_api_and_nothing_else(site) -> None:
+    program = site.program("admin")
+
+    assert program.get(f"{PUBLIC}/study").json()["account"] == "admin"
+    for path in ("/", "/api/gallery", "/api/cases", "/api/atlas", "/_stcore/host-config", "/media/x", "/api/v1"):
+        assert program.get(path).status_code == 403, path
+        assert program.get(path, headers={"accept": "text/html"}).status_code == 403, path
+
+
+def test_token__unknown_revoked_or_of_a_disabled_account_is_a_stranger(site) -> None:
+    accounts.add_account(site.database, "leaving", "annotator", PASSWORD)
+    made = tokens.create(site.database, "leaving", "test")
+    program = site.client(Authorization=f"Bearer {made.secret}")
+    assert program.get(f"{PUBLIC}/worklist").status_code == 200
+    tokens.revoke(site.database, made.id)
+    answer = program.get(f"{PUBLIC}/worklist")
+
+    assert (answer.status_code, answer.headers["www-authenticate"]) == (401, "Bearer")
+    second = site.program("leaving")
+    assert second.get(f"{PUBLIC}/worklist").status_code == 200
+    accounts.disable(site.database, "leaving")
+    assert second.get(f"{PUBLIC}/worklist").status_code == 401
+    for header in ("Bearer", "Bearer ", "Bearer x", "Basic YTpi", f"Token {made.secret}", "Bearer \xe4"):
+        answer = site.client().get(f"{PUBLIC}/study", headers={"Authorization": header.encode("latin-1")})
+        assert (answer.status_code, set(answer.json())) == (401, {"error"}), header
+
+
+def test_token__a_cookie_beside_it_counts_for_nothing(site) -> None:
+    cookie = accounts.open_sign_in(site.database, "admin")
+    both = TestClient(site.app, cookies={COOKIE: cookie}, headers={"Authorization": "Bearer no"})
+    program = site.program("auditor")
+    program.cookies.set(COOKIE, cookie)
+
+    assert both.get(f"{PUBLIC}/study").status_code == 401
+    assert program.get(f"{PUBLIC}/study").json()["account"] == "auditor"
+    assert program.get("/api/gallery").status_code == 403
+
+
+def test_page__a_cookie_alone_still_needs_the_token_of_its_page(site) -> None:
+    cookie = accounts.open_sign_in(site.database, "annotator")
+    csrf = accounts.check_sign_in(site.database, cookie).csrf_token
+    page, body = TestClient(site.app, cookies={COOKIE: cookie}), {"cells": []}
+
+    assert page.post(f"{PUBLIC}/release", json=body).status_code == 403
+    assert page.post(f"{PUBLIC}/release", json=body, headers={"x-csrf-token": ""}).status_code == 403
+    assert page.post(f"{PUBLIC}/release", json=body, headers={"x-csrf-token": csrf}).status_code == 200
+    evil = {"x-csrf-token": csrf, "origin": "http://evil.example"}
+    assert page.post(f"{PUBLIC}/release", json=body, headers=evil).status_code == 403
+    evil = {"origin": "http://evil.example"}
+    assert site.program("annotator").post(f"{PUBLIC}/release", json=body, headers=evil).status_code == 403
+
+
+def test_labels__of_a_page_and_of_a_program_are_the_same(site) -> None:
+    accounts.add_account(site.database, "ada", "annotator", PASSWORD)
+    cookie = accounts.open_sign_in(site.database, "ada")
+    page = TestClient(
+        site.app, cookies={COOKIE: cookie},
+        headers={"x-csrf-token": accounts.check_sign_in(site.database, cookie).csrf_token},
+    )  # fmt: skip
+    program = site.program("ada")
+    leased = program.get(f"{PUBLIC}/worklist", params={"limit": 2}).json()["items"]
+    again = page.get(f"{PUBLIC}/worklist", params={"limit": 2}).json()["items"]
+    assert [i["cell"] for i in leased] == [i["cell"] for i in again]
+    assert [i["image"] for i in leased] == [f"{PUBLIC}/cells/{i['cell']}/image" for i in leased]
+
+    def label(key: str, cell: str) -> dict:
+        return {"events": [{"kind": "label", "key": key, "cell": cell, "category": "HSIL", "seconds": 1.5}]}
+
+    first = program.post(f"{PUBLIC}/labels", json=label("by-program", leased[0]["cell"])).json()
+    assert site.last_event()["via"].endswith(": test")
+    second = page.post(f"{PUBLIC}/labels", json=label("by-page", leased[1]["cell"])).json()
+    assert "via" not in site.last_event()
+    twice = page.post(f"{PUBLIC}/labels", json=label("by-program", leased[0]["cell"])).json()
+    rows = program.get(f"{PUBLIC}/labels").json()["labels"]
+
+    assert [r["receipts"][0]["accepted"] for r in (first, second, twice)] == [True] * 3
+    assert first["receipts"][0]["asked_because"]
+    assert [(r["label_key"], r["annotator"], r["category"], r["seconds"], r["is_current"]) for r in rows] == [
+        ("by-program", "ada", "HSIL", 1.5, True), ("by-page", "ada", "HSIL", 1.5, True),
+    ]  # fmt: skip
+    undo = {"events": [{"kind": "undo", "key": "u", "label_key": "by-program"}]}
+    assert program.post(f"{PUBLIC}/labels", json=undo).json()["receipts"][0]["accepted"]
+    assert [r["is_current"] for r in page.get(f"{PUBLIC}/labels").json()["labels"]] == [False, True]
+    assert check_chain(site.database).problems == ()
+
+
+def test_labels__a_time_that_no_calendar_has_does_not_cost_the_answer(site) -> None:
+    program = site.program("adjudicator")
+    event = {"kind": "label", "key": "old", "cell": site.cells[0], "category": "NILM"}
+
+    def sent(moment: object):
+        return program.post(f"{PUBLIC}/labels", json={"events": [{**event, "decided_at": moment}]})
+
+    assert (sent("2026-05-04T09:30:00").status_code, sent(7).status_code, sent("soon").status_code) == (400, 400, 400)
+    assert sent("0001-01-01T00:00:00+14:00").json()["receipts"][0]["accepted"]
+
+
+def test_labels__pages_of_them(site) -> None:
+    accounts.add_account(site.database, "pager", "annotator", PASSWORD)
+    events = [LabelEvent(key=f"p{n}", cell_id=site.cells[n], category="NILM") for n in range(5)]
+    record(site.database, "pager", events, label_set=site.services.label_set)
+    program, found, after = site.program("pager"), [], 0
+    while after is not None:
+        page = program.get(f"{PUBLIC}/labels", params={"after": after, "limit": 2}).json()
+        found += [row["label_key"] for row in page["labels"]]
+        after = page["next"]
+    everybody = {r["annotator"] for r in site.program("admin").get(f"{PUBLIC}/labels?limit=1000").json()["labels"]}
+
+    assert found == ["p0", "p1", "p2", "p3", "p4"]
+    assert {"pager", "ada"} <= everybody
+
+
+def test_cells__pages_facts_and_pictures(site) -> None:
+    program, found, after = site.program("data-manager"), [], ""
+    while after is not None:
+        page = program.get(f"{PUBLIC}/cells", params={"after": after, "limit": 7}).json()
+        found, after = found + page["cells"], page["next"]
+    one = program.get(f"{PUBLIC}/cells/{site.cells[3]}").json()
+    picture = program.get(one["image"])
+    fresh = program.get(one["image"], headers={"if-none-match": picture.headers["etag"]})
+
+    assert [c["cell"] for c in found] == site.cells
+    assert one == found[3]
+    place = catalog.place_of_cell(site.database, site.cells[3])
+    assert (one["x_px"], one["y_px"], one["slide_mpp"], one["slide"]) == (place.x, place.y, place.mpp, place.slide_id)
+    assert picture.content == catalog.crop_path(site.services.home, site.cells[3]).read_bytes()
+    assert (fresh.status_code, fresh.content) == (304, b"")
+    assert program.get(f"{PUBLIC}/cells", params={"slide": "SL-NONE"}).json() == {"cells": [], "next": None}
+    assert program.get(f"{PUBLIC}/cells/CE-NONE").status_code == 404
+    for path in ("..%2f..%2fcytojepa.toml", "%2e%2e/image", "a%00b/image"):
+        assert program.get(f"{PUBLIC}/cells/{path}").status_code in (400, 404)
+
+
+def _gated(services: Services) -> SignInGate:
+    """Return the routes behind their gate, without the pages: one process has them once only."""
+    return SignInGate(Router(api_routes(services)), services.database)
+
+
+def test_suggestions__never_lead_who_labels(tmp_path) -> None:
+    services = drawn_study(tmp_path / "home", tmp_path / "drawn", num_slides=1)
+    database, cells = services.database, catalog.cell_ids(services.database)[:12]
+    store = EmbeddingStore(services.embeddings_folder, "f" * 16)
+    store.append(cells, [[float(n % 2), 1.0, n / 12] for n in range(12)])
+    set_current(services.embeddings_folder, "f" * 16)
+    for role in ROLES:
+        accounts.add_account(database, role, role, PASSWORD)
+    events = [LabelEvent(key=f"k{n}", cell_id=cells[n], category=("NILM", "HSIL")[n % 2]) for n in range(6)]
+    record(database, "annotator", events, label_set=services.label_set)
+    refit_study(services)
+
+    def seen(mode: str) -> dict[str, object]:
+        app = _gated(replace(services, settings=Settings(suggestions=mode)))
+        found = {}
+        for role in ("annotator", "adjudicator", "data-manager"):
+            secret = tokens.create(database, role, mode).secret
+            client = TestClient(app, headers={"Authorization": f"Bearer {secret}"})
+            answer = client.get(f"{PUBLIC}/suggestions")
+            is_ok = answer.status_code == 200
+            found[role] = [s["cell"] for s in answer.json()["suggestions"]] if is_ok else answer.status_code
+        return found
+
+    assert seen("after") == {"annotator": cells[:6], "adjudicator": [], "data-manager": cells}
+    assert seen("hidden") == {"annotator": 403, "adjudicator": 403, "data-manager": cells}
+    assert seen("shown") == {"annotator": cells, "adjudicator": cells, "data-manager": cells}
+    secret = tokens.create(database, "data-manager", "pages").secret
+    client = TestClient(_gated(services), headers={"Authorization": f"Bearer {secret}"})
+    page = client.get(f"{PUBLIC}/suggestions", params={"start": 10, "limit": 5}).json()
+    named = client.get(f"{PUBLIC}/suggestions", params={"cells": f"{cells[7]},CE-NONE"}).json()
+    assert ([s["cell"] for s in page["suggestions"]], page["next"]) == (cells[10:], None)
+    assert [s["cell"] for s in named["suggestions"]] == [cells[7]]
+    assert named["suggestions"][0]["category"] == "HSIL"
+    database.close()
+
+
+def test_export__is_the_file_that_the_command_writes_and_is_told(site) -> None:
+    program = site.program("data-manager")
+    answer = program.get(f"{PUBLIC}/export/parquet", params={"annotator": "pager", "current": True})
+    table = pq.read_table(io.BytesIO(answer.content))
+    event = site.last_event()
+
+    assert table.column("label_key").to_pylist() == ["p0", "p1", "p2", "p3", "p4"]
+    assert answer.headers["x-content-sha256"] == hashlib.sha256(answer.content).hexdigest()
+    assert answer.headers["content-disposition"] == 'attachment; filename="labels-parquet.parquet"'
+    assert (event["kind"], event["by"], event["facts"]["rows"]) == ("labels exported", "data-manager", 5)
+    for name in ("csv", "coco", "geojson", "labelstudio"):
+        answer = program.get(f"{PUBLIC}/export/{name}", params={"rows": "label"})
+        assert (answer.status_code, int(answer.headers["x-rows"]) > 5) == (200, True), name
+    assert site.program("annotator").get(f"{PUBLIC}/export/csv").status_code == 403
+
+
+def test_document__describes_every_route_and_every_refusal(site, document) -> None:
+    shown = {(path, method) for path, methods in document["paths"].items() for method in methods}
+    mount = next(route for route in site.app.routes if getattr(route, "path", "") == PUBLIC)
+    served = {
+        (route.path, method.lower()) for route in mount.routes for method in getattr(route, "methods", ())
+    } - {("/openapi.json", "get")}  # fmt: skip
+
+    assert document["servers"] == [{"url": PUBLIC}]
+    assert {(p, m) for p, m in served if m != "head"} == shown
+    for path, methods in document["paths"].items():
+        for operation in methods.values():
+            assert operation["security"] == [{"HTTPBearer": []}], path
+            assert {"200", "400", "401", "403"} <= set(operation["responses"]), path
+            assert "422" not in operation["responses"]
+            assert operation["summary"]
+            assert operation["description"]
+            problem = operation["responses"]["400"]["content"]["application/json"]["schema"]
+            assert problem == {"$ref": "#/components/schemas/Problem"}
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_routes__each_role_with_a_token(site, document, role: str) -> None:
+    program, stranger = site.program(role), site.client()
+    for path, methods in document["paths"].items():
+        url = PUBLIC + path.replace("{cell_id}", site.cells[0]).replace("{format_name}", "csv")
+        for method in methods:
+            answer = program.request(method, url)
+            is_open = ROUTE_RIGHTS[room_of(url)] in RIGHTS[role]
+
+            assert (answer.status_code == 403) == (not is_open), (role, method, path, answer.text)
+            assert answer.status_code < 500
+            assert stranger.request(method, url).status_code == 401
+
+
+EXAMPLES = 25
+"""Of each route, twice: once as described, once with something wrong in it."""
+
+
+def test_every_route__holds_what_its_description_says(site) -> None:
+    """schemathesis: no 5xx, every answer as described, also to what nobody in his senses would send."""
+    secret = tokens.create(site.database, "admin", "schemathesis").secret
+    headers = {"Authorization": f"Bearer {secret}"}
+    schema = schemathesis.openapi.from_asgi(f"{PUBLIC}/openapi.json", site.app, headers=headers)
+    operations = [result.ok() for result in schema.get_all_operations()]
+    statuses = Counter()
+    for operation in operations:
+        for mode in GenerationMode:
+            statuses += _try(operation, mode, headers)
+
+    assert len(operations) == 11
+    assert statuses.total() > EXAMPLES * len(operations)
+    assert {200, 400, 404} <= set(statuses)
+
+
+def _try(operation, mode: GenerationMode, headers: dict[str, str]) -> Counter[int]:
+    statuses: Counter[int] = Counter()
+
+    @given(case=operation.as_strategy(mode, headers=headers))
+    @settings(max_examples=EXAMPLES, deadline=None, database=None, derandomize=True,
+              suppress_health_check=list(HealthCheck))  # fmt: skip
+    def run(case) -> None:
+        statuses[case.call_and_validate().status_code] += 1
+
+    with contextlib.suppress(Unsatisfiable):  # there is nothing that could be wrong
+        run()
+    return statuses
+
+
+def test_services__open_without_anything_imported_before(tmp_path) -> None:
+    assert Services.open(tmp_path / "home").settings.reads == 1
