@@ -121,7 +121,7 @@ class _Labelling:
     def _work_cell(self, item: WorkItem, mpp: float | None) -> shapes.WorkCell:
         is_shown = self._mode == "shown" and item.may_show
         return shapes.WorkCell(
-            **cell_row(item.cell_id, mpp), until=item.until and item.until.isoformat(),
+            **cell_row(item.cell_id, mpp), until=item.until.isoformat() if item.until else None,
             reason=asked_because(item.reason, self._services.label_set, is_blind=self._mode != "shown"),
             suggestion=_suggestion(item.suggestion, item.probability) if is_shown else None,
         )  # fmt: skip
@@ -164,7 +164,7 @@ class _Labelling:
 
 def _suggestion(category: str | None, probability: float | None) -> shapes.Suggestion | None:
     found = suggestion_row(category, probability)
-    return found and shapes.Suggestion(**found)
+    return shapes.Suggestion(**found) if found else None
 
 
 def _event(event: shapes.LabelEvent | shapes.UndoEvent) -> LabelEvent | UndoEvent:
