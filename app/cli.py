@@ -13,6 +13,7 @@ VERBS = {
     "agreement": "agreement",
     "api": "api",
     "backup": "backup",
+    "database": "database",
     "demo": "demo",
     "detect": "detect",
     "doctor": "doctor",
