@@ -95,7 +95,7 @@ def add_account(database: Database, name: str, role: str, password: str, *, by: 
     """
     if role not in ROLES:
         raise AccountError(f"role {role}: there are {', '.join(ROLES)}.")
-    if not (0 < len(name) <= 64 and name.isprintable() and name == name.strip()) or name == IMPORTED:
+    if not is_usable_name(name):
         raise AccountError(f"name {name!r}: use 1 to 64 visible characters, and not {IMPORTED!r}.")
     if len(password) < SHORTEST_PASSWORD:
         raise AccountError(f"the password has {len(password)} characters; use at least {SHORTEST_PASSWORD}.")
@@ -107,6 +107,11 @@ def add_account(database: Database, name: str, role: str, password: str, *, by: 
         session.add(Account(name=name, role=role, password_hash=password_hash, created_at=utc_now(),
                             disabled_at=None))  # fmt: skip
         audit.append(session, kind="account added", by=by, facts={"name": name, "role": role})
+
+
+def is_usable_name(name: str) -> bool:
+    """Return whether somebody can be called so: 1 to 64 visible characters, and not "imported"."""
+    return 0 < len(name) <= 64 and name.isprintable() and name == name.strip() and name != IMPORTED
 
 
 def list_accounts(database: Database) -> list[Account]:

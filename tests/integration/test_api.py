@@ -19,7 +19,6 @@ from starlette.testclient import TestClient
 
 from app.api import api_routes
 from app.refit import refit_study
-from app.server import build_app
 from app.services import Services
 from app.settings import Settings
 from app.sign_in import COOKIE, PUBLIC, ROUTE_RIGHTS, SignInGate, room_of
@@ -35,8 +34,13 @@ from tests.builders import drawn_study
 PASSWORD = "a long password"
 
 
+def _gated(services: Services) -> SignInGate:
+    """Return the routes behind their gate, without the pages: one process has them once only."""
+    return SignInGate(Router(api_routes(services)), services.database)
+
+
 class Site:
-    """A study with drawn cells, an account of each role, and its application."""
+    """A study with drawn cells, an account of each role, and its routes."""
 
     def __init__(self, home, scratch) -> None:
         self.services = drawn_study(home, scratch, num_slides=1)
@@ -44,7 +48,7 @@ class Site:
         for role in ROLES:
             accounts.add_account(self.database, role, role, PASSWORD)
         self.cells = catalog.cell_ids(self.database)
-        self.app = build_app(home)._build_starlette_app()
+        self.app = _gated(self.services)
 
     def program(self, account: str, **headers: str) -> TestClient:
         """Return a client with a token of an account."""
@@ -205,11 +209,6 @@ def test_cells__pages_facts_and_pictures(site) -> None:
         assert program.get(f"{PUBLIC}/cells/{path}").status_code in (400, 404)
 
 
-def _gated(services: Services) -> SignInGate:
-    """Return the routes behind their gate, without the pages: one process has them once only."""
-    return SignInGate(Router(api_routes(services)), services.database)
-
-
 def test_suggestions__never_lead_who_labels(tmp_path) -> None:
     services = drawn_study(tmp_path / "home", tmp_path / "drawn", num_slides=1)
     database, cells = services.database, catalog.cell_ids(services.database)[:12]
@@ -264,7 +263,7 @@ def test_export__is_the_file_that_the_command_writes_and_is_told(site) -> None:
 
 def test_document__describes_every_route_and_every_refusal(site, document) -> None:
     shown = {(path, method) for path, methods in document["paths"].items() for method in methods}
-    mount = next(route for route in site.app.routes if getattr(route, "path", "") == PUBLIC)
+    mount = next(route for route in api_routes(site.services) if route.path == PUBLIC)
     served = {
         (route.path, method.lower()) for route in mount.routes for method in getattr(route, "methods", ())
     } - {("/openapi.json", "get")}  # fmt: skip
