@@ -1,66 +1,24 @@
-"""The HTTP API of other programs: tokens, one mechanism with the pages, and every route by its own description."""
+"""The HTTP API of other programs: tokens, and one mechanism with the pages."""
 
-import contextlib
 import hashlib
 import io
-import json
-from collections import Counter
 from dataclasses import replace
 
 import pyarrow.parquet as pq
 import pytest
-import schemathesis
-from hypothesis import HealthCheck, given, settings
-from hypothesis.errors import Unsatisfiable
-from schemathesis import GenerationMode
-from sqlalchemy import select
-from starlette.routing import Router
 from starlette.testclient import TestClient
 
-from app.api import api_routes
 from app.refit import refit_study
-from app.services import Services
 from app.settings import Settings
-from app.sign_in import COOKIE, PUBLIC, ROUTE_RIGHTS, SignInGate, room_of
+from app.sign_in import COOKIE, PUBLIC
 from datasets import catalog
 from datasets.embeddings import EmbeddingStore, set_current
 from labeling import accounts, tokens
-from labeling.accounts import RIGHTS, ROLES
+from labeling.accounts import ROLES
 from labeling.labels import LabelEvent, record
-from labeling.records import Event
 from labeling.verification import check_chain
+from tests.api_site import PASSWORD, Site, gated
 from tests.builders import drawn_study
-
-PASSWORD = "a long password"
-
-
-def _gated(services: Services) -> SignInGate:
-    """Return the routes behind their gate, without the pages: one process has them once only."""
-    return SignInGate(Router(api_routes(services)), services.database)
-
-
-class Site:
-    """A study with drawn cells, an account of each role, and its routes."""
-
-    def __init__(self, home, scratch) -> None:
-        self.services = drawn_study(home, scratch, num_slides=1)
-        self.database = self.services.database
-        for role in ROLES:
-            accounts.add_account(self.database, role, role, PASSWORD)
-        self.cells = catalog.cell_ids(self.database)
-        self.app = _gated(self.services)
-
-    def program(self, account: str, **headers: str) -> TestClient:
-        """Return a client with a token of an account."""
-        secret = tokens.create(self.database, account, "test").secret
-        return self.client(Authorization=f"Bearer {secret}", **headers)
-
-    def client(self, **headers: str) -> TestClient:
-        return TestClient(self.app, follow_redirects=False, headers=headers)
-
-    def last_event(self) -> dict:
-        with self.database.read() as session:
-            return json.loads(session.scalar(select(Event.body).order_by(Event.seq.desc()).limit(1)))
 
 
 @pytest.fixture(scope="module")
@@ -69,11 +27,6 @@ def site(tmp_path_factory):
     made = Site(folder / "home", folder / "drawn")
     yield made
     made.database.close()
-
-
-@pytest.fixture(scope="module")
-def document(site) -> dict:
-    return site.program("auditor").get(f"{PUBLIC}/openapi.json").json()
 
 
 def test_token__opens_the_api_and_nothing_else(site) -> None:
@@ -222,7 +175,7 @@ def test_suggestions__never_lead_who_labels(tmp_path) -> None:
     refit_study(services)
 
     def seen(mode: str) -> dict[str, object]:
-        app = _gated(replace(services, settings=Settings(suggestions=mode)))
+        app = gated(replace(services, settings=Settings(suggestions=mode)))
         found = {}
         for role in ("annotator", "adjudicator", "data-manager"):
             secret = tokens.create(database, role, mode).secret
@@ -236,7 +189,7 @@ def test_suggestions__never_lead_who_labels(tmp_path) -> None:
     assert seen("hidden") == {"annotator": 403, "adjudicator": 403, "data-manager": cells}
     assert seen("shown") == {"annotator": cells, "adjudicator": cells, "data-manager": cells}
     secret = tokens.create(database, "data-manager", "pages").secret
-    client = TestClient(_gated(services), headers={"Authorization": f"Bearer {secret}"})
+    client = TestClient(gated(services), headers={"Authorization": f"Bearer {secret}"})
     page = client.get(f"{PUBLIC}/suggestions", params={"start": 10, "limit": 5}).json()
     named = client.get(f"{PUBLIC}/suggestions", params={"cells": f"{cells[7]},CE-NONE"}).json()
     assert ([s["cell"] for s in page["suggestions"]], page["next"]) == (cells[10:], None)
@@ -259,75 +212,3 @@ def test_export__is_the_file_that_the_command_writes_and_is_told(site) -> None:
         answer = program.get(f"{PUBLIC}/export/{name}", params={"rows": "label"})
         assert (answer.status_code, int(answer.headers["x-rows"]) > 5) == (200, True), name
     assert site.program("annotator").get(f"{PUBLIC}/export/csv").status_code == 403
-
-
-def test_document__describes_every_route_and_every_refusal(site, document) -> None:
-    shown = {(path, method) for path, methods in document["paths"].items() for method in methods}
-    mount = next(route for route in api_routes(site.services) if route.path == PUBLIC)
-    served = {
-        (route.path, method.lower()) for route in mount.routes for method in getattr(route, "methods", ())
-    } - {("/openapi.json", "get")}  # fmt: skip
-
-    assert document["servers"] == [{"url": PUBLIC}]
-    assert {(p, m) for p, m in served if m != "head"} == shown
-    for path, methods in document["paths"].items():
-        for operation in methods.values():
-            assert operation["security"] == [{"HTTPBearer": []}], path
-            assert {"200", "400", "401", "403"} <= set(operation["responses"]), path
-            assert "422" not in operation["responses"]
-            assert operation["summary"]
-            assert operation["description"]
-            problem = operation["responses"]["400"]["content"]["application/json"]["schema"]
-            assert problem == {"$ref": "#/components/schemas/Problem"}
-
-
-@pytest.mark.parametrize("role", ROLES)
-def test_routes__each_role_with_a_token(site, document, role: str) -> None:
-    program, stranger = site.program(role), site.client()
-    for path, methods in document["paths"].items():
-        url = PUBLIC + path.replace("{cell_id}", site.cells[0]).replace("{format_name}", "csv")
-        for method in methods:
-            answer = program.request(method, url)
-            is_open = ROUTE_RIGHTS[room_of(url)] in RIGHTS[role]
-
-            assert (answer.status_code == 403) == (not is_open), (role, method, path, answer.text)
-            assert answer.status_code < 500
-            assert stranger.request(method, url).status_code == 401
-
-
-EXAMPLES = 25
-"""Of each route, twice: once as described, once with something wrong in it."""
-
-
-def test_every_route__holds_what_its_description_says(site) -> None:
-    """schemathesis: no 5xx, every answer as described, also to what nobody in his senses would send."""
-    secret = tokens.create(site.database, "admin", "schemathesis").secret
-    headers = {"Authorization": f"Bearer {secret}"}
-    schema = schemathesis.openapi.from_asgi(f"{PUBLIC}/openapi.json", site.app, headers=headers)
-    operations = [result.ok() for result in schema.get_all_operations()]
-    statuses = Counter()
-    for operation in operations:
-        for mode in GenerationMode:
-            statuses += _try(operation, mode, headers)
-
-    assert len(operations) == 11
-    assert statuses.total() > EXAMPLES * len(operations)
-    assert {200, 400, 404} <= set(statuses)
-
-
-def _try(operation, mode: GenerationMode, headers: dict[str, str]) -> Counter[int]:
-    statuses: Counter[int] = Counter()
-
-    @given(case=operation.as_strategy(mode, headers=headers))
-    @settings(max_examples=EXAMPLES, deadline=None, database=None, derandomize=True,
-              suppress_health_check=list(HealthCheck))  # fmt: skip
-    def run(case) -> None:
-        statuses[case.call_and_validate().status_code] += 1
-
-    with contextlib.suppress(Unsatisfiable):  # there is nothing that could be wrong
-        run()
-    return statuses
-
-
-def test_services__open_without_anything_imported_before(tmp_path) -> None:
-    assert Services.open(tmp_path / "home").settings.reads == 1
