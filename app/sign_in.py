@@ -43,6 +43,7 @@ ROUTE_RIGHTS: dict[str, Right] = {
     f"{PUBLIC}/export": "export",
     "/api/gallery": "label",
     "/api/references": "label",
+    "/api/exemplars": "label",
     "/api/map": "label",
     "/api/cases": "adjudicate",
     "/api/verdicts": "adjudicate",

@@ -7,12 +7,13 @@ from starlette.routing import Route
 
 from app.api import web
 from app.api.cells import cell_row, suggestion_row
-from app.api.web import allowed, guarded
+from app.api.web import BadRequest, allowed, guarded
 from app.pictures import MOST_TILES
 from app.services import Services
 from app.similar import GalleryPage, chosen_page, gallery_page
 from datasets import catalog
-from labeling import adjudication
+from labeling import adjudication, exemplars
+from labeling.errors import LabelRefused
 
 _MOST_HELD = 400
 _REFERENCES = 4
@@ -24,6 +25,7 @@ def gallery_routes(services: Services) -> list[Route]:
     return [
         Route("/api/gallery", guarded(api.page)),
         Route("/api/references", guarded(api.references)),
+        Route("/api/exemplars", guarded(api.exemplar), methods=["POST"]),
     ]
 
 
@@ -57,6 +59,20 @@ class _Gallery:
             limit=web.whole_number(request, "limit", default=120, most=MOST_TILES),
             exclude=web.id_list(request, "held", most=_MOST_HELD),
         )  # fmt: skip
+
+    async def exemplar(self, request: Request) -> Response:
+        person, row = allowed(request, "label"), await web.json_body(request)
+        if not isinstance(row, dict):
+            raise BadRequest("an object with key, cell and category is needed.")
+        category = web.text_of(row, "category") if row.get("category") is not None else None
+        try:
+            await run_in_threadpool(
+                exemplars.mark, self._services.database, person.name, web.text_of(row, "cell"), category,
+                key=web.text_of(row, "key"), label_set=self._services.label_set,
+            )  # fmt: skip
+        except LabelRefused as refusal:
+            raise BadRequest(str(refusal)) from refusal
+        return JSONResponse({"category": category})
 
     async def references(self, request: Request) -> Response:
         found = await run_in_threadpool(self._references, allowed(request, "label").name)
