@@ -3,6 +3,7 @@
 import re
 from typing import Any
 
+from app.sign_in import PUBLIC
 from app.words import ENGLISH, Words, word, words
 from datasets.bethesda import LabelSet
 from labeling.mixture import CHECK_REASON
@@ -24,7 +25,7 @@ _SAID = (
 
 def cell_row(cell_id: str, mpp: float | None) -> dict[str, Any]:
     """Return a cell for a page; `mpp` is the scale of its crop, None where unknown."""
-    return {"cell": cell_id, "image": f"/api/cells/{cell_id}/image", "mpp": mpp}
+    return {"cell": cell_id, "image": f"{PUBLIC}/cells/{cell_id}/image", "mpp": mpp}
 
 
 def suggestion_row(category: str | None, probability: float | None) -> dict[str, Any] | None:
