@@ -16,7 +16,7 @@ from datasets.embeddings import EmbeddingStore
 from datasets.files import write_json
 from labeling.heldout import held_out
 from labeling.probes import LinearProbe
-from labeling.suggestions import Study
+from labeling.study import Study
 
 _CELLS, _NEIGHBOURS = 2000, 10
 
@@ -45,9 +45,9 @@ def measure_gap(services: Services, store: EmbeddingStore) -> SlideGap:
     own, chance, cells = _neighbours(store, np.array([slides.get(cell, cell) for cell in store.cell_ids]))
     study = Study.open(services.database, store, services.label_set, groups=slides, reads=services.settings.reads)
     training = study.training
-    found = {"unknown": None, "known": None}
+    found: dict[str, float | None] = {"unknown": None, "known": None}
     if training is not None and len(set(training.classes)) > 1:
-        probe = LinearProbe(mean=study.scale.mean, std=study.scale.std, strength=study.strength())
+        probe = LinearProbe(mean=study.scale.mean, std=study.scale.std, C=study.strength())
         alone = np.arange(len(training.classes))
         for name, groups in (("unknown", training.slides), ("known", alone)):
             result = held_out(training.vectors, training.classes, groups, probe=probe, sample_weight=training.weights)
