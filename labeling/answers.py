@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from datasets.catalog import Cell
 from datasets.db import Database
 from labeling.mixture import FOIL_REASON
-from labeling.records import IMPORTED, Label, Lease, Undo
+from labeling.records import IMPORTED, BlindSlide, Label, Lease, Undo
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -116,6 +116,17 @@ def counts() -> ColumnElement[bool]:
     Not taken back, and not given to a foil: whoever sweeps over a known cell has not looked at it.
     """
     return and_(is_not_undone(), or_(Label.reason.is_(None), Label.reason != FOIL_REASON))
+
+
+def blind_slides(session: Session) -> set[str]:
+    """Return the slides of the blind test set; empty where none was chosen."""
+    return set(session.scalars(select(BlindSlide.slide_id)))
+
+
+def blind_cells(session: Session) -> set[str]:
+    """Return the labelled cells of the blind test set: their labels must reach nothing that is fitted or chosen."""
+    is_labelled = exists().where(Label.cell_id == Cell.id)
+    return set(session.scalars(select(Cell.id).where(Cell.slide_id.in_(select(BlindSlide.slide_id)), is_labelled)))
 
 
 def is_not_undone() -> ColumnElement[bool]:

@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 from datasets.bethesda import LabelSet
 from datasets.db import Database, utc_now
 from labeling.adjudication import known_answers
+from labeling.answers import blind_cells
 from labeling.leases import Offer
 from labeling.mixture import FOIL, FOIL_REASON
 from labeling.records import Assignment, Label, Lease
@@ -85,9 +86,10 @@ def lend(
 
 
 def known(database: Database) -> dict[str, str]:
-    """Return the cells that are known, with their categories."""
+    """Return the cells that are known, with their categories; none of the blind test set."""
     with database.read() as session:
-        return known_answers(session)
+        walled = blind_cells(session)
+        return {cell: category for cell, category in known_answers(session).items() if cell not in walled}
 
 
 def missed(database: Database, label_keys: Collection[str], label_set: LabelSet) -> dict[str, bool]:

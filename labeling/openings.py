@@ -12,7 +12,7 @@ from datasets.catalog import Cell
 from datasets.db import UtcDateTime
 from labeling.answers import counts
 from labeling.mixture import FOIL_REASON
-from labeling.records import IMPORTED, Candidate, Label, Lease
+from labeling.records import IMPORTED, Candidate, Exemplar, Label, Lease
 
 CellColumn = InstrumentedAttribute[str]
 
@@ -77,7 +77,8 @@ def needs_reader(
         Lease.cell_id == cell_id, Lease.annotator != annotator, Lease.until > now, ~_is_repeat(),
         Lease.reason != FOIL_REASON,
     )  # fmt: skip
-    return and_(~mine.exists(), done.scalar_subquery() + held.scalar_subquery() < wanted)
+    of_atlas = select(Exemplar.id).where(Exemplar.cell_id == cell_id, Exemplar.is_atlas)
+    return and_(~of_atlas.exists(), ~mine.exists(), done.scalar_subquery() + held.scalar_subquery() < wanted)
 
 
 def _is_repeat() -> ColumnElement[bool]:
