@@ -74,7 +74,7 @@ REVIEW = (
     Command("back", ("ArrowLeft",), word("before")),
     Command("next", ("ArrowRight",), word("next")),
     Command("undo", ("Z",), word("take back")),
-    *(command for command in LABEL if command.id in ("ring", "stain", "wide", "zoomIn", "zoomOut", "reset")),
+    *(command for command in LABEL if command.id in ("ring", "stain", "wide", "like", "zoomIn", "zoomOut", "reset")),
 )
 PAGES = (LABEL, GALLERY, REVIEW)
 

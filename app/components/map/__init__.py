@@ -15,14 +15,16 @@ _map = component(
 )
 
 
-def cell_map(reader: Reader, *, shows_suggestions: bool) -> None:
+def cell_map(reader: Reader, *, shows_suggestions: bool, shows_doctors: bool) -> None:
     """Draw the map.
 
     Args:
         reader: Who looks at it.
+        shows_doctors: True for whoever may see who answered what.
         shows_suggestions: False in a study that hides them until the answer.
     """
     ways = ["label", "slide", *(["suggestion", "certainty"] if shows_suggestions else [])]
+    ways += ["doctor"] if shows_doctors else []
     data = {
         "csrf": reader.csrf_token, "ways": ways, "most": MOST_TILES, "words": reader.words.of_script(*SCRIPTS),
         "language": reader.words.language,

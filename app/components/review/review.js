@@ -86,7 +86,7 @@ class Review {
     else ({
       back: () => this.go(-1), next: () => this.go(1), undo: () => this.undo(), ring: () => this.view.toggleRing(),
       stain: () => this.view.toggleStain(), wide: () => this.wide(true), zoomIn: () => this.view.zoomBy(1.35),
-      zoomOut: () => this.view.zoomBy(1 / 1.35), reset: () => this.view.reset(),
+      like: () => { if (this.case) location.assign(`/gallery?like=${this.case.cell}`); }, zoomOut: () => this.view.zoomBy(1 / 1.35), reset: () => this.view.reset(),
     })[command.id]();
   }
 
