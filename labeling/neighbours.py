@@ -91,11 +91,11 @@ def update_index(folder: Path, vectors: Matrix) -> bool:
         index = _train(vectors, scale)
         folder.mkdir(parents=True, exist_ok=True)
         np.save(path.with_suffix(".npy"), np.stack([scale.mean, scale.std]), allow_pickle=False)
+    elif known.rows >= len(vectors):
+        return False
     else:
         scale, path = known.scale, known.path
         index = faiss.read_index(str(path))
-        if index.ntotal >= len(vectors):
-            return False
     for start in range(index.ntotal, len(vectors), _CHUNK_ROWS):
         index.add(unit_vectors(vectors[start : start + _CHUNK_ROWS], scale).astype(np.float32))
     temporary = path.with_suffix(".partial")
@@ -145,7 +145,7 @@ def near_duplicates(vectors: Matrix, *, least: float = 0.98) -> list[tuple[int, 
         least: Smallest cosine of a pair.
 
     Returns:
-        (first, second, cosine), by row, the most alike first; of each row only its nearest.
+        (first, second, cosine), by row, the most alike first; of each row only its nearest in a group.
     """
     scale, pairs = PoolScale.of(vectors), dict[tuple[int, int], float]()
     for members in _groups(vectors, scale):
