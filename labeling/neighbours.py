@@ -8,6 +8,7 @@ mapped, not loaded. What the index finds is ordered by the exact cosine of the s
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import faiss
 import numpy as np
@@ -69,8 +70,8 @@ class Index:
             cosines = cosines[places]
         return _best(rows, cosines, count)
 
-    def _open(self) -> faiss.Index:
-        index = faiss.read_index(str(self.path), faiss.IO_FLAG_MMAP | faiss.IO_FLAG_READ_ONLY)
+    def _open(self) -> Any:
+        index: Any = faiss.read_index(str(self.path), faiss.IO_FLAG_MMAP | faiss.IO_FLAG_READ_ONLY)
         index.nprobe = PROBES
         return index
 
@@ -175,16 +176,16 @@ def _groups(vectors: Matrix, scale: PoolScale) -> list[Rows]:
     return [np.sort(part) // 2 for part in np.split(order, ends)]
 
 
-def _centres(vectors: Matrix, scale: PoolScale, count: int) -> faiss.IndexFlatIP:
+def _centres(vectors: Matrix, scale: PoolScale, count: int) -> Any:
     sample = _sample(vectors, scale, count)
     means = faiss.Kmeans(sample.shape[1], count, niter=8, seed=0, spherical=True, min_points_per_centroid=1)
     means.train(sample)
     return means.index
 
 
-def _train(vectors: Matrix, scale: PoolScale) -> faiss.Index:
+def _train(vectors: Matrix, scale: PoolScale) -> Any:
     lists = 1 << round(np.log2(np.sqrt(len(vectors))))
-    index = faiss.index_factory(vectors.shape[1], f"IVF{lists},SQ8", faiss.METRIC_INNER_PRODUCT)
+    index: Any = faiss.index_factory(vectors.shape[1], f"IVF{lists},SQ8", faiss.METRIC_INNER_PRODUCT)
     index.cp.niter, index.cp.seed, index.cp.min_points_per_centroid = 8, 0, 1
     index.train(_sample(vectors, scale, lists))
     return index
