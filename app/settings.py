@@ -15,6 +15,8 @@ from labeling.mixture import Shares
 
 SETTINGS_FILE = "cytojepa.toml"
 DEFAULT_HOME = "cytojepa-home"
+SETTINGS_VERSION = 1
+"""Of the file; a change that an older program would misread makes a new one."""
 
 SuggestionMode = Literal["after", "shown", "hidden"]
 _SHARES = Shares()
@@ -93,9 +95,11 @@ class Settings:
         if not path.exists():
             return cls()
         try:
-            study = tomllib.loads(path.read_text()).get("study", {})
+            document = tomllib.loads(path.read_text())
         except tomllib.TOMLDecodeError as error:
             raise SettingsError(f"{SETTINGS_FILE}: not valid TOML ({error}).") from error
+        _check_version(document)
+        study = document.get("study", {})
         known = {field.name for field in fields(cls)} | {"categories"}
         unknown = sorted(set(study) - known)
         if unknown:
@@ -115,6 +119,7 @@ class Settings:
             study[name].comment(comment)
         document = tomlkit.document()
         document.add(tomlkit.comment("Settings of this CytoJEPA study."))
+        document.add("version", SETTINGS_VERSION)
         document.add("study", study)
         if self.label_set != LABEL_SETS.get(self.label_set.id):
             categories = tomlkit.aot()
@@ -139,6 +144,24 @@ _COMMENTS = {
     "share_gold": "parts with a known verdict",
     "share_repeat": "parts that the same doctor has decided long ago",
 }
+
+
+def described_settings() -> list[tuple[str, str, str]]:
+    """Return key, default (as the file writes it) and meaning of every setting of `[study]`, in order."""
+    defaults = Settings()
+    values = {name: BETHESDA.id if name == "label_set" else getattr(defaults, name) for name in _COMMENTS}
+    return [(name, tomlkit.item(values[name]).as_string(), meaning) for name, meaning in _COMMENTS.items()]
+
+
+def _check_version(document: dict[str, Any]) -> None:
+    version = document.get("version", 1)
+    if not isinstance(version, int) or isinstance(version, bool) or version < 1:
+        raise SettingsError(f"{SETTINGS_FILE}: version = {version!r}: use {SETTINGS_VERSION}.")
+    if version > SETTINGS_VERSION:
+        raise SettingsError(
+            f"{SETTINGS_FILE}: version {version} is newer than {SETTINGS_VERSION}, which this program knows. "
+            "Use the program that wrote it, or take back the backup from before the upgrade."
+        )
 
 
 def _label_set(name: str, rows: list[dict[str, Any]] | None) -> LabelSet:
