@@ -53,7 +53,8 @@ covers = []
 `crop_um` and `crop_px` decide how cells are cut when they are ingested. Change them only before the first `cytojepa
 ingest`.
 
-One variable of the environment is read: `CYTOJEPA_HOME`, the folder of the study where `--home` is not given.
+Of the environment, `CYTOJEPA_HOME` is the folder of the study where `--home` is not given. Those that begin with
+`CYTOJEPA_DATABASE` are told on the page [PostgreSQL](postgresql.md).
 """
 
 
