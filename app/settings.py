@@ -13,6 +13,7 @@ from sqlalchemy.exc import ArgumentError
 from datasets.bethesda import BETHESDA, LABEL_SETS, Category, LabelSet
 from datasets.errors import SettingsError
 from datasets.files import write_atomically
+from labeling.acquisition import DEFAULT_RULE, RULES
 from labeling.mixture import Shares
 
 SETTINGS_FILE = "cytojepa.toml"
@@ -59,6 +60,8 @@ class Settings:
     """Parts with a known verdict, for a doctor's own calibration."""
     share_repeat: int = _SHARES.repeat
     """Parts that the same doctor has decided long ago, for his own consistency."""
+    acquisition: str = DEFAULT_RULE
+    """How the uncertain cells are scored: a name of `labeling.acquisition.RULES`."""
     database: str = BUILT_IN
     """"sqlite", or where a PostgreSQL database is: postgresql://account@host/name, without a password."""
 
@@ -80,6 +83,8 @@ class Settings:
                 "database: a password stands in the settings. Put it into a file that only the program reads and "
                 "name that in CYTOJEPA_DATABASE_PASSWORD_FILE."
             )
+        if self.acquisition not in RULES:
+            raise SettingsError(f"acquisition = {self.acquisition!r}: use one of {', '.join(RULES)}.")
         try:
             _ = self.shares
         except ValueError as error:
@@ -154,6 +159,7 @@ _COMMENTS = {
     "share_shared": "parts that a second doctor decides as well",
     "share_gold": "parts with a known verdict",
     "share_repeat": "parts that the same doctor has decided long ago",
+    "acquisition": "rule of the uncertain cells: rarity-margin, margin, entropy, least-confident, or a package's",
     "database": "sqlite, or postgresql://account@host/name; its password never stands here",
 }
 
