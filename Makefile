@@ -70,7 +70,6 @@ nightly: $(TEST_INSTALL) chromium postgresql  ## The long counts, hours on two c
 	$(RUN) pytest -q -m slow tests
 
 docs: $(TEST_INSTALL)  ## The site of the guides, in site/; open site/index.html
-	$(RUN) tests.reference_pages
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
 
 lock: .venv/.installed  ## Pin all dependencies anew

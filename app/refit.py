@@ -60,6 +60,7 @@ class _Desk:
         report = refit(
             services.database, store, services.probes_folder, services.label_set,
             groups=self._slides, reads=services.settings.reads, shares=services.settings.shares,
+            rule=services.settings.acquisition,
         )  # fmt: skip
         if store is not None:
             update_map(services.home, store)

@@ -14,6 +14,7 @@ from sqlalchemy.exc import ArgumentError
 from datasets.bethesda import BETHESDA, LABEL_SETS, Category, LabelSet
 from datasets.errors import SettingsError
 from datasets.files import write_atomically
+from labeling.acquisition import DEFAULT_RULE, RULES
 from labeling.mixture import Shares
 
 SETTINGS_FILE = "cytojepa.toml"
@@ -62,6 +63,8 @@ class Settings:
     """Parts that the same doctor has decided long ago, for his own consistency."""
     inbox: Sequence[str] = ()
     """Folders of the server from which the page Jobs takes files in; none: only the command line does."""
+    acquisition: str = DEFAULT_RULE
+    """How the uncertain cells are scored: a name of `labeling.acquisition.RULES`."""
     database: str = BUILT_IN
     """"sqlite", or where a PostgreSQL database is: postgresql://account@host/name, without a password."""
 
@@ -85,6 +88,8 @@ class Settings:
                 "database: a password stands in the settings. Put it into a file that only the program reads and "
                 "name that in CYTOJEPA_DATABASE_PASSWORD_FILE."
             )
+        if self.acquisition not in RULES:
+            raise SettingsError(f"acquisition = {self.acquisition!r}: use one of {', '.join(RULES)}.")
         try:
             _ = self.shares
         except ValueError as error:
@@ -161,6 +166,7 @@ _COMMENTS = {
     "share_gold": "parts with a known verdict",
     "share_repeat": "parts that the same doctor has decided long ago",
     "inbox": "folders of the server from which the page Jobs takes files in",
+    "acquisition": "rule of the uncertain cells: rarity-margin, margin, entropy, least-confident, or a package's",
     "database": "sqlite, or postgresql://account@host/name; its password never stands here",
 }
 

@@ -24,7 +24,12 @@ class Command:
 
 def blocks(page: Path, language: str) -> list[str]:
     """Return the fenced blocks of a language, in their order."""
-    return [body for found, body in _FENCE.findall(page.read_text()) if found == language]
+    return blocks_of(page.read_text(), language)
+
+
+def blocks_of(text: str, language: str) -> list[str]:
+    """Return the fenced blocks of a language in a text."""
+    return [body for found, body in _FENCE.findall(text) if found == language]
 
 
 def _lines(text: str) -> Iterator[str]:

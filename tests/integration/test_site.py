@@ -88,7 +88,7 @@ def test_search__index_holds_every_page(site: Path, pages: dict[Path, _Page]) ->
 
 @pytest.mark.parametrize("fault", ["[gone](gone.md)", "[gone](it.md#gone)"])
 def test_build__fails_when_a_link_does(tmp_path: Path, fault: str) -> None:
-    shutil.copytree(ROOT / "docs", tmp_path / "docs", ignore=shutil.ignore_patterns("screenshots"))
+    shutil.copytree(ROOT / "docs", tmp_path / "docs", ignore=shutil.ignore_patterns("screenshots", "__pycache__"))
     (tmp_path / "mkdocs.yml").write_text((ROOT / "mkdocs.yml").read_text())
     for page in (tmp_path / "docs").glob("*.md"):
         page.write_text(re.sub(r"!\[.*?\]\(screenshots/.*?\)", "", page.read_text()))

@@ -1,14 +1,13 @@
-"""The two pages that are lists: settings and commands, written from the program. `python -m tests.reference_pages`."""
+"""The two pages that are lists, settings and commands: written from the program whenever the site is built."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import click
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.structure.files import File, Files
 
 from app.cli import VERBS, cytojepa
 from app.settings import SETTINGS_VERSION, described_settings
-
-DOCS = Path(__file__).resolve().parents[1] / "docs"
 
 
 def settings_page() -> str:
@@ -112,6 +111,8 @@ def _rows(options: list[click.Option]) -> Iterator[str]:
 PAGES = {"settings.md": settings_page, "commands.md": commands_page}
 
 
-if __name__ == "__main__":
-    for page, text in PAGES.items():
-        (DOCS / page).write_text(text())
+def on_files(files: Files, config: MkDocsConfig) -> Files:
+    """Add the pages to the site; mkdocs calls this hook."""
+    for name, text in PAGES.items():
+        files.append(File.generated(config, name, content=text()))
+    return files
