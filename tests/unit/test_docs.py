@@ -137,7 +137,7 @@ def test_settings__file_carries_its_version_and_a_newer_one_is_refused(tmp_path)
     Settings().save(tmp_path)
     file = tmp_path / "cytojepa.toml"
     assert file.read_text().count("version = 1\n") == 1
-    assert Settings.load(tmp_path) == Settings()
+    assert Settings.load(tmp_path).label_set == Settings().label_set
     file.write_text(file.read_text().replace("version = 1", "version = 2"))
     with pytest.raises(SettingsError, match="version 2 is newer than 1"):
         Settings.load(tmp_path)
