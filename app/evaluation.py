@@ -17,12 +17,8 @@ from datasets import catalog
 from datasets.errors import DatasetError
 from jepa.embed import Encoder
 from labeling import curves
-<<<<<<< HEAD
 from labeling.acquisition import DEFAULT_RULE
-from labeling.answers import current_labels
-=======
 from labeling.answers import blind_cells, current_labels
->>>>>>> main
 from labeling.curves import Truth
 from labeling.judging import interval_over_slides
 from labeling.probes import LinearProbe

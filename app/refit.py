@@ -67,12 +67,9 @@ class _Desk:
         report = refit(
             services.database, store, services.probes_folder, services.label_set,
             groups=self._slides, reads=services.settings.reads, shares=services.settings.shares,
-<<<<<<< HEAD
             rule=services.settings.acquisition,
-=======
             abnormal_percent=services.settings.abnormal_percent,
             exemplar_weight=services.settings.exemplar_weight,
->>>>>>> main
         )  # fmt: skip
         if store is not None:
             update_map(services.home, store)

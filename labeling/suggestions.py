@@ -68,12 +68,8 @@ class SuggestionTable:
 
 def refit(
     database: Database, store: EmbeddingStore | None, folder: Path, label_set: LabelSet, *,
-<<<<<<< HEAD
     groups: dict[str, str], reads: int, shares: Shares | None = None, rule: str = DEFAULT_RULE,
-=======
-    groups: dict[str, str], reads: int, shares: Shares | None = None, abnormal_percent: int = 0,
-    exemplar_weight: float = 1.0,
->>>>>>> main
+    abnormal_percent: int = 0, exemplar_weight: float = 1.0,
 ) -> FitReport:  # fmt: skip
     """Fit the probe on the doctors' labels, write its guesses, and rank the worklist anew.
 
@@ -87,12 +83,9 @@ def refit(
         groups: Slide of each cell.
         reads: How many doctors decide each cell.
         shares: Parts of the queue; None: the defaults.
-<<<<<<< HEAD
         rule: How uncertain cells are scored, a name of `acquisition.RULES`.
-=======
         abnormal_percent: Share of probably abnormal cells in the queue; 0: as the rules find them.
         exemplar_weight: What an exemplar counts, beside 1 of a doctor's answer.
->>>>>>> main
     """
     started = time.monotonic()
     evidence = gather(database, label_set, reads=reads)

@@ -21,11 +21,8 @@ from datasets.public import Plan, plan
 from jepa.embed import Encoder
 from jepa.encoder import FrozenEncoder, random_encoder
 from jepa.errors import CheckpointError
-<<<<<<< HEAD
-from labeling.acquisition import DEFAULT_RULE, RULES
-=======
 from labeling import blindtest
->>>>>>> main
+from labeling.acquisition import DEFAULT_RULE, RULES
 
 SIZE, RANDOM = "size", "random"
 BASELINES = (SIZE, RANDOM, HANDCRAFTED)
@@ -78,15 +75,11 @@ def evaluate(workspace: bool, folder: Path | None, groups_file: Path | None, mpp
             by_doctors = evaluation.score_doctors(target, desk.pool, name, features)
             doctors += [by_doctors] if by_doctors else []
             if is_active and name not in (SIZE, RANDOM):
-<<<<<<< HEAD
                 pair = evaluation.compare_queues(
                     desk.pool, name, features, budget=budget, seeds=seeds, rule=acquisition
                 )
                 curves.append(pair)
-=======
-                curves.append(evaluation.compare_queues(desk.pool, name, features, budget=budget, seeds=seeds))
         blind = None if folder else _blind(target)
->>>>>>> main
         target.database.close()
     pool = desk.pool
     findings = report.Findings(
