@@ -7,6 +7,7 @@ surest or the most alike first. Known cells of another category are mixed into b
 
 import random
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -17,10 +18,12 @@ from app.services import Services
 from datasets.embeddings import EmbeddingStore
 from labeling import foils, leases
 from labeling.leases import Offer
+from labeling.neighbours import more_like
 from labeling.suggestions import SuggestionTable, current
 from labeling.worklist import peek
 
-_CHUNK_ROWS = 8192
+_GROWTH = 8
+"""How much farther to look when the nearest cells are all decided or held."""
 _RANDOM = random.SystemRandom()
 """Nobody can know beforehand where a foil stands."""
 
@@ -79,41 +82,57 @@ def gallery_page(services: Services, annotator: str, wanted: Wanted) -> GalleryP
     if seed is None:
         return GalleryPage(cell_ids=(), seed=None, suggestions=suggestions)
     wanted = replace(wanted, like=seed)
-    found = _claimed(services, annotator, wanted, _ordered(store, suggestions, wanted), suggestions)
+    found = _claimed(services, annotator, wanted, store, suggestions)
     if suggestions is not None and found:
         found = _with_foils(services, annotator, found, suggestions, wanted)
     is_like = wanted.order == "likeness"
     return GalleryPage(cell_ids=tuple(found), seed=seed if is_like else None, suggestions=suggestions)
 
 
-def _ordered(store: EmbeddingStore, suggestions: SuggestionTable | None, wanted: Wanted) -> list[str]:
-    """Return the cells that fit, best first."""
-    order = np.argsort(-likeness(store, store.row_of()[wanted.like or ""]), kind="stable")
-    if suggestions is None or (wanted.suggested is None and wanted.order == "likeness"):
-        return [store.cell_ids[row] for row in order]
-    known = order[order < len(suggestions.probabilities)]
-    table = np.asarray(suggestions.probabilities)[known]
-    if wanted.suggested is not None:
-        is_of = np.array(suggestions.classes)[table.argmax(axis=1)] == wanted.suggested
-        known, table = known[is_of], table[is_of]
-    if wanted.order == "certainty":
-        known = known[np.argsort(-table.max(axis=1), kind="stable")] if len(known) else known
-    return [store.cell_ids[row] for row in known]
-
-
 def _claimed(
-    services: Services, annotator: str, wanted: Wanted, order: list[str], suggestions: SuggestionTable | None
+    services: Services, annotator: str, wanted: Wanted, store: EmbeddingStore, suggestions: SuggestionTable | None
 ) -> list[str]:
     settings, limit = services.settings, wanted.limit
     unwanted = set(wanted.exclude)
     found: list[str] = []
-    for start in range(0, len(order), 2 * limit):
-        near = order[start : start + 2 * limit]
-        offers = [_offer(cell_id, suggestions) for cell_id in near if cell_id not in unwanted]
+    for near in _batches(services, store, suggestions, wanted):
+        offers = [_offer(cell_id, suggestions) for cell_id in near if cell_id not in unwanted.union(found)]
         found += leases.claim(services.database, annotator, offers, most=limit - len(found),
                               reads=settings.reads, lease_seconds=settings.lease_seconds)  # fmt: skip
         if len(found) >= limit:
             break
+    return found
+
+
+def _batches(
+    services: Services, store: EmbeddingStore, suggestions: SuggestionTable | None, wanted: Wanted
+) -> Iterator[list[str]]:
+    """Yield the cells that fit, best first, twice as many at a time as the page holds."""
+    is_asked = wanted.suggested is not None or wanted.order == "certainty"
+    fits = _fitting(suggestions, wanted) if is_asked and suggestions is not None else None
+    size = 2 * wanted.limit
+    if fits is not None and wanted.order == "certainty":
+        for start in range(0, len(fits), size):
+            yield [store.cell_ids[row] for row in fits[start : start + size]]
+        return
+    folder, seed = services.neighbours_folder(store.fingerprint), store.row_of()[wanted.like or ""]
+    count = looked = 0
+    while looked < len(store):
+        count = min(max(2 * size, _GROWTH * count), len(store))
+        near = more_like(folder, store.stack(), seed, count)[looked:]
+        near = near if fits is None else near[np.isin(near, fits)]
+        for start in range(0, len(near), size):
+            yield [store.cell_ids[row] for row in near[start : start + size]]
+        looked = count
+
+
+def _fitting(suggestions: SuggestionTable, wanted: Wanted) -> NDArray[np.intp]:
+    """Return the rows of which the probe says what is wanted, the surest first."""
+    table = np.asarray(suggestions.probabilities)
+    rows = np.arange(len(table))
+    if wanted.suggested is not None:
+        rows = rows[np.array(suggestions.classes)[table.argmax(axis=1)] == wanted.suggested]
+    found: NDArray[np.intp] = rows[np.argsort(-table[rows].max(axis=1), kind="stable")]
     return found
 
 
@@ -141,18 +160,6 @@ def _with_foils(
     for cell in lent:
         page.insert(_RANDOM.randrange(1, len(page) + 1), cell)
     return page
-
-
-def likeness(store: EmbeddingStore, row: int) -> NDArray[np.float32]:
-    """Return the cosine between one cell's vector and all others, shape (rows,)."""
-    vectors = store.stack()
-    seed = vectors[np.array([row])][0].astype(np.float32)
-    seed /= max(float(np.linalg.norm(seed)), 1e-12)
-    found = np.empty(len(vectors), np.float32)
-    for start in range(0, len(vectors), _CHUNK_ROWS):
-        part = vectors[start : start + _CHUNK_ROWS].astype(np.float32)
-        found[start : start + len(part)] = part @ seed / np.maximum(np.linalg.norm(part, axis=1), 1e-12)
-    return found
 
 
 def _next_cell(services: Services, annotator: str, rows: dict[str, int]) -> str | None:
