@@ -23,6 +23,7 @@ VERBS = {
     "import": "imports",
     "ingest": "ingest",
     "pretrain": "learn",
+    "report": "report",
     "restore": "backup",
     "quality": "quality",
     "serve": "serve",
