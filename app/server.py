@@ -18,6 +18,8 @@ from app.jobs import start_refit_watcher
 from app.services import Services
 from app.settings import announce_home
 from app.sign_in import SignInGate, sign_in_routes
+from app.sign_on import open_sign_on
+from app.sign_on_routes import sign_on_routes
 from app.theme import STREAMLIT_THEME
 from labeling.accounts import FailureBrake
 
@@ -49,6 +51,7 @@ def build_app(home: Path) -> Any:
     """
     announce_home(home)
     services = Services.open(home)
+    sign_on = open_sign_on(home, services.secret_key)
 
     @asynccontextmanager
     async def lifespan(_app: Any) -> AsyncIterator[None]:
@@ -63,7 +66,11 @@ def build_app(home: Path) -> Any:
 
     return st.App(
         Path(__file__).with_name("main.py"),
-        routes=[*sign_in_routes(services.database, FailureBrake()), *api_routes(services)],
+        routes=[
+            *sign_in_routes(services.database, FailureBrake(), has_sign_on=sign_on is not None),
+            *sign_on_routes(services.database, sign_on),
+            *api_routes(services),
+        ],
         middleware=[Middleware(SignInGate, database=services.database)],
         lifespan=lifespan,
     )

@@ -37,10 +37,13 @@ RIGHTS: dict[str, frozenset[Right]] = {
 ROLES = tuple(RIGHTS)
 COMMAND_LINE = "command line"
 """Who acted, in the chain of events, where it was somebody at the server's own terminal."""
+NO_PASSWORD = "none"  # noqa: S105  (no password fits it)
+"""In place of a hash: somebody who signs in with the hospital's account only."""
 SHORTEST_PASSWORD = 8
 IDLE_SECONDS = 15 * 60
 ABSOLUTE_SECONDS = 12 * 3600
 _FREE_FAILURES = 5
+_MOST_NAMES = 10_000
 _LONGEST_PAUSE_SECONDS = 300.0
 
 _HASHER = PasswordHash((Argon2Hasher(),))
@@ -82,6 +85,8 @@ class FailureBrake:
             if succeeded:
                 self._failures.pop(name, None)
             else:
+                if len(self._failures) >= _MOST_NAMES:  # made-up names must not fill the memory
+                    self._failures.pop(next(iter(self._failures)))
                 self._failures[name] = (self._failures.get(name, (0, 0.0))[0] + 1, time.monotonic())
 
 
@@ -93,8 +98,7 @@ def add_account(database: Database, name: str, role: str, password: str, *, by: 
     """
     if role not in ROLES:
         raise AccountError(f"role {role}: there are {', '.join(ROLES)}.")
-    if not (0 < len(name) <= 64 and name.isprintable() and name == name.strip()) or name == IMPORTED:
-        raise AccountError(f"name {name!r}: use 1 to 64 visible characters, and not {IMPORTED!r}.")
+    check_name(name)
     if len(password) < SHORTEST_PASSWORD:
         raise AccountError(f"the password has {len(password)} characters; use at least {SHORTEST_PASSWORD}.")
     with _HASHING:
@@ -105,6 +109,16 @@ def add_account(database: Database, name: str, role: str, password: str, *, by: 
         session.add(Account(name=name, role=role, password_hash=password_hash, created_at=utc_now(),
                             disabled_at=None))  # fmt: skip
         audit.append(session, kind="account added", by=by, facts={"name": name, "role": role})
+
+
+def check_name(name: str) -> None:
+    """Refuse what cannot be an account's name.
+
+    Raises:
+        AccountError: It is empty, too long, invisible, or stands for something else.
+    """
+    if not (0 < len(name) <= 64 and name.isprintable() and name == name.strip()) or name == IMPORTED:
+        raise AccountError(f"name {name!r}: use 1 to 64 visible characters, and not {IMPORTED!r}.")
 
 
 def list_accounts(database: Database) -> list[Account]:
@@ -131,6 +145,20 @@ def disable(database: Database, name: str, *, by: str = COMMAND_LINE) -> None:
         audit.append(session, kind="account disabled", by=by, facts={"name": name})
 
 
+def enable(database: Database, name: str, *, by: str = COMMAND_LINE) -> None:
+    """Let somebody sign in again.
+
+    Raises:
+        AccountError: There is no such account.
+    """
+    with database.write() as session:
+        account = session.get(Account, name)
+        if account is None:
+            raise AccountError(f"account {name}: there is none of that name.")
+        account.disabled_at = None
+        audit.append(session, kind="account enabled", by=by, facts={"name": name})
+
+
 def set_role(database: Database, name: str, role: str, *, by: str = COMMAND_LINE) -> None:
     """Change what an account may do; felt at the next action.
 
@@ -154,7 +182,7 @@ def verify(database: Database, name: str, password: str) -> bool:
     """Return whether the password opens the account; takes as long for unknown names."""
     with database.read() as session:
         account = session.get(Account, name)
-    stored = account.password_hash if account else _UNKNOWN_HASH
+    stored = account.password_hash if account and account.password_hash != NO_PASSWORD else _UNKNOWN_HASH
     with _HASHING:
         matches = _HASHER.verify(password, stored)
     return matches and account is not None and account.disabled_at is None
