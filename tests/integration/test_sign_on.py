@@ -74,7 +74,7 @@ def test_sign_on__opens_an_ordinary_sign_in_with_the_role_of_the_group(tmp_path:
     inner = _site(tmp_path / "home", provider)
     client, answer = _sign_in(inner)
     assert (answer.status_code, answer.headers["location"]) == (303, "/")
-    assert client.get("/api/worklist").status_code == 200
+    assert client.get("/api/v1/worklist").status_code == 200
     assert _people(tmp_path / "home") == {"h.weber": ("annotator", True)}
     provider.person |= {"groups": ["other", "cyto-heads"], "preferred_username": "h.weber-married"}
     assert _sign_in(inner)[0].get("/api/cases").status_code == 200
@@ -83,7 +83,7 @@ def test_sign_on__opens_an_ordinary_sign_in_with_the_role_of_the_group(tmp_path:
     accounts.disable(services.database, "h.weber")
     services.database.close()
 
-    assert client.get("/api/worklist").status_code == 401, "revoked like any other"
+    assert client.get("/api/v1/worklist").status_code == 401, "revoked like any other"
     assert _sign_in(inner)[1].status_code == 403
     assert _people(tmp_path / "home")["h.weber"][1] is False
 
