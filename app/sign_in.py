@@ -214,14 +214,14 @@ def sign_in_routes(database: Database, brake: FailureBrake, *, has_sign_on: bool
             return sign_in_page()
         form = await request.form()
         name, password = (str(form.get(key, "")) for key in ("name", "password"))
-        wait = brake.wait_seconds(name)
+        wait = await run_in_threadpool(brake.wait_seconds, name)
         if wait > 0:
             return sign_in_page(f"Too many tries. Wait {wait:.0f} seconds.", 429)
         if line.statistics().tasks_waiting >= _LONGEST_LINE:
             return sign_in_page("Many people sign in at this moment. Try again.", 503)
         # A line of its own: waiting in the pool of threads, many sign-ins would stop the labels.
         is_right = await to_thread.run_sync(accounts.verify, database, name, password, limiter=line)
-        brake.note(name, succeeded=is_right)
+        await run_in_threadpool(lambda: brake.note(name, succeeded=is_right))
         if not is_right:
             return sign_in_page("Name or password is wrong.", 401)
         return await signed_in_response(request, database, name)

@@ -44,7 +44,7 @@ def _routes(home: Path) -> Starlette:
     """Return what the server has beside Streamlit's pages, of which a process can have only one."""
     services = Services.open(home)
     sign_on = open_sign_on(home, services.secret_key)
-    routes = [*sign_in_routes(services.database, FailureBrake(), has_sign_on=sign_on is not None),
+    routes = [*sign_in_routes(services.database, FailureBrake(services.database), has_sign_on=sign_on is not None),
               *sign_on_routes(services.database, sign_on), *api_routes(services)]  # fmt: skip
     return Starlette(routes=routes, middleware=[Middleware(SignInGate, database=services.database)])
 
