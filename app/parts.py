@@ -136,7 +136,8 @@ def known_vulnerabilities(parts: Iterable[Part], export: Path, accepted: Path | 
 
 def _binds(words: list[str]) -> bool:
     """Return whether an SPDX expression leaves no way around the GPL; takes its words off the list."""
-    alternatives, parts = [], []
+    alternatives: list[bool] = []
+    parts: list[bool] = []
     while words:
         word = words.pop(0).strip()
         if word == ")":
@@ -153,10 +154,10 @@ def _binds(words: list[str]) -> bool:
 
 def _licence(dist: Distribution) -> str:
     told = dist.metadata
-    expression = told.get("License-Expression")
+    expression = "".join((told.get_all("License-Expression") or [])[:1])
     classes = [c.split("::")[-1].strip() for c in told.get_all("Classifier") or () if c.startswith("License ::")]
     classes = [c for c in classes if c != "OSI Approved"]
-    first = (told.get("License") or "").strip().splitlines()[:1]
+    first = "".join((told.get_all("License") or [])[:1]).strip().splitlines()[:1]
     return str(expression or " OR ".join(classes) or "".join(first)[:80] or "not told")
 
 
