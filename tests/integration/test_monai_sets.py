@@ -36,7 +36,7 @@ def test_patch_dataset__gives_what_the_sandbox_reads(slide_file):
 
     rows = [{"image": str(slide_file), "location": (100, 200), "label": 3}]
     reader = SandboxedWSIReader()
-    patch = PatchWSIDataset(rows, size=(64, 48), level=1, reader=reader, center_location=False)[0]
+    patch = PatchWSIDataset(rows, patch_size=(64, 48), patch_level=1, reader=reader, center_location=False)[0]
     with Decoder() as decoder:
         expected = decoder.read_region([slide_file], 200, 100, 48, 64, level=1)
     slide = reader.read(slide_file)
