@@ -11,20 +11,25 @@ from app.name_clash import refuse_foreign_datasets
 
 VERBS = {
     "agreement": "agreement",
+    "api": "api",
     "backup": "backup",
+    "database": "database",
     "demo": "demo",
     "detect": "detect",
     "doctor": "doctor",
     "embed": "learn",
     "evaluate": "evaluate",
+    "exemplars": "exemplars",
     "export": "study",
     "fit": "study",
     "import": "imports",
     "ingest": "ingest",
     "pretrain": "learn",
+    "report": "report",
     "restore": "backup",
     "quality": "quality",
     "serve": "serve",
+    "testset": "testset",
     "users": "users",
     "verify": "verify",
     "worklist": "study",
@@ -61,7 +66,7 @@ def main(arguments: list[str] | None = None) -> Any:
     if clash:
         click.echo(clash, err=True)
         sys.exit(1)
-    return cytojepa(arguments)
+    return cytojepa(arguments, obj=list(sys.argv[1:] if arguments is None else arguments))
 
 
 if __name__ == "__main__":

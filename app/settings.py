@@ -2,11 +2,14 @@
 
 import os
 import tomllib
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 import tomlkit
+from sqlalchemy import URL, make_url
+from sqlalchemy.exc import ArgumentError
 
 from datasets.bethesda import BETHESDA, LABEL_SETS, Category, LabelSet
 from datasets.errors import SettingsError
@@ -15,6 +18,8 @@ from labeling.mixture import Shares
 
 SETTINGS_FILE = "cytojepa.toml"
 DEFAULT_HOME = "cytojepa-home"
+BUILT_IN = "sqlite"
+"""The setting `database` of a study whose database is a file in its folder."""
 
 SuggestionMode = Literal["after", "shown", "hidden"]
 _SHARES = Shares()
@@ -53,6 +58,16 @@ class Settings:
     """Parts with a known verdict, for a doctor's own calibration."""
     share_repeat: int = _SHARES.repeat
     """Parts that the same doctor has decided long ago, for his own consistency."""
+    share_test: int = _SHARES.test
+    """Parts of the blind test set, where `cytojepa testset` has chosen one."""
+    abnormal_percent: int = 0
+    """Share of probably abnormal cells in the queue, for the doctor's expectation; 0: as the rules find them."""
+    exemplar_weight: float = 1.0
+    """What an exemplar counts in the probe, beside 1 of a doctor's answer; 0: exemplars are only shown."""
+    inbox: Sequence[str] = ()
+    """Folders of the server from which the page Jobs takes files in; none: only the command line does."""
+    database: str = BUILT_IN
+    """"sqlite", or where a PostgreSQL database is: postgresql://account@host/name, without a password."""
 
     def __post_init__(self) -> None:
         if self.suggestions not in get_args(SuggestionMode):
@@ -61,12 +76,25 @@ class Settings:
             )
         for name, low, high in (
             ("reads", 1, 5), ("lease_seconds", 30, 86_400), ("crop_um", 16, 512),
-            ("crop_px", 64, 1024), *((f"share_{field.name}", 0, 100) for field in fields(Shares)),
+            ("crop_px", 64, 1024), ("abnormal_percent", 0, 100), ("exemplar_weight", 0, 20),
+            *((f"share_{field.name}", 0, 100) for field in fields(Shares)),
         ):  # fmt: skip
             value = getattr(self, name)
             if not low <= value <= high:
                 raise SettingsError(f"{name} = {value}: use a value from {low} to {high}.")
+        if self.abnormal_percent and not 0 < len(self.label_set.abnormal_ids) < len(self.label_set.class_ids):
+            raise SettingsError(
+                f"abnormal_percent = {self.abnormal_percent}: the label set {self.label_set.id} does not tell findings "
+                "from the rest; put what is none into the group Negative, Normal or Other."
+            )
 
+        if isinstance(self.inbox, str) or not all(Path(folder).is_absolute() for folder in self.inbox):
+            raise SettingsError(f'inbox = {self.inbox!r}: list whole paths, such as ["/srv/slides"].')
+        if self.database != BUILT_IN and server_url(self.database).password is not None:
+            raise SettingsError(
+                "database: a password stands in the settings. Put it into a file that only the program reads and "
+                "name that in CYTOJEPA_DATABASE_PASSWORD_FILE."
+            )
         try:
             _ = self.shares
         except ValueError as error:
@@ -111,6 +139,7 @@ class Settings:
         study = tomlkit.table()
         for name, comment in _COMMENTS.items():
             value = self.label_set.id if name == "label_set" else getattr(self, name)
+            value = list(value) if isinstance(value, tuple) else value
             study.add(name, value)
             study[name].comment(comment)
         document = tomlkit.document()
@@ -138,6 +167,11 @@ _COMMENTS = {
     "share_shared": "parts that a second doctor decides as well",
     "share_gold": "parts with a known verdict",
     "share_repeat": "parts that the same doctor has decided long ago",
+    "share_test": "parts of the blind test set, where one was chosen (cytojepa testset)",
+    "abnormal_percent": "share of probably abnormal cells in the queue, 0 to 100; 0 = as the rules find them",
+    "exemplar_weight": "what an exemplar counts in the probe, beside 1 of a doctor's answer; 0 = only shown",
+    "inbox": "folders of the server from which the page Jobs takes files in",
+    "database": "sqlite, or postgresql://account@host/name; its password never stands here",
 }
 
 
@@ -155,6 +189,55 @@ def _label_set(name: str, rows: list[dict[str, Any]] | None) -> LabelSet:
     return LabelSet(id=name, name=name, categories=categories)
 
 
+def server_url(text: str) -> URL:
+    """Read the address of a PostgreSQL database.
+
+    Raises:
+        SettingsError: It is none.
+    """
+    try:
+        url = make_url(text)
+        is_known = url.get_backend_name() == "postgresql" and bool(url.database)
+    except ArgumentError:
+        is_known = False
+    if not is_known:
+        # The text is not told: it may hold a password.
+        raise SettingsError("database: use sqlite, or postgresql://account@host/name.")
+    return url.set(drivername="postgresql")
+
+
+def database_url(setting: str, *, role: str = "") -> URL | None:
+    """Return where the study's database is, None for the built-in one.
+
+    The environment comes first: CYTOJEPA_DATABASE, or the file named in CYTOJEPA_DATABASE_FILE; and
+    for the password CYTOJEPA_DATABASE_PASSWORD, or the file named in CYTOJEPA_DATABASE_PASSWORD_FILE.
+    Without one, libpq looks into ~/.pgpass.
+
+    Args:
+        setting: Of `Settings.database`.
+        role: "OWNER" looks at CYTOJEPA_DATABASE_OWNER first, for whoever makes the tables.
+    """
+    own = _secret(f"CYTOJEPA_DATABASE_{role}") if role else None
+    text = own or _secret("CYTOJEPA_DATABASE") or setting
+    if text == BUILT_IN:
+        return None
+    url = server_url(text)
+    name = f"CYTOJEPA_DATABASE_{role}_PASSWORD" if own else "CYTOJEPA_DATABASE_PASSWORD"
+    password = _secret(name) if url.password is None else None
+    return url if password is None else url.set(password=password)
+
+
+def _secret(name: str) -> str | None:
+    """Return what a variable says, or the file that the variable with `_FILE` behind it names."""
+    path = os.environ.get(f"{name}_FILE")
+    if not path:
+        return os.environ.get(name) or None
+    try:
+        return Path(path).read_text().strip()
+    except OSError as error:
+        raise SettingsError(f"{name}_FILE: {path} cannot be read ({error.strerror}).") from error
+
+
 def resolve_home(given: str | None) -> Path:
     """Return the workspace folder: the option, else CYTOJEPA_HOME, else `./cytojepa-home`."""
     return Path(given or os.environ.get("CYTOJEPA_HOME") or DEFAULT_HOME).resolve()
@@ -168,6 +251,11 @@ def home_of_process() -> Path:
 def environment_with_home(home: Path, **extra: str) -> dict[str, str]:
     """Return the environment for a child process that works on this workspace."""
     return {**os.environ, "CYTOJEPA_HOME": str(home), **extra}
+
+
+def given_job() -> str | None:
+    """Return the job that a page has started this process for, None where nobody has."""
+    return os.environ.get("CYTOJEPA_JOB")
 
 
 def announce_home(home: Path) -> None:

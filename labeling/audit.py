@@ -67,7 +67,7 @@ def anchors_path(folder: Path) -> Path:
 
 def anchor_missing(database: Database) -> None:
     """Anchor the events that a crash between commit and anchor, or an upgrade, has left without one."""
-    path = anchors_path(database.path.parent)
+    path = anchors_path(database.folder)
     last = last_anchor(path)
     if chain_head(database).seq <= last:
         return
@@ -146,5 +146,7 @@ def _chain_new_rows(session: Session, _context: UOWTransaction) -> None:
 
 def _row_body(session: Session, row: Any, at: str) -> dict[str, Any]:
     values = {column.key: getattr(row, column.key) for column in row.__table__.columns}
-    by = session.info.get("by") or values.get("annotator") or values.get("adjudicator")
-    return {"kind": row.__tablename__, "by": by, "at": at, "row": row_facts(values)}
+    by = session.info.get("by") or values.get("annotator") or values.get("adjudicator") or values.get("source")
+    via = session.info.get("via")
+    told = {"kind": row.__tablename__, "by": by, "at": at, "row": row_facts(values)}
+    return told if via is None else {**told, "via": via}

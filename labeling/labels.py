@@ -10,12 +10,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy import delete, func, literal, select
-from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.orm import Session
 
 from datasets.bethesda import LabelSet
 from datasets.catalog import Cell
-from datasets.db import Database, utc_now
+from datasets.db import Database, insert_into, repeated, utc_now
 from labeling.errors import LabelRefused
 from labeling.mixture import CHECK_REASON
 from labeling.records import IMPORTED, Label, Lease, Undo
@@ -67,6 +66,7 @@ class Receipt:
     """Why the cell had been shown."""
 
 
+@repeated
 def record(
     database: Database,
     annotator: str,
@@ -76,6 +76,7 @@ def record(
     shown: bool = False,
     reads: int = 1,
     lease_seconds: int = 600,
+    via: str | None = None,
 ) -> list[Receipt]:
     """Store an annotator's events in their order, in one transaction, each key once.
 
@@ -92,11 +93,13 @@ def record(
         reads: How many doctors see each cell; an undone cell is not leased again where that many
             others hold it.
         lease_seconds: How long a cell stays with the annotator after an undo.
+        via: By which program, told in the chain of events; None: by the annotator's own hand.
 
     Returns:
         One receipt per event, in order; when it returns, the accepted ones are on disk.
     """
     with database.write() as session:
+        session.info["via"] = via
         desk = _Desk(session, annotator, label_set, shown, reads, lease_seconds)
         return [desk.accept(event) for event in events]
 
@@ -222,7 +225,9 @@ class _Desk:
             "probe_id": label.probe_id,
         }
         columns = [literal(value, getattr(Lease, name).type).label(name) for name, value in lease.items()]
-        statement = insert(Lease).from_select(list(lease), select(*columns).where(others < self.reads))
+        statement = insert_into(self.session, Lease).from_select(
+            list(lease), select(*columns).where(others < self.reads)
+        )
         self.session.execute(
             statement.on_conflict_do_update(index_elements=["cell_id", "annotator"], set_={"until": lease["until"]})
         )

@@ -7,6 +7,7 @@ from sqlalchemy import DDL, JSON, ForeignKey, Index, String, Text, event
 from sqlalchemy.orm import Mapped, mapped_column
 
 from datasets.db import Base, UtcDateTime
+from labeling.guards import guard_statements
 
 IMPORTED = "imported"
 """The annotator to whom labels belong that came with the data."""
@@ -36,6 +37,24 @@ class SignIn(Base):
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     seen_at: Mapped[datetime] = mapped_column(UtcDateTime)
     ended_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+
+class ApiToken(Base):
+    """The right of one program to act as an account. Written by `tokens`; holds the hash, never the token."""
+
+    __tablename__ = "api_tokens"
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    token_sha256: Mapped[str] = mapped_column(String(64), unique=True)
+    account: Mapped[str] = mapped_column(ForeignKey("accounts.name"))
+    purpose: Mapped[str] = mapped_column(String(64))
+    """Which program, in the words of whoever made it."""
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    created_by: Mapped[str] = mapped_column(String(64))
+    expires_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    seen_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    """Its last request, to the minute."""
+    revoked_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
 
 class Label(Base):
@@ -174,6 +193,35 @@ class Assignment(Base):
     served_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
+class Exemplar(Base):
+    """A cell that shows a category well. Written by `exemplars`; never changed, the newest of a cell counts.
+
+    `category` None withdraws it. It is nobody's answer: it is in no figure about doctors.
+    """
+
+    __tablename__ = "exemplars"
+    __table_args__ = (Index("exemplars_by_cell", "cell_id"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    key: Mapped[str] = mapped_column(String(80), unique=True)
+    cell_id: Mapped[str] = mapped_column(ForeignKey("cells.id"))
+    category: Mapped[str | None] = mapped_column(String(64))
+    source: Mapped[str] = mapped_column(String(80))
+    """The account that marked it, or "atlas" with a name."""
+    is_atlas: Mapped[bool]
+    """True for a cell that came with an atlas: no doctor is asked about it."""
+    made_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class BlindSlide(Base):
+    """A slide of the blind test set. Written by `blindtest`, once; what doctors say of its cells trains nothing."""
+
+    __tablename__ = "blind_slides"
+
+    slide_id: Mapped[str] = mapped_column(ForeignKey("slides.id"), primary_key=True)
+    chosen_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
 class Candidate(Base):
     """A cell that is worth a doctor's next look, best rank first. Written by `worklist`.
 
@@ -195,16 +243,14 @@ class Candidate(Base):
     probe_id: Mapped[str | None] = mapped_column(String(64))
 
 
-CHAINED_TABLES = ("labels", "undos", "verdicts")
+CHAINED_TABLES = ("labels", "undos", "verdicts", "exemplars")
 """Tables whose every new row becomes an event of the chain."""
 
 for _table in (*CHAINED_TABLES, "events"):
-    for _action in ("UPDATE", "DELETE"):
-        event.listen(
-            Base.metadata.tables[_table],
-            "after_create",
-            DDL(  # type: ignore[no-untyped-call]  # its own signature has no types
-                f"CREATE TRIGGER {_table}_no_{_action.lower()} BEFORE {_action} ON {_table} "
-                f"BEGIN SELECT RAISE(ABORT, '{_table} are only ever added'); END"
-            ),
-        )
+    for _dialect, _statements in guard_statements(_table).items():
+        for _statement in _statements:
+            event.listen(
+                Base.metadata.tables[_table],
+                "after_create",
+                DDL(_statement.replace("%", "%%")).execute_if(dialect=_dialect),  # type: ignore[no-untyped-call]
+            )

@@ -1,18 +1,18 @@
 """How far the study is, at what pace, how doctors agree, and how good the suggestions are."""
 
-import itertools
-
 import pandas as pd
 import streamlit as st
 
+from app import agreement_figures
+from app.agreement_figures import gain_sentence, read_figures
 from app.theme import ACCENT
 from app.views import people, pieces
 from app.views.pieces import Bar
 from datasets import catalog
-from labeling import adjudication, agreement
+from labeling import adjudication, agreement, blindtest
 from labeling.export.rows import export_rows
 from labeling.records import IMPORTED
-from labeling.suggestions import newest_probe
+from labeling.study import newest_probe
 
 _PAUSE_SECONDS = 120
 """A longer gap between two labels is a break, not work."""
@@ -70,27 +70,21 @@ def show_days(labels: pd.DataFrame) -> None:
 
 def pair_rows(labels: pd.DataFrame) -> list[dict[str, object]]:
     """Return a table row for every two doctors who answered the same cells; annotators get their own pairs."""
-    classes = services.label_set.class_ids
     answers = list(zip(labels["cell"], labels["annotator"], labels["category"], strict=True))
-    ratings, doctors, _ = agreement.ratings_table(answers, classes)
     found = []
-    for first, second in itertools.combinations(range(len(doctors)), 2):
-        if not person.may("adjudicate") and person.name not in (doctors[first], doctors[second]):
-            continue
-        both = ratings[[first, second]]
-        both = both[:, (both != agreement.MISSING).all(axis=0)]
-        kappa = agreement.with_interval(both, lambda r: agreement.pairwise_kappa(r, len(classes)))
-        if kappa.pairs:
-            is_defined = kappa.value is not None and kappa.low is not None and kappa.high is not None
-            found.append(
-                {
-                    "doctors": f"{doctors[first]} and {doctors[second]}", "cells of both": kappa.cells,
-                    "same answer": f"{100 * (both[0] == both[1]).mean():.0f} %",
-                    "kappa": f"{kappa.value:.2f}" if is_defined else "-",
-                    "95 % interval": f"{kappa.low:.2f} to {kappa.high:.2f}" if is_defined else "-",
-                    "": "few cells" if kappa.cells < _FEW_CELLS else "",
-                }
-            )  # fmt: skip
+    of = None if person.may("adjudicate") else person.name
+    for pair in agreement_figures.pairs(answers, services.label_set.class_ids, of=of):
+        kappa = pair.kappa
+        is_defined = kappa.value is not None and kappa.low is not None and kappa.high is not None
+        found.append(
+            {
+                "doctors": " and ".join(pair.doctors), "cells of both": kappa.cells,
+                "same answer": f"{100 * pair.same_answer:.0f} %",
+                "kappa": f"{kappa.value:.2f}" if is_defined else "-",
+                "95 % interval": f"{kappa.low:.2f} to {kappa.high:.2f}" if is_defined else "-",
+                "": "few cells" if kappa.cells < _FEW_CELLS else "",
+            }
+        )  # fmt: skip
     return found
 
 
@@ -131,7 +125,16 @@ def show_suggestions(labels: pd.DataFrame) -> None:
     if len(judged):
         share = 100 * (judged["suggestion"] == judged["category"]).mean()
         values.append((f"{share:.0f} %", f"of {len(judged)} suggestions were the doctor's answer"))
+    blind = blindtest.figures(services.database, services.probes_folder, services.store(), services.label_set)
+    if blind is not None:
+        found = blind.judgement
+        value = f"{found.balanced_accuracy:.2f} ({found.low:.2f} to {found.high:.2f})"
+        what = f"on the blind test set: {found.cells} cells of {found.slides} slides that nothing learns from"
+        values.append((value, what))
     pieces.figures(values)
+    kept = read_figures(services)
+    if kept is not None:
+        st.write(gain_sentence(kept["arms"]))
     st.caption(
         "The uncertain cells are asked first, so the share understates the suggestions. A dash means that the labels "
         f"are still too few to say. Fitted on {probe.num_labels} labelled cells of {len(probe.classes)} classes "
