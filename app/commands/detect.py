@@ -4,13 +4,9 @@ from pathlib import Path
 
 import click
 
-<<<<<<< HEAD
-from app.commands.output import ProgressBar, cluster_option, emit, home_option, json_option, verb, workers_option
-from app.many_slides import search_with
-=======
 from app.commands.long import long_verb
-from app.commands.output import ProgressBar, emit, home_option, json_option
->>>>>>> main
+from app.commands.output import ProgressBar, cluster_option, emit, home_option, json_option, workers_option
+from app.many_slides import search_with
 from app.services import Services
 from app.workers import workers_for
 from datasets.finding import FindOptions, find_cells
@@ -23,14 +19,9 @@ from datasets.finding import FindOptions, find_cells
 @cluster_option
 @home_option
 @json_option
-<<<<<<< HEAD
-@verb
+@long_verb("detect", is_alone=True)
 def detect(slide_ids: tuple[str, ...], most_per_mm2: float | None, workers: int, cluster: str | None, home: Path,
            as_json: bool) -> None:  # fmt: skip
-=======
-@long_verb("detect", is_alone=True)
-def detect(slide_ids: tuple[str, ...], most_per_mm2: float | None, home: Path, as_json: bool) -> None:
->>>>>>> main
     """Find nuclei where no points came with the file. Interrupt and rerun without harm."""
     services = Services.open(home)
     options = FindOptions(side_um=services.settings.crop_um, side_px=services.settings.crop_px,

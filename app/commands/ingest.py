@@ -5,12 +5,8 @@ from pathlib import Path
 
 import click
 
-<<<<<<< HEAD
-from app.commands.output import ProgressBar, cluster_option, emit, home_option, json_option, verb, workers_option
-=======
 from app.commands.long import long_verb
-from app.commands.output import ProgressBar, emit, home_option, json_option
->>>>>>> main
+from app.commands.output import ProgressBar, cluster_option, emit, home_option, json_option, workers_option
 from app.intake import adopt_label_set, take_in
 from app.services import Services
 from app.workers import workers_for
@@ -34,15 +30,9 @@ _SHOWN_REFUSALS = 20
 @cluster_option
 @home_option
 @json_option
-<<<<<<< HEAD
-@verb
+@long_verb("ingest")
 def ingest(paths: tuple[Path, ...], layout: str, points: Path | None, mpp: float | None, workers: int,
            cluster: str | None, home: Path, as_json: bool) -> None:  # fmt: skip
-=======
-@long_verb("ingest")
-def ingest(paths: tuple[Path, ...], layout: str, points: Path | None, mpp: float | None, home: Path,
-           as_json: bool) -> None:  # fmt: skip
->>>>>>> main
     """Take files into the catalogue. Running it again changes nothing."""
     if points is not None and len(paths) != 1:
         raise click.UsageError("--points goes with one slide.")
