@@ -9,13 +9,9 @@ import openslide
 
 from datasets.crops import OUTSIDE, Picture
 from datasets.errors import UnreadableFile
-<<<<<<< HEAD
-from datasets.files import is_dicom
-from datasets.readers.base import SlideInfo, SlideReader
-=======
 from datasets.extensions import Registry
+from datasets.files import is_dicom
 from datasets.readers.base import ReaderKind, SlideInfo, SlideReader
->>>>>>> main
 from datasets.readers.dicom import DicomReader, StitchedReader, describe, ycc_to_rgb
 from datasets.readers.pyramid import PyramidReader
 
