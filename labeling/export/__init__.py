@@ -113,6 +113,8 @@ def export_labels(
 def _narrow(chosen: _Format, selection: Selection) -> Selection:
     is_current = chosen.is_current_only or selection.is_current_only
     kinds = selection.kinds if selection.kinds != EVERYTHING.kinds else chosen.kinds
+    # A reference label belongs to nobody: who asks for somebody's labels gets those.
+    kinds = ("label",) if selection.annotators and kinds == ("reference",) else kinds
     return replace(selection, is_current_only=is_current, kinds=kinds)
 
 

@@ -38,7 +38,11 @@ def _level_0(paths: Iterable[Path]) -> Dataset | None:
     """Return the header of the largest picture of a slide's copies: labels and overviews are no levels."""
     headers = [pydicom.dcmread(path, stop_before_pixels=True, specific_tags=_HEADER) for path in paths]
     levels = [h for h in headers if not {"LABEL", "OVERVIEW", "THUMBNAIL"} & set(h.get("ImageType", ()))]
-    return max(levels, key=lambda h: int(h.TotalPixelMatrixColumns), default=None)
+    found = max(levels, key=lambda h: int(h.TotalPixelMatrixColumns), default=None)
+    if found is not None and "^" not in str(found.PatientName):
+        # The same name by the rules of PS3.5, 6.2.1.1: a code is a family name without a given one.
+        found.PatientName = f"{found.PatientName}^"
+    return found
 
 
 def _made_up(slide_id: str, size_px: tuple[int | None, int | None]) -> Dataset:
