@@ -11,6 +11,7 @@ from app.name_clash import refuse_foreign_datasets
 
 VERBS = {
     "agreement": "agreement",
+    "api": "api",
     "backup": "backup",
     "database": "database",
     "demo": "demo",
@@ -18,6 +19,7 @@ VERBS = {
     "doctor": "doctor",
     "embed": "learn",
     "evaluate": "evaluate",
+    "exemplars": "exemplars",
     "export": "study",
     "fit": "study",
     "import": "imports",
@@ -27,6 +29,7 @@ VERBS = {
     "restore": "backup",
     "quality": "quality",
     "serve": "serve",
+    "testset": "testset",
     "users": "users",
     "verify": "verify",
     "worklist": "study",

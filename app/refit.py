@@ -2,20 +2,27 @@
 
 import os
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from sqlalchemy import func, select
 
 from app import job_run
+from app.agreement_figures import write_figures
 from app.cell_map import update_map
 from app.services import Services
 from datasets import catalog
 from datasets.embeddings import EmbeddingStore, store_state
-from labeling.records import Label, Undo
+from labeling.neighbours import update_index
+from labeling.records import Exemplar, Label, Undo
 from labeling.suggestions import FitReport, refit
 
+_TURN_SECONDS = 1.0
+"""How often a server's watcher looks whether the study needs another one."""
 POLL_SECONDS = 0.25
 """How often the watcher looks; also gathers labels that arrive in a burst."""
+QUIET_SECONDS = 10.0
+"""Without a change for so long, the figures of Progress and Review are computed anew."""
 
 
 def refit_study(services: Services) -> FitReport:
@@ -26,18 +33,32 @@ def refit_study(services: Services) -> FitReport:
 def watch(services: Services) -> None:
     """Refit whenever labels, cells or vectors have changed, until the parent process is gone.
 
-    Runs as a child of the server, so that no page ever waits for a fit.
+    Runs as a child of the server, so that no page ever waits for a fit. Of several servers of one study
+    one watches at a time; when it dies another takes over.
     """
-    parent, seen = os.getppid(), None
-    desk = _Desk(services)
+    parent = os.getppid()
     while os.getppid() == parent:
+        with services.database.alone("watch") as is_ours:
+            if is_ours is not None:
+                _watch(services, lambda: os.getppid() == parent and is_ours())
+        time.sleep(_TURN_SECONDS)
+
+
+def _watch(services: Services, may_go_on: Callable[[], bool]) -> None:
+    seen, figured = None, None
+    desk, changed_at = _Desk(services), time.monotonic()
+    while may_go_on():
         state = desk.state()
         if state != seen:
             started = time.monotonic()
             report = desk.refit()
-            seen = state
+            seen, changed_at = state, time.monotonic()
             if (job := job_run.current()) is not None:
                 job.note(f"{report.labels} labels at the last fit, {time.monotonic() - started:.1f} s")
+        elif state != figured and time.monotonic() - changed_at > QUIET_SECONDS:
+            # They take longer than a fit: they wait for a pause, so that no label waits for them.
+            write_figures(services)
+            figured = state
         time.sleep(POLL_SECONDS)
 
 
@@ -52,6 +73,14 @@ class _Desk:
     _last_cell: int = -1
 
     def refit(self) -> FitReport:
+        """Wait for any refit by another process, then do one."""
+        while True:
+            with self.services.database.alone("refit") as is_ours:
+                if is_ours is not None:
+                    return self._refit()
+            time.sleep(POLL_SECONDS)
+
+    def _refit(self) -> FitReport:
         services = self.services
         number = catalog.last_cell_number(services.database)
         if self._last_cell != number:
@@ -60,15 +89,19 @@ class _Desk:
         report = refit(
             services.database, store, services.probes_folder, services.label_set,
             groups=self._slides, reads=services.settings.reads, shares=services.settings.shares,
+            rule=services.settings.acquisition,
+            abnormal_percent=services.settings.abnormal_percent,
+            exemplar_weight=services.settings.exemplar_weight,
         )  # fmt: skip
         if store is not None:
             update_map(services.home, store)
+            update_index(services.neighbours_folder(store.fingerprint), store.stack())
         return report
 
     def state(self) -> tuple[object, ...]:
         """Return what a refit depends on; cheap enough to be asked several times a second."""
         with self.services.database.read() as session:
-            events = [session.scalar(select(func.max(table.id))) for table in (Label, Undo)]
+            events = [session.scalar(select(func.max(table.id))) for table in (Label, Undo, Exemplar)]
         cells = catalog.last_cell_number(self.services.database)
         return (*events, cells, store_state(self.services.embeddings_folder))
 

@@ -14,10 +14,13 @@ from sqlalchemy.exc import ArgumentError
 from datasets.bethesda import BETHESDA, LABEL_SETS, Category, LabelSet
 from datasets.errors import SettingsError
 from datasets.files import write_atomically
+from labeling.acquisition import DEFAULT_RULE, RULES
 from labeling.mixture import Shares
 
 SETTINGS_FILE = "cytojepa.toml"
 DEFAULT_HOME = "cytojepa-home"
+SETTINGS_VERSION = 1
+"""Of the file; a change that an older program would misread makes a new one."""
 BUILT_IN = "sqlite"
 """The setting `database` of a study whose database is a file in its folder."""
 
@@ -58,8 +61,16 @@ class Settings:
     """Parts with a known verdict, for a doctor's own calibration."""
     share_repeat: int = _SHARES.repeat
     """Parts that the same doctor has decided long ago, for his own consistency."""
+    share_test: int = _SHARES.test
+    """Parts of the blind test set, where `cytojepa testset` has chosen one."""
+    abnormal_percent: int = 0
+    """Share of probably abnormal cells in the queue, for the doctor's expectation; 0: as the rules find them."""
+    exemplar_weight: float = 1.0
+    """What an exemplar counts in the probe, beside 1 of a doctor's answer; 0: exemplars are only shown."""
     inbox: Sequence[str] = ()
     """Folders of the server from which the page Jobs takes files in; none: only the command line does."""
+    acquisition: str = DEFAULT_RULE
+    """How the uncertain cells are scored: a name of `labeling.acquisition.RULES`."""
     database: str = BUILT_IN
     """"sqlite", or where a PostgreSQL database is: postgresql://account@host/name, without a password."""
 
@@ -70,11 +81,17 @@ class Settings:
             )
         for name, low, high in (
             ("reads", 1, 5), ("lease_seconds", 30, 86_400), ("crop_um", 16, 512),
-            ("crop_px", 64, 1024), *((f"share_{field.name}", 0, 100) for field in fields(Shares)),
+            ("crop_px", 64, 1024), ("abnormal_percent", 0, 100), ("exemplar_weight", 0, 20),
+            *((f"share_{field.name}", 0, 100) for field in fields(Shares)),
         ):  # fmt: skip
             value = getattr(self, name)
             if not low <= value <= high:
                 raise SettingsError(f"{name} = {value}: use a value from {low} to {high}.")
+        if self.abnormal_percent and not 0 < len(self.label_set.abnormal_ids) < len(self.label_set.class_ids):
+            raise SettingsError(
+                f"abnormal_percent = {self.abnormal_percent}: the label set {self.label_set.id} does not tell findings "
+                "from the rest; put what is none into the group Negative, Normal or Other."
+            )
 
         if isinstance(self.inbox, str) or not all(Path(folder).is_absolute() for folder in self.inbox):
             raise SettingsError(f'inbox = {self.inbox!r}: list whole paths, such as ["/srv/slides"].')
@@ -83,6 +100,8 @@ class Settings:
                 "database: a password stands in the settings. Put it into a file that only the program reads and "
                 "name that in CYTOJEPA_DATABASE_PASSWORD_FILE."
             )
+        if self.acquisition not in RULES:
+            raise SettingsError(f"acquisition = {self.acquisition!r}: use one of {', '.join(RULES)}.")
         try:
             _ = self.shares
         except ValueError as error:
@@ -109,9 +128,11 @@ class Settings:
         if not path.exists():
             return cls()
         try:
-            study = tomllib.loads(path.read_text()).get("study", {})
+            document = tomllib.loads(path.read_text())
         except tomllib.TOMLDecodeError as error:
             raise SettingsError(f"{SETTINGS_FILE}: not valid TOML ({error}).") from error
+        _check_version(document)
+        study = document.get("study", {})
         known = {field.name for field in fields(cls)} | {"categories"}
         unknown = sorted(set(study) - known)
         if unknown:
@@ -132,6 +153,7 @@ class Settings:
             study[name].comment(comment)
         document = tomlkit.document()
         document.add(tomlkit.comment("Settings of this CytoJEPA study."))
+        document.add("version", SETTINGS_VERSION)
         document.add("study", study)
         if self.label_set != LABEL_SETS.get(self.label_set.id):
             categories = tomlkit.aot()
@@ -155,9 +177,35 @@ _COMMENTS = {
     "share_shared": "parts that a second doctor decides as well",
     "share_gold": "parts with a known verdict",
     "share_repeat": "parts that the same doctor has decided long ago",
+    "share_test": "parts of the blind test set, where one was chosen (cytojepa testset)",
+    "abnormal_percent": "share of probably abnormal cells in the queue, 0 to 100; 0 = as the rules find them",
+    "exemplar_weight": "what an exemplar counts in the probe, beside 1 of a doctor's answer; 0 = only shown",
     "inbox": "folders of the server from which the page Jobs takes files in",
+    "acquisition": "rule of the uncertain cells: rarity-margin, margin, entropy, least-confident, or a package's",
     "database": "sqlite, or postgresql://account@host/name; its password never stands here",
 }
+
+
+def described_settings() -> list[tuple[str, str, str]]:
+    """Return key, default (as the file writes it) and meaning of every setting of `[study]`, in order."""
+    defaults = Settings()
+    values = {name: BETHESDA.id if name == "label_set" else getattr(defaults, name) for name in _COMMENTS}
+    return [(name, tomlkit.item(_plain(values[name])).as_string(), meaning) for name, meaning in _COMMENTS.items()]
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _check_version(document: dict[str, Any]) -> None:
+    version = document.get("version", 1)
+    if not isinstance(version, int) or isinstance(version, bool) or version < 1:
+        raise SettingsError(f"{SETTINGS_FILE}: version = {version!r}: use {SETTINGS_VERSION}.")
+    if version > SETTINGS_VERSION:
+        raise SettingsError(
+            f"{SETTINGS_FILE}: version {version} is newer than {SETTINGS_VERSION}, which this program knows. "
+            "Use the program that wrote it, or take back the backup from before the upgrade."
+        )
 
 
 def _label_set(name: str, rows: list[dict[str, Any]] | None) -> LabelSet:
@@ -172,6 +220,18 @@ def _label_set(name: str, rows: list[dict[str, Any]] | None) -> LabelSet:
     except TypeError as error:
         raise SettingsError(f"{SETTINGS_FILE}: a category is incomplete ({error}).") from error
     return LabelSet(id=name, name=name, categories=categories)
+
+
+def name_database(home: Path, setting: str) -> None:
+    """Note in a workspace's settings where its database is; everything else stays as it was written."""
+    path = home / SETTINGS_FILE
+    document = tomlkit.parse(path.read_text()) if path.exists() else tomlkit.document()
+    if "study" not in document:
+        document.add("study", tomlkit.table())
+    study: Any = document["study"]
+    if study.get("database", BUILT_IN) != setting:
+        study["database"] = setting
+        write_atomically(path, tomlkit.dumps(document).encode())
 
 
 def server_url(text: str) -> URL:

@@ -39,6 +39,37 @@ class SignIn(Base):
     ended_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
 
+class SignInFailure(Base):
+    """Wrong passwords in a row for one name. Written by `accounts`; what guesses are slowed down by.
+
+    The name is hashed: people type their passwords into the wrong field.
+    """
+
+    __tablename__ = "sign_in_failures"
+
+    name_sha256: Mapped[str] = mapped_column(String(64), primary_key=True)
+    count: Mapped[int]
+    last_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class ApiToken(Base):
+    """The right of one program to act as an account. Written by `tokens`; holds the hash, never the token."""
+
+    __tablename__ = "api_tokens"
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    token_sha256: Mapped[str] = mapped_column(String(64), unique=True)
+    account: Mapped[str] = mapped_column(ForeignKey("accounts.name"))
+    purpose: Mapped[str] = mapped_column(String(64))
+    """Which program, in the words of whoever made it."""
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    created_by: Mapped[str] = mapped_column(String(64))
+    expires_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    seen_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    """Its last request, to the minute."""
+    revoked_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+
 class Label(Base):
     """One annotator's decision about one cell at one time. Written by `labels`; never changed.
 
@@ -175,6 +206,35 @@ class Assignment(Base):
     served_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
+class Exemplar(Base):
+    """A cell that shows a category well. Written by `exemplars`; never changed, the newest of a cell counts.
+
+    `category` None withdraws it. It is nobody's answer: it is in no figure about doctors.
+    """
+
+    __tablename__ = "exemplars"
+    __table_args__ = (Index("exemplars_by_cell", "cell_id"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    key: Mapped[str] = mapped_column(String(80), unique=True)
+    cell_id: Mapped[str] = mapped_column(ForeignKey("cells.id"))
+    category: Mapped[str | None] = mapped_column(String(64))
+    source: Mapped[str] = mapped_column(String(80))
+    """The account that marked it, or "atlas" with a name."""
+    is_atlas: Mapped[bool]
+    """True for a cell that came with an atlas: no doctor is asked about it."""
+    made_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class BlindSlide(Base):
+    """A slide of the blind test set. Written by `blindtest`, once; what doctors say of its cells trains nothing."""
+
+    __tablename__ = "blind_slides"
+
+    slide_id: Mapped[str] = mapped_column(ForeignKey("slides.id"), primary_key=True)
+    chosen_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
 class Candidate(Base):
     """A cell that is worth a doctor's next look, best rank first. Written by `worklist`.
 
@@ -196,7 +256,7 @@ class Candidate(Base):
     probe_id: Mapped[str | None] = mapped_column(String(64))
 
 
-CHAINED_TABLES = ("labels", "undos", "verdicts")
+CHAINED_TABLES = ("labels", "undos", "verdicts", "exemplars")
 """Tables whose every new row becomes an event of the chain."""
 
 for _table in (*CHAINED_TABLES, "events"):

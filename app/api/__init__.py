@@ -1,19 +1,23 @@
-"""The routes below `/api/`: cells and pictures out, decisions in, acknowledged after the commit."""
+"""The routes below `/api/`: cells and pictures out, decisions in, acknowledged after the commit.
 
-from starlette.routing import Route
+Below `/api/v1` lies what other programs use as well; beside it what only the pages need.
+"""
+
+from starlette.routing import BaseRoute, Mount
 
 from app.api.cell_map import map_routes
 from app.api.gallery import gallery_routes
-from app.api.labelling import labelling_routes
 from app.api.pictures import picture_routes
 from app.api.review import review_routes
+from app.api.v1 import public_api
 from app.services import Services
+from app.sign_in import PUBLIC
 
 
-def api_routes(services: Services) -> list[Route]:
+def api_routes(services: Services) -> list[BaseRoute]:
     """Return all routes below `/api/`; the gate has checked the sign-in before any of them."""
     return [
-        *labelling_routes(services),
+        Mount(PUBLIC, public_api(services)),
         *picture_routes(services),
         *gallery_routes(services),
         *review_routes(services),

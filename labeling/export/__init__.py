@@ -1,6 +1,8 @@
 """Labels out: one query, one file for each format. The same database gives the same bytes."""
 
 import hashlib
+import os
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -11,6 +13,7 @@ from sqlalchemy.orm import Session
 
 from datasets.bethesda import LabelSet
 from datasets.db import Database
+from datasets.extensions import Registry
 from datasets.files import sha256_of_file, sync_file, sync_folder
 from labeling.errors import LabelingError
 from labeling.export.coco import write_coco
@@ -28,8 +31,11 @@ ProgressCallback = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class _Format:
+class Format:
+    """How labels are written."""
+
     write: Callable[..., None]
+    """Called with rows (`rows.Row`), a path that does not exist yet (or an empty folder) and the `Study`."""
     kinds: tuple[Kind, ...] = ("label",)
     """What it holds unless something else is asked for."""
     is_current_only: bool = True
@@ -39,19 +45,18 @@ class _Format:
     """Leaves out single-cell pictures, which lie nowhere on a slide."""
 
 
-_FORMATS = {
-    "csv": _Format(write=write_csv, kinds=("label", "reference"), is_current_only=False),
-    "parquet": _Format(write=write_parquet, kinds=("label", "reference"), is_current_only=False),
-    "coco": _Format(write=write_coco),
-    "geojson": _Format(write=write_geojson),
-    "labelstudio": _Format(write=write_labelstudio, is_by_cell=True),
-    "dicom-ann": _Format(write=write_dicom_folder, is_by_cell=True, is_folder=True, needs_place=True),
-    "imagefolder": _Format(write=write_image_folder, kinds=("reference",), is_by_cell=True, is_folder=True),
-    "webdataset": _Format(write=write_shards, kinds=("reference",), is_by_cell=True, is_folder=True),
-}
-_GEOJSON_FOLDER = _Format(write=write_geojson_folder, is_by_cell=True, is_folder=True)
-FORMATS = tuple(_FORMATS)
-"""Names of the formats."""
+FORMATS: Registry[Format] = Registry("export", Format, {
+    "csv": Format(write=write_csv, kinds=("label", "reference"), is_current_only=False),
+    "parquet": Format(write=write_parquet, kinds=("label", "reference"), is_current_only=False),
+    "coco": Format(write=write_coco),
+    "geojson": Format(write=write_geojson),
+    "labelstudio": Format(write=write_labelstudio, is_by_cell=True),
+    "dicom-ann": Format(write=write_dicom_folder, is_by_cell=True, is_folder=True, needs_place=True),
+    "imagefolder": Format(write=write_image_folder, kinds=("reference",), is_by_cell=True, is_folder=True),
+    "webdataset": Format(write=write_shards, kinds=("reference",), is_by_cell=True, is_folder=True),
+})  # fmt: skip
+"""The formats by name; the names are stable."""
+_GEOJSON_FOLDER = Format(write=write_geojson_folder, is_by_cell=True, is_folder=True)
 EVERYTHING = Selection()
 
 
@@ -91,16 +96,18 @@ def export_labels(
         LabelingError: An unknown format, or a folder that is not empty.
         OSError: The file cannot be written.
     """
-    if format_name not in _FORMATS:
+    if format_name not in FORMATS:
         raise LabelingError(f"format {format_name}: there are {', '.join(FORMATS)}.")
-    chosen = _GEOJSON_FOLDER if format_name == "geojson" and not out.suffix else _FORMATS[format_name]
+    chosen = _GEOJSON_FOLDER if format_name == "geojson" and not out.suffix else FORMATS[format_name]
     selection = _narrow(chosen, selection)
     groups = groups_of(database, patients)
     study = Study(label_set=label_set, crop_px=crop_px, groups=groups, home=database.folder)
     if chosen.is_folder and out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise LabelingError(f"{out}: is not an empty folder. Nothing is overwritten; choose another name.")
     out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as scratch, database.read() as session:
+    _sweep(out)
+    prefix = f".{out.name}-{os.getpid()}-"
+    with tempfile.TemporaryDirectory(prefix=prefix, dir=out.parent) as scratch, database.read() as session:
         rows = _rows(session, study, selection, chosen)
         counted = _Counted(rows, count_labels(session, selection), on_progress)
         draft = Path(scratch) / "draft"
@@ -110,7 +117,16 @@ def export_labels(
         return _finish(draft, out, counted.count)
 
 
-def _narrow(chosen: _Format, selection: Selection) -> Selection:
+def _sweep(out: Path) -> None:
+    """Remove what killed exports of the same name have left; those that still run keep theirs."""
+    pattern = re.compile(re.escape(f".{out.name}-") + r"(\d+)-[^-]+")
+    for path in out.parent.iterdir():
+        match = pattern.fullmatch(path.name)
+        if match and path.is_dir() and not Path("/proc", match[1]).exists() and Path("/proc/self").exists():
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _narrow(chosen: Format, selection: Selection) -> Selection:
     is_current = chosen.is_current_only or selection.is_current_only
     kinds = selection.kinds if selection.kinds != EVERYTHING.kinds else chosen.kinds
     # A reference label belongs to nobody: who asks for somebody's labels gets those.
@@ -118,13 +134,13 @@ def _narrow(chosen: _Format, selection: Selection) -> Selection:
     return replace(selection, is_current_only=is_current, kinds=kinds)
 
 
-def _rows(session: Session, study: Study, selection: Selection, chosen: _Format) -> Iterator[Row]:
+def _rows(session: Session, study: Study, selection: Selection, chosen: Format) -> Iterator[Row]:
     for row in _all_rows(session, study, selection, chosen):
         if not chosen.needs_place or row["x_px"] is not None:
             yield row
 
 
-def _all_rows(session: Session, study: Study, selection: Selection, chosen: _Format) -> Iterator[Row]:
+def _all_rows(session: Session, study: Study, selection: Selection, chosen: Format) -> Iterator[Row]:
     if "label" in selection.kinds:
         yield from iter_labels(session, study, selection, by_cell=chosen.is_by_cell)
     # A reference label belongs to no annotator: it is not asked for where one annotator's labels are.

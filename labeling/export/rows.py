@@ -51,6 +51,8 @@ class Selection:
     is_current_only: bool = False
     """Leave out what was taken back or replaced by the same annotator."""
     kinds: tuple[Kind, ...] = ("label", "reference")
+    after_label_id: int = 0
+    """Only labels that were stored after this one."""
     since: datetime | None = None
     """Only what was stored from this moment on."""
     until: datetime | None = None
@@ -212,6 +214,8 @@ def _conditions(selection: Selection) -> list[ColumnElement[bool]]:
     wanted = ((Cell.slide_id, selection.slides), (Label.annotator, selection.annotators),
               (Label.category, selection.categories))  # fmt: skip
     conditions: list[ColumnElement[bool]] = [column.in_(values) for column, values in wanted if values]
+    if selection.after_label_id:
+        conditions.append(Label.id > selection.after_label_id)
     if selection.since is not None:
         conditions.append(Label.made_at >= selection.since)
     if selection.until is not None:

@@ -16,9 +16,10 @@ from labeling import leases, probe_files
 from labeling.errors import ProbeGone
 from labeling.evidence import gather
 from labeling.labels import LabelEvent, UndoEvent, record
-from labeling.mixture import RANDOM, SHARED, UNCERTAIN
+from labeling.mixture import DIAL, RANDOM, SHARED, UNCERTAIN
 from labeling.records import Assignment, Candidate, Probe
-from labeling.suggestions import Study, current, rebuild, refit, second_looks
+from labeling.study import Study, likely_errors
+from labeling.suggestions import current, rebuild, refit
 
 CELLS, SLIDES = 600, 20
 CLASSES = ("NILM", "LSIL", "HSIL")
@@ -91,6 +92,22 @@ def test_refit__good_suggestions_a_mixed_queue_and_figures(study) -> None:
     assert probe.metrics["conformal"]["labels"] == [12, 12, 96]
 
 
+def test_refit__the_dial_sets_the_mix_and_the_reason_says_so(study) -> None:
+    database, store, folder = study
+    _label_truly(study, range(120))
+    shares = []
+    for percent in (0, 5):
+        refit(database, store, folder, BETHESDA, groups=catalog.slide_of_cells(database), reads=1,
+              abnormal_percent=percent)  # fmt: skip
+        with database.read() as session:
+            queue = session.scalars(select(Candidate)).all()
+        shares.append(np.mean([row.suggestion != "NILM" for row in queue]))
+    dialled = [row for row in queue if row.arm == DIAL]
+
+    assert shares[1] < shares[0]
+    assert {(row.suggestion, row.reason.split(":")[0]) for row in dialled} == {("NILM", "looks like NILM")}
+
+
 def test_rebuild__gives_the_same_bits_and_an_undo_the_same_probe(study) -> None:
     database, store, folder = study
     _label_truly(study, range(100))
@@ -159,14 +176,19 @@ def test_evidence__parents_shares_and_second_readers(study) -> None:
     assert rebuild(store, folder, probe_id).classes_.tolist() == sorted(CLASSES)
 
 
-def test_second_looks__planted_slips_are_among_the_first(study) -> None:
+def test_likely_errors__planted_slips_are_among_the_first(study) -> None:
     database, store, _ = study
     _label_truly(study, range(200))
     slips = {"CE00008": "NILM", "CE00010": "HSIL", "CE00019": "NILM", "CE00033": "LSIL"}
     _answer(database, "ada", slips, prefix="slip")
     opened = Study.open(database, store, BETHESDA, groups=catalog.slide_of_cells(database), reads=1)
 
-    assert len(set(second_looks(opened)[:10]) & set(slips)) >= 2
+    found = likely_errors(opened)
+
+    assert len({row.cell_id for row in found[:10]} & set(slips)) >= 2
+    assert [row.likelihood for row in found] == sorted(row.likelihood for row in found)
+    assert {row.answer for row in found if row.cell_id == "CE00010"} <= {"HSIL"}
+    assert all(0 <= row.novelty <= 1 for row in found)
 
 
 def test_last_cell_number__grows_with_cells_and_only_with_them(study) -> None:
