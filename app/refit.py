@@ -67,6 +67,7 @@ class _Desk:
         report = refit(
             services.database, store, services.probes_folder, services.label_set,
             groups=self._slides, reads=services.settings.reads, shares=services.settings.shares,
+            rule=services.settings.acquisition,
             abnormal_percent=services.settings.abnormal_percent,
             exemplar_weight=services.settings.exemplar_weight,
         )  # fmt: skip
