@@ -12,6 +12,7 @@ from app.cell_map import update_map
 from app.services import Services
 from datasets import catalog
 from datasets.embeddings import EmbeddingStore, store_state
+from labeling.neighbours import update_index
 from labeling.records import Exemplar, Label, Undo
 from labeling.suggestions import FitReport, refit
 
@@ -73,6 +74,7 @@ class _Desk:
         )  # fmt: skip
         if store is not None:
             update_map(services.home, store)
+            update_index(services.neighbours_folder(store.fingerprint), store.stack())
         return report
 
     def state(self) -> tuple[object, ...]:
