@@ -26,6 +26,7 @@ VERBS = {
     "import": "imports",
     "ingest": "ingest",
     "map": "maps",
+    "parts": "parts",
     "pretrain": "learn",
     "report": "report",
     "restore": "backup",

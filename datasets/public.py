@@ -5,24 +5,21 @@ Only names and tables are looked at here; no picture is opened.
 
 import csv
 import json
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from datasets.bethesda import HERLEV
 from datasets.errors import LayoutError
+from datasets.public_sets import PublicSet, recognise
 
 Layout = Literal["auto", "cells", "cric", "slides"]
 
-HERLEV_MPP = 0.201
-"""Nominal scale of the Herlev pictures (Jantzen et al. 2005)."""
 CRIC_MPP = 0.247
 """Nominal scale of the CRIC fields as distributed at 1376 pixels (Rezende et al. 2021)."""
 
 _CRIC_COLUMNS = {"image", "bethesda_system", "x", "y"}
-_CRIC_CATEGORIES = {
+PUBLIC_WORDS = {
     "negative for intraepithelial lesion": "NILM",
     "nilm": "NILM",
     "asc-us": "ASC-US",
@@ -31,7 +28,7 @@ _CRIC_CATEGORIES = {
     "hsil": "HSIL",
     "scc": "SCC",
 }
-_HERLEV_NAME = re.compile(r"^(\d+-\d+)-\d+$")
+"""How public sets spell the categories of The Bethesda System, in lower case."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -73,6 +70,8 @@ class Plan:
     mpp_source: str = "unknown"
     refused: tuple[tuple[Path, str], ...] = ()
     """Files that the layout names but that are not there or make no sense."""
+    notes: tuple[str, ...] = ()
+    """What the operator should know of the set: whose it is, its terms, what of it cannot be used."""
 
 
 def plan(path: Path, layout: Layout = "auto") -> Plan:
@@ -99,6 +98,8 @@ def plan(path: Path, layout: Layout = "auto") -> Plan:
         return _plan_points(path, table)
     if layout == "cells" or (layout == "auto" and class_folders):
         return _plan_cells(class_folders)
+    if layout == "auto" and (known := _archive(path)) is not None:
+        return _plan_archive(*known)
     return Plan(layout="slides", fields=tuple(FieldFile(path=file) for file in _files(path)))
 
 
@@ -143,15 +144,55 @@ def _is_picture_name(path: Path) -> bool:
 
 
 def _plan_cells(folders: list[Path]) -> Plan:
-    is_herlev = {folder.name for folder in folders} == set(HERLEV.class_ids) - {"not-a-cell"}
-    cells = []
-    for folder in folders:
-        for file in _files(folder):
-            match = _HERLEV_NAME.match(file.stem) if is_herlev else None
-            group = match.group(1) if match else None
-            cells.append(CellFile(path=file, category=folder.name, group=group))
-    mpp, source = (HERLEV_MPP, "published: Herlev") if is_herlev else (None, "unknown")
-    return Plan(layout="cells", cells=tuple(cells), mpp=mpp, mpp_source=source)
+    known = recognise(folder.name for folder in folders)
+    if known is not None and (known.holds_whole_fields or known.cell_folder):
+        return _plan_archive(known, folders)
+    cells = tuple(
+        CellFile(path=file, category=folder.name, group=known.group_of(folder.name, file.stem) if known else None)
+        for folder in folders for file in _files(folder)
+    )  # fmt: skip
+    return _set_plan(known, cells=cells)
+
+
+def _archive(path: Path) -> tuple[PublicSet, list[Path]] | None:
+    """Find a known set in a folder that does not hold its class folders filled and side by side.
+
+    Archives are unpacked into a folder of the same name once more, or hold other things beside the classes.
+    """
+    if not path.is_dir():
+        return None
+    folders = [child for child in sorted(path.iterdir()) if child.is_dir() and not child.name.startswith(".")]
+    known = recognise(folder.name for folder in folders)
+    if known is not None:
+        return known, folders
+    return _archive(folders[0]) if len(folders) == 1 else None
+
+
+def _plan_archive(known: PublicSet, folders: list[Path]) -> Plan:
+    pictures = [(folder.name, file) for folder in folders for file in _files(folder)
+                if file.suffix.lower() in _PICTURE_SUFFIXES]  # fmt: skip
+    if known.holds_whole_fields:
+        return _set_plan(known, fields=tuple(FieldFile(path=file) for _, file in pictures))
+    cells = tuple(
+        CellFile(path=file, category=category, group=known.group_of(category, file.stem))
+        for category, file in pictures if known.cell_folder in (None, file.parent.name)
+    )  # fmt: skip
+    return _set_plan(known, cells=cells)
+
+
+def _set_plan(known: PublicSet | None, *, cells: tuple[CellFile, ...] = (), fields: tuple[FieldFile, ...] = ()) -> Plan:
+    layout: Layout = "slides" if fields else "cells"
+    if known is None:
+        return Plan(layout=layout, cells=cells, fields=fields)
+    notes = [f"{known.name}: {known.citation} Terms: {known.terms}."]
+    if known.holds_whole_fields:
+        notes.append("Its folders say what the worst cell of a field is, not which: no cell was labelled by it.")
+    elif known.cell_folder:
+        notes.append(
+            f"Only the single cells in {known.cell_folder} were taken; those of one picture stay together in splits."
+        )
+    source = "unknown" if known.mpp is None else f"published: {known.name}"
+    return Plan(layout=layout, cells=cells, fields=fields, mpp=known.mpp, mpp_source=source, notes=tuple(notes))
 
 
 def _points_table(path: Path) -> Path | None:
@@ -193,7 +234,7 @@ def _plan_points(path: Path, table: Path) -> Plan:
 
 def _cric_category(text: str | None) -> str | None:
     text = (text or "").strip()
-    return _CRIC_CATEGORIES.get(text.lower(), text or None)
+    return PUBLIC_WORDS.get(text.lower(), text or None)
 
 
 def with_points(found: Plan, path: Path) -> Plan:

@@ -6,9 +6,10 @@ from pathlib import Path
 import click
 
 from app.commands.long import long_verb
-from app.commands.output import ProgressBar, emit, home_option, json_option
+from app.commands.output import ProgressBar, cluster_option, emit, home_option, json_option, workers_option
 from app.intake import adopt_label_set, take_in
 from app.services import Services
+from app.workers import workers_for
 from datasets.public import plan, with_points
 
 _SHOWN_REFUSALS = 20
@@ -25,15 +26,17 @@ _SHOWN_REFUSALS = 20
 @click.option("--points", type=click.Path(path_type=Path, exists=True, dir_okay=False),
               help="GeoJSON of labelled points in the one slide that is given.")  # fmt: skip
 @click.option("--mpp", type=float, help="Micrometres per pixel of files that do not tell.")
+@workers_option
+@cluster_option
 @home_option
 @json_option
 @long_verb("ingest")
-def ingest(paths: tuple[Path, ...], layout: str, points: Path | None, mpp: float | None, home: Path,
-           as_json: bool) -> None:  # fmt: skip
+def ingest(paths: tuple[Path, ...], layout: str, points: Path | None, mpp: float | None, workers: int,
+           cluster: str | None, home: Path, as_json: bool) -> None:  # fmt: skip
     """Take files into the catalogue. Running it again changes nothing."""
     if points is not None and len(paths) != 1:
         raise click.UsageError("--points goes with one slide.")
-    services = Services.open(home)
+    services, crew = Services.open(home), workers_for(workers, cluster)
     totals = {"slides": 0, "cells": 0, "labels": 0}
     refused: list[dict[str, str]] = []
     notes: list[dict[str, str]] = []
@@ -45,7 +48,7 @@ def ingest(paths: tuple[Path, ...], layout: str, points: Path | None, mpp: float
         services, sentence = adopt_label_set(services, found)
         bar = ProgressBar(f"ingest {path.name}", "file")
         try:
-            intake = take_in(services, found, mpp=mpp, on_progress=bar)
+            intake = take_in(services, found, mpp=mpp, on_progress=bar, workers=crew)
         finally:
             bar.close()
         totals["slides"] += intake.report.slides

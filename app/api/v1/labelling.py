@@ -156,7 +156,7 @@ class _Labelling:
     def _label_row(self, row: Row, *, is_own: bool) -> shapes.LabelRow:
         told = {name: row[name] for name in shapes.LabelRow.model_fields}
         if not is_own or self._mode == "hidden" or row["reason"] == CHECK_REASON:
-            # What the probe said of a cell that this account may still have to decide.
+            # What the probe said of a cell that this account may still have to decide, perhaps once more.
             told |= {"suggestion": None, "suggestion_probability": None}
         told["reason"] = self._because(row["reason"], _ENGLISH) if is_own else None
         return shapes.LabelRow(**told)

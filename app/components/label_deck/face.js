@@ -72,6 +72,7 @@ class Face {
   drawNotice() {
     const { outbox, deck } = { outbox: this.deck.outbox, deck: this.deck }, n = outbox.size;
     let isCalm = false, content = [];
+    const offer = tourOffer(deck);
     if (outbox.signedOut) {
       content = [keptLabels(n), signInAgain(), "."];
     } else if (n >= MOST_WAITING) content = [tr("{n} labels wait for the server and are kept in this browser. Labelling goes on when they are saved.", { n })];
@@ -81,6 +82,7 @@ class Face {
       isCalm = true;
       content = [tr("25 minutes of labelling. A short break? Your place is kept."), button("quiet", () => { deck.sittingAt = Date.now(); this.draw(); }, tr("Go on"))];
     }
+    if (!content.length && offer) [isCalm, content] = [true, offer];
     this.notice.classList.toggle("calm", isCalm);
     this.notice.replaceChildren(...content);
   }
