@@ -136,13 +136,9 @@ class Undo(Base):
 
 
 class Disclosure(Base):
-    """The suggestion that a label names was told to its annotator after the answer. Written by `labels`.
-
-    What stood on screen before the answer is told by `Label.suggestion_shown`.
-    """
+    """The suggestion that a label names was told after the answer, not before. Written by `labels`."""
 
     __tablename__ = "disclosures"
-
     label_id: Mapped[int] = mapped_column(ForeignKey("labels.id"), primary_key=True)
 
 
@@ -150,10 +146,8 @@ class Preference(Base):
     """How one person wants the pages. Written by `preferences`; no decision about a cell depends on it."""
 
     __tablename__ = "preferences"
-
     account: Mapped[str] = mapped_column(ForeignKey("accounts.name"), primary_key=True)
     language: Mapped[str | None] = mapped_column(String(8))
-    """Code of a language; None: the browser's."""
     keys: Mapped[dict[str, str]] = mapped_column(JSON)
     """Own keys by what they do: `answer:<category>` or `command:<name>`."""
 
