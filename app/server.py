@@ -1,6 +1,7 @@
 """The ASGI application: Streamlit's pages and our own routes behind one sign-in."""
 
 import gc
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -15,6 +16,7 @@ from streamlit import config
 
 from app.api import api_routes
 from app.jobs import start_refit_watcher
+from app.pictures import Pictures
 from app.services import Services
 from app.settings import announce_home
 from app.sign_in import SignInGate, sign_in_routes
@@ -49,21 +51,24 @@ def build_app(home: Path) -> Any:
     """
     announce_home(home)
     services = Services.open(home)
+    pictures = Pictures(services)
 
     @asynccontextmanager
     async def lifespan(_app: Any) -> AsyncIterator[None]:
         watcher = start_refit_watcher(home)
+        threading.Thread(target=pictures.warm, name="warm-decoders", daemon=True).start()
         gc.collect()
         gc.freeze()
         try:
             yield
         finally:
             watcher.stop()
+            pictures.close()
             services.database.close()
 
     return st.App(
         Path(__file__).with_name("main.py"),
-        routes=[*sign_in_routes(services.database, FailureBrake()), *api_routes(services)],
+        routes=[*sign_in_routes(services.database, FailureBrake()), *api_routes(services, pictures)],
         middleware=[Middleware(SignInGate, database=services.database)],
         lifespan=lifespan,
     )

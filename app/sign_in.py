@@ -42,6 +42,8 @@ ROUTE_RIGHTS: dict[str, Right] = {
     "/api/verdicts": "adjudicate",
     "/api/cells": "pictures",
     "/api/atlas": "pictures",
+    "/api/slides": "pictures",
+    "/api/slide-cells": "label",
 }
 """What it takes to use a route of our own, by the first two parts of its path; others are closed to all."""
 _RECHECK_SECONDS = 1.0

@@ -247,10 +247,29 @@ def scan_info(database: Database, slide_id: str) -> dict[str, Any] | None:
         return None if scan is None else dict(scan.info)
 
 
+def scan_infos(database: Database) -> dict[str, dict[str, Any]]:
+    """Return the technical facts of all scans, by slide."""
+    with database.read() as session:
+        return {scan.slide_id: dict(scan.info) for scan in session.scalars(select(Scan))}
+
+
 def cells_of_slide(database: Database, slide_id: str) -> list[Cell]:
     """Return a slide's cells, ordered by id."""
     with database.read() as session:
         return list(session.scalars(select(Cell).where(Cell.slide_id == slide_id).order_by(Cell.id)))
+
+
+def cell_counts(database: Database) -> dict[str, int]:
+    """Return how many cells each slide has; slides without any are left out."""
+    with database.read() as session:
+        return dict(session.execute(select(Cell.slide_id, func.count()).group_by(Cell.slide_id)).all())
+
+
+def nuclei_of_slide(database: Database, slide_id: str) -> dict[str, Nucleus]:
+    """Return the boxes of a slide's detected cells."""
+    with database.read() as session:
+        query = select(Nucleus).join(Cell, Cell.id == Nucleus.cell_id).where(Cell.slide_id == slide_id)
+        return {nucleus.cell_id: nucleus for nucleus in session.scalars(query)}
 
 
 def slides_with_points(database: Database) -> set[str]:

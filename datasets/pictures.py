@@ -15,7 +15,18 @@ from datasets.crops import OUTSIDE, Picture, cut_crop, read_own_png
 from datasets.db import Database
 from datasets.errors import UnreadableFile
 from datasets.readers.base import SlideInfo
-from datasets.sandbox import Decoder
+
+
+class RegionSource(Protocol):
+    """What reads regions at arm's length: one `sandbox.Decoder`, or a pool of them."""
+
+    def read_region(
+        self, paths: Sequence[Path], x: int, y: int, width: int, height: int, *, level: int = 0, z_um: float = 0.0
+    ) -> Picture:
+        """Read a region; see `Decoder.read_region`."""
+
+    def read_overview(self, paths: Sequence[Path]) -> Picture:
+        """Return a small picture of the whole; see `Decoder.read_overview`."""
 
 
 class SlidePicture(Protocol):
@@ -24,7 +35,9 @@ class SlidePicture(Protocol):
     width_px: int
     height_px: int
 
-    def read(self, x: int, y: int, width: int, height: int, *, mpp: float | None = None) -> tuple[Picture, float]:
+    def read(
+        self, x: int, y: int, width: int, height: int, *, mpp: float | None = None, z_um: float = 0.0
+    ) -> tuple[Picture, float]:
         """Read a rectangle.
 
         Args:
@@ -33,6 +46,7 @@ class SlidePicture(Protocol):
             width: In level-0 pixels.
             height: In level-0 pixels.
             mpp: Coarsest scale that is good enough in um/px; None: level 0.
+            z_um: Focal plane; the nearest one is taken.
 
         Returns:
             RGB, shape (H, W, 3), uint8, and how many level-0 pixels one of its pixels is.
@@ -52,9 +66,11 @@ class FieldPicture:
         self._picture = picture
         self.height_px, self.width_px = picture.shape[:2]
 
-    def read(self, x: int, y: int, width: int, height: int, *, mpp: float | None = None) -> tuple[Picture, float]:
+    def read(
+        self, x: int, y: int, width: int, height: int, *, mpp: float | None = None, z_um: float = 0.0
+    ) -> tuple[Picture, float]:
         """Read a rectangle; see `SlidePicture`."""
-        del mpp
+        del mpp, z_um
         inside = self._picture[max(y, 0) : max(y + height, 0), max(x, 0) : max(x + width, 0)]
         if inside.shape[:2] == (height, width):
             return inside, 1.0
@@ -71,23 +87,25 @@ class FieldPicture:
 class ScanPicture:
     """A scan: regions come from the sandbox, from the level that is just fine enough."""
 
-    def __init__(self, decoder: Decoder, paths: Sequence[Path], info: SlideInfo, mpp: float) -> None:
+    def __init__(self, decoder: RegionSource, paths: Sequence[Path], info: SlideInfo, mpp: float) -> None:
         self._decoder, self._paths, self._info, self._mpp = decoder, list(paths), info, mpp
         self.width_px, self.height_px = info.size
 
-    def read(self, x: int, y: int, width: int, height: int, *, mpp: float | None = None) -> tuple[Picture, float]:
+    def read(
+        self, x: int, y: int, width: int, height: int, *, mpp: float | None = None, z_um: float = 0.0
+    ) -> tuple[Picture, float]:
         """Read a rectangle; see `SlidePicture`."""
         level = 0 if mpp is None else self._info.level_for(mpp, self._mpp)
         down = self._info.levels[level].downsample
         size = max(1, round(width / down)), max(1, round(height / down))
-        return self._decoder.read_region(self._paths, x, y, *size, level=level), down
+        return self._decoder.read_region(self._paths, x, y, *size, level=level, z_um=z_um), down
 
     def overview(self) -> Picture:
         """Return the small picture by which the whole is judged."""
         return self._decoder.read_overview(self._paths)
 
 
-def open_picture(database: Database, home: Path, slide: Slide, decoder: Decoder) -> SlidePicture:
+def open_picture(database: Database, home: Path, slide: Slide, decoder: RegionSource) -> SlidePicture:
     """Open the pixels of a field or scan of the catalogue.
 
     Raises:
@@ -101,7 +119,9 @@ def open_picture(database: Database, home: Path, slide: Slide, decoder: Decoder)
     return ScanPicture(decoder, originals.files_of(home, slide.id), SlideInfo.from_json(info), slide.mpp)
 
 
-def crop_at(picture: SlidePicture, x: float, y: float, *, mpp: float, side_um: float, side_px: int) -> Picture:
+def crop_at(
+    picture: SlidePicture, x: float, y: float, *, mpp: float, side_um: float, side_px: int, z_um: float = 0.0
+) -> Picture:
     """Cut one cell's crop out of a slide.
 
     Args:
@@ -111,11 +131,12 @@ def crop_at(picture: SlidePicture, x: float, y: float, *, mpp: float, side_um: f
         mpp: The slide's scale.
         side_um: Side of the crop in micrometres.
         side_px: Side of the crop in pixels.
+        z_um: Focal plane.
 
     Returns:
         RGB, shape (side_px, side_px, 3), uint8.
     """
     span = round(side_um / mpp) + 4
     left, top = round(x - span / 2), round(y - span / 2)
-    region, down = picture.read(left, top, span, span, mpp=side_um / side_px)
+    region, down = picture.read(left, top, span, span, mpp=side_um / side_px, z_um=z_um)
     return cut_crop(region, (x - left) / down, (y - top) / down, mpp=mpp * down, side_um=side_um, side_px=side_px)

@@ -8,7 +8,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from app.api import web
-from app.api.cells import asked_because, cell_row, suggestion_row
+from app.api.cells import asked_because, cell_row, label_row, suggestion_row
 from app.api.web import BadRequest, allowed, guarded
 from app.services import Services
 from datasets import catalog
@@ -81,17 +81,12 @@ class _Labelling:
             {
                 "step": step.id,
                 "labels": [
-                    {
-                        **cell_row(label.cell_id, scales.get(label.cell_id)), "key": label.key,
-                        "category": label.category, "confidence": label.confidence, "comment": label.comment,
-                        "suggestion": self._after(label.suggestion, label.suggestion_probability),
-                        "asked_because": self._because(label.reason),
-                    }
+                    label_row(label, scales.get(label.cell_id), mode=self._mode, label_set=self._services.label_set)
                     for label in step.labels
                 ],
             }
             for step in steps
-        ]  # fmt: skip
+        ]
         return JSONResponse({"steps": found})
 
     async def _progress(self, request: Request) -> dict[str, int]:

@@ -13,12 +13,13 @@ from app.pictures import ATLAS_COLUMNS, MOST_TILES, TILE_SIDES_PX, WIDE_FACTOR, 
 from app.services import Services
 from datasets import catalog
 
-_FOR_EVER = "private, max-age=31536000, immutable"
+FOR_EVER = "private, max-age=31536000, immutable"
+"""For what is named by its content."""
 
 
-def picture_routes(services: Services) -> list[Route]:
+def picture_routes(services: Services, pictures: Pictures) -> list[Route]:
     """Return the routes of the pictures."""
-    api = _PictureRoutes(services)
+    api = _PictureRoutes(services, pictures)
     return [
         Route("/api/cells/{cell_id}/image", guarded(api.image)),
         Route("/api/cells/{cell_id}/wide", guarded(api.wide)),
@@ -27,9 +28,8 @@ def picture_routes(services: Services) -> list[Route]:
 
 
 class _PictureRoutes:
-    def __init__(self, services: Services) -> None:
-        self._services = services
-        self._pictures = Pictures(services)
+    def __init__(self, services: Services, pictures: Pictures) -> None:
+        self._services, self._pictures = services, pictures
 
     async def image(self, request: Request) -> Response:
         cell_id = request.path_params["cell_id"]
@@ -37,10 +37,10 @@ class _PictureRoutes:
         known = await run_in_threadpool(catalog.crop_scales, self._services.database, [cell_id])
         path = catalog.crop_path(self._services.home, cell_id) if cell_id in known else None
         if path is None or not path.exists():
-            return _missing("There is no such cell.")
+            return missing("There is no such cell.")
         content = await run_in_threadpool(path.read_bytes)
         tag = f'"{hashlib.sha256(content).hexdigest()}"'
-        headers = {"ETag": tag, "Cache-Control": _FOR_EVER}
+        headers = {"ETag": tag, "Cache-Control": FOR_EVER}
         if request.headers.get("if-none-match") == tag:
             return Response(status_code=304, headers=headers)
         return Response(content, media_type="image/png", headers=headers)
@@ -48,8 +48,8 @@ class _PictureRoutes:
     async def wide(self, request: Request) -> Response:
         content = await run_in_threadpool(self._pictures.wide, request.path_params["cell_id"])
         if content is None:
-            return _missing("No wider field of this cell is kept: it came as a picture of one cell.")
-        headers = {"Cache-Control": _FOR_EVER, "X-Wide-Factor": str(WIDE_FACTOR)}
+            return missing("No wider field of this cell is kept: it came as a picture of one cell.")
+        headers = {"Cache-Control": FOR_EVER, "X-Wide-Factor": str(WIDE_FACTOR)}
         return Response(content, media_type="image/jpeg", headers=headers)
 
     async def atlas(self, request: Request) -> Response:
@@ -58,9 +58,10 @@ class _PictureRoutes:
         if side_px not in TILE_SIDES_PX or not cell_ids:
             raise BadRequest(f"name 1 to {MOST_TILES} cells and a side of {', '.join(map(str, TILE_SIDES_PX))}.")
         content = await run_in_threadpool(self._pictures.atlas, cell_ids, side_px)
-        headers = {"Cache-Control": _FOR_EVER, "X-Atlas-Columns": str(ATLAS_COLUMNS)}
+        headers = {"Cache-Control": FOR_EVER, "X-Atlas-Columns": str(ATLAS_COLUMNS)}
         return Response(content, media_type="image/jpeg", headers=headers)
 
 
-def _missing(sentence: str) -> Response:
+def missing(sentence: str) -> Response:
+    """Answer that something is not there."""
     return JSONResponse({"error": sentence}, 404)

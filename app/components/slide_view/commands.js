@@ -1,0 +1,22 @@
+// Keys of the slide view that are not answers; see commandKeys.
+const SLIDE_COMMANDS = [
+  { id: "next", keys: ["N", "ArrowRight"], text: "next cell without your answer, the nearest one", short: "next cell" },
+  { id: "previous", keys: ["P", "ArrowLeft"], text: "back to the cell before" },
+  { id: "undo", keys: ["Z"], text: "take back the last step; again for the one before", short: "take back" },
+  { id: "redo", keys: ["\u21e7Z"], text: "put back what was taken back" },
+  { id: "marks", keys: ["H", "X"], text: "rings on or off", short: "rings" },
+  { id: "colors", keys: ["O", "Y"], text: "colour the rings by answer or by certainty", short: "colours" },
+  { id: "ring", keys: ["M"], text: "ring of an intermediate nucleus (follows the pointer)", short: "nucleus ring" },
+  { id: "guide", keys: ["K", "J"], text: "criteria and reference cells of every answer" },
+  { id: "note", keys: ["D"], text: "comment on this cell" },
+  { id: "unsure", keys: [","], text: "say that you are unsure (or hold \u21e7 while answering)" },
+  { id: "sure", keys: ["."], text: "say that you are sure" },
+  { id: "focusUp", keys: ["I"], also: ["PageUp"], text: "focus plane above, where the slide has several" },
+  { id: "focusDown", keys: ["J"], also: ["PageDown"], text: "focus plane below" },
+  { id: "zoomIn", keys: ["+"], also: ["="], text: "closer; also the wheel; drag or arrows to move" },
+  { id: "zoomOut", keys: ["-"], also: ["_"], text: "farther" },
+  { id: "whole", keys: ["G", "Home"], text: "the whole slide", short: "whole slide" },
+  { id: "back", keys: ["V"], text: "back to where you came from, with the same cell", short: "back" },
+  { id: "reset", keys: ["Escape"], text: "leave the cell; closes what is open" },
+  { id: "help", keys: ["?"], text: "this list" },
+];
