@@ -1,6 +1,6 @@
 # CytoJEPA: `make demo` to see it, `make test` to check it. `make help` lists the rest.
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint unit integration browser nightly chromium lock clean
+.PHONY: help install demo test lint unit integration browser nightly chromium postgresql lock clean
 
 PYTHON ?= python3
 PORT ?= 8501
@@ -43,6 +43,12 @@ chromium:
 	    apt-get update -qq && apt-get install -y -qq chromium fonts-dejavu-core libatomic1; \
 	  else echo "The browser tests need Debian's packages chromium and libatomic1: ask for them." >&2; exit 1; fi; }
 
+postgresql:
+	@{ command -v initdb || ls /usr/lib/postgresql/*/bin/initdb; } >/dev/null 2>&1 || { \
+	  if command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
+	    apt-get update -qq && apt-get install -y -qq postgresql; \
+	  else echo "No PostgreSQL here: its tests are skipped (Debian's package postgresql)." >&2; fi; }
+
 test: lint unit integration browser  ## Everything that a change must pass
 
 lint: $(TEST_INSTALL)  ## Format, lint, import contracts, file sizes, types
@@ -51,16 +57,16 @@ lint: $(TEST_INSTALL)  ## Format, lint, import contracts, file sizes, types
 	$(BIN)/lint-imports
 	$(RUN) mypy
 
-unit: $(TEST_INSTALL)  ## Fast tests
+unit: $(TEST_INSTALL) postgresql  ## Fast tests
 	$(RUN) pytest -q -m "not slow" tests/unit
 
-integration: $(TEST_INSTALL)  ## Tests with processes, files and real pictures where they are at hand
+integration: $(TEST_INSTALL) postgresql  ## Tests with processes, files and real pictures where they are at hand
 	$(RUN) pytest -q -m "not slow" tests/integration
 
 browser: $(TEST_INSTALL) chromium  ## Tests in a real browser; they also take the screenshots of the docs
 	$(RUN) pytest -q -m "not slow" tests/browser
 
-nightly: $(TEST_INSTALL) chromium  ## The long counts, hours on two cores
+nightly: $(TEST_INSTALL) chromium postgresql  ## The long counts, hours on two cores
 	$(RUN) pytest -q -m slow tests
 
 lock: .venv/.installed  ## Pin all dependencies anew

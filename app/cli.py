@@ -12,6 +12,7 @@ from app.name_clash import refuse_foreign_datasets
 VERBS = {
     "agreement": "agreement",
     "backup": "backup",
+    "database": "database",
     "demo": "demo",
     "detect": "detect",
     "doctor": "doctor",

@@ -9,7 +9,6 @@ from pathlib import Path
 
 from app.services import Services
 from datasets import catalog
-from datasets.db import SAFE_SQLITE, sqlite_version
 from datasets.errors import DatasetError
 from labeling import accounts, audit
 
@@ -59,14 +58,6 @@ def _check_torch_pair() -> Check:
     return Check(name=f"{name}, {device}", ok=bool(torchvision.__version__), remedy="")
 
 
-def _check_sqlite() -> Check:
-    found = sqlite_version()
-    is_safe = tuple(map(int, found.split("."))) >= SAFE_SQLITE
-    wanted = ".".join(map(str, SAFE_SQLITE))
-    return Check(name=f"SQLite {found}", ok=is_safe, remedy="" if is_safe else
-                 f"Older than {wanted}, which mended a corruption bug. Install pysqlite3.")  # fmt: skip
-
-
 def _check_disk(home: Path) -> Check:
     place = next(folder for folder in (home, *home.parents) if folder.exists())
     free = shutil.disk_usage(place).free / 1e9
@@ -74,10 +65,12 @@ def _check_disk(home: Path) -> Check:
                  remedy=f"Make room: at least {_SMALLEST_FREE_GB} GB.")  # fmt: skip
 
 
-_MACHINE_CHECKS: tuple[Callable[[], Check], ...] = (_check_python, _check_torch_pair, _check_sqlite)
+_MACHINE_CHECKS: tuple[Callable[[], Check], ...] = (_check_python, _check_torch_pair)
 
 
 def _workspace_checks(services: Services) -> Iterator[Check]:
+    for fact in services.database.profile():
+        yield Check(name=fact.name, ok=fact.ok, remedy="" if fact.ok else fact.remedy)
     counts = catalog.counts(services.database)
     yield Check(name=f"{counts.slides} slides, {counts.cells} cells", ok=counts.cells > 0,
                 remedy="Run `cytojepa ingest PATH`.")  # fmt: skip

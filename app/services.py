@@ -4,13 +4,46 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import labeling.records  # noqa: F401  (its tables must be known before the database is made)
-from app.settings import Settings
+from app.settings import Settings, database_url
+from datasets import catalog
 from datasets.bethesda import LabelSet
 from datasets.db import Database
 from datasets.embeddings import EmbeddingStore, current_store
 from datasets.errors import DatabaseError
 from datasets.identity import load_or_make_key
 from labeling import audit, migrations
+
+DATABASE_FILE = "catalog.sqlite"
+KEY_FILE = "secret.key"
+
+
+def is_study(home: Path) -> bool:
+    """Return whether there is a study in a folder."""
+    return (home / DATABASE_FILE).exists() or (home / KEY_FILE).exists()
+
+
+def open_database(home: Path, settings: Settings) -> Database:
+    """Open the study's database where settings and environment say that it is.
+
+    Raises:
+        DatabaseError: It cannot be opened, or folder and database belong to different studies.
+    """
+    url = database_url(settings.database)
+    if url is None:
+        return Database(home / DATABASE_FILE, migrations.upgrade)
+    if (home / DATABASE_FILE).exists():
+        raise DatabaseError(
+            f"{home}: its study is in {DATABASE_FILE}, the settings name PostgreSQL. Move it with "
+            "`cytojepa backup` and `cytojepa restore --database URL` into a new folder."
+        )
+    database = Database(url, migrations.upgrade, folder=home)
+    if not (home / KEY_FILE).exists() and catalog.counts(database).slides:
+        database.close()
+        raise DatabaseError(
+            f"{database.name}: holds a study, and {home} has no {KEY_FILE} for it. Name the study's own folder with "
+            "--home; several machines share it."
+        )
+    return database
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,13 +67,13 @@ class Services:
         """
         settings = Settings.load(home)
         home.mkdir(parents=True, exist_ok=True)
-        database = Database(home / "catalog.sqlite", migrations.upgrade)
+        database = open_database(home, settings)
         audit.anchor_missing(database)
         return cls(
             home=home,
             settings=settings,
             database=database,
-            secret_key=load_or_make_key(home / "secret.key"),
+            secret_key=load_or_make_key(home / KEY_FILE),
         )
 
     @classmethod
@@ -50,7 +83,7 @@ class Services:
         Raises:
             DatabaseError: There is none in this folder.
         """
-        if not (home / "catalog.sqlite").exists():
+        if not is_study(home):
             raise DatabaseError(f"{home}: there is no study in this folder. Name another one with --home.")
         return cls.open(home)
 

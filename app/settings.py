@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 import tomlkit
+from sqlalchemy import URL, make_url
+from sqlalchemy.exc import ArgumentError
 
 from datasets.bethesda import BETHESDA, LABEL_SETS, Category, LabelSet
 from datasets.errors import SettingsError
@@ -15,6 +17,8 @@ from labeling.mixture import Shares
 
 SETTINGS_FILE = "cytojepa.toml"
 DEFAULT_HOME = "cytojepa-home"
+BUILT_IN = "sqlite"
+"""The setting `database` of a study whose database is a file in its folder."""
 
 SuggestionMode = Literal["after", "shown", "hidden"]
 _SHARES = Shares()
@@ -53,6 +57,8 @@ class Settings:
     """Parts with a known verdict, for a doctor's own calibration."""
     share_repeat: int = _SHARES.repeat
     """Parts that the same doctor has decided long ago, for his own consistency."""
+    database: str = BUILT_IN
+    """"sqlite", or where a PostgreSQL database is: postgresql://account@host/name, without a password."""
 
     def __post_init__(self) -> None:
         if self.suggestions not in get_args(SuggestionMode):
@@ -67,6 +73,11 @@ class Settings:
             if not low <= value <= high:
                 raise SettingsError(f"{name} = {value}: use a value from {low} to {high}.")
 
+        if self.database != BUILT_IN and server_url(self.database).password is not None:
+            raise SettingsError(
+                "database: a password stands in the settings. Put it into a file that only the program reads and "
+                "name that in CYTOJEPA_DATABASE_PASSWORD_FILE."
+            )
         try:
             _ = self.shares
         except ValueError as error:
@@ -138,6 +149,7 @@ _COMMENTS = {
     "share_shared": "parts that a second doctor decides as well",
     "share_gold": "parts with a known verdict",
     "share_repeat": "parts that the same doctor has decided long ago",
+    "database": "sqlite, or postgresql://account@host/name; its password never stands here",
 }
 
 
@@ -153,6 +165,55 @@ def _label_set(name: str, rows: list[dict[str, Any]] | None) -> LabelSet:
     except TypeError as error:
         raise SettingsError(f"{SETTINGS_FILE}: a category is incomplete ({error}).") from error
     return LabelSet(id=name, name=name, categories=categories)
+
+
+def server_url(text: str) -> URL:
+    """Read the address of a PostgreSQL database.
+
+    Raises:
+        SettingsError: It is none.
+    """
+    try:
+        url = make_url(text)
+        is_known = url.get_backend_name() == "postgresql" and bool(url.database)
+    except ArgumentError:
+        is_known = False
+    if not is_known:
+        # The text is not told: it may hold a password.
+        raise SettingsError("database: use sqlite, or postgresql://account@host/name.")
+    return url.set(drivername="postgresql")
+
+
+def database_url(setting: str, *, role: str = "") -> URL | None:
+    """Return where the study's database is, None for the built-in one.
+
+    The environment comes first: CYTOJEPA_DATABASE, or the file named in CYTOJEPA_DATABASE_FILE; and
+    for the password CYTOJEPA_DATABASE_PASSWORD, or the file named in CYTOJEPA_DATABASE_PASSWORD_FILE.
+    Without one, libpq looks into ~/.pgpass.
+
+    Args:
+        setting: Of `Settings.database`.
+        role: "OWNER" looks at CYTOJEPA_DATABASE_OWNER first, for whoever makes the tables.
+    """
+    own = _secret(f"CYTOJEPA_DATABASE_{role}") if role else None
+    text = own or _secret("CYTOJEPA_DATABASE") or setting
+    if text == BUILT_IN:
+        return None
+    url = server_url(text)
+    name = f"CYTOJEPA_DATABASE_{role}_PASSWORD" if own else "CYTOJEPA_DATABASE_PASSWORD"
+    password = _secret(name) if url.password is None else None
+    return url if password is None else url.set(password=password)
+
+
+def _secret(name: str) -> str | None:
+    """Return what a variable says, or the file that the variable with `_FILE` behind it names."""
+    path = os.environ.get(f"{name}_FILE")
+    if not path:
+        return os.environ.get(name) or None
+    try:
+        return Path(path).read_text().strip()
+    except OSError as error:
+        raise SettingsError(f"{name}_FILE: {path} cannot be read ({error.strerror}).") from error
 
 
 def resolve_home(given: str | None) -> Path:

@@ -6,11 +6,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import JSON, ForeignKey, Index, String, func, literal_column, select
-from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy import DDL, JSON, ForeignKey, Index, String, event, func, literal_column, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from datasets.db import Base, Database, UtcDateTime
+from datasets.db import Base, Database, UtcDateTime, insert_into, repeated
 
 
 class Slide(Base):
@@ -56,6 +55,16 @@ class Cell(Base):
     origin: Mapped[str] = mapped_column(String(10))
     """"imported" or "detected"."""
     added_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+# SQLite numbers its rows by itself; `last_cell_number` needs the same of PostgreSQL.
+event.listen(
+    Cell.__table__,
+    "after_create",
+    DDL("ALTER TABLE cells ADD COLUMN number BIGINT GENERATED ALWAYS AS IDENTITY UNIQUE").execute_if(  # type: ignore[no-untyped-call]
+        dialect="postgresql"
+    ),
+)
 
 
 class Scan(Base):
@@ -119,6 +128,7 @@ class Place:
     mpp: float | None
 
 
+@repeated
 def add(
     database: Database, slides: Sequence[Slide], cells: Sequence[Cell], scans: Sequence[Scan] = ()
 ) -> tuple[int, int]:
@@ -132,6 +142,7 @@ def add(
         return added[0], added[1]
 
 
+@repeated
 def add_found(database: Database, search: Search, cells: Sequence[Cell], nuclei: Sequence[Nucleus]) -> int:
     """Add the cells of one searched tile and how far the search has come, in one transaction.
 
@@ -149,7 +160,7 @@ def _add_rows(session: Session, table: type[Base], rows: Sequence[Base]) -> int:
     before = session.scalar(select(func.count()).select_from(table)) or 0
     if rows:
         values = [{column.key: getattr(row, column.key) for column in table.__table__.columns} for row in rows]
-        session.execute(insert(table).on_conflict_do_nothing(), values)
+        session.execute(insert_into(session, table).on_conflict_do_nothing(), values)
     return (session.scalar(select(func.count()).select_from(table)) or 0) - before
 
 
@@ -168,7 +179,8 @@ def counts(database: Database) -> CatalogCounts:
 def last_cell_number(database: Database) -> int:
     """Return a number that grows with every added cell: found at once, where counting a million takes longer."""
     with database.read() as session:
-        return session.scalar(select(func.max(literal_column("rowid"))).select_from(Cell)) or 0
+        number = "rowid" if database.dialect == "sqlite" else "number"
+        return session.scalar(select(func.max(literal_column(number))).select_from(Cell)) or 0
 
 
 def cell_ids(database: Database) -> list[str]:

@@ -1,49 +1,31 @@
-"""One database per study, SQLite as measured to be safe: engine, clock, transactions.
+"""One database per study, SQLite or PostgreSQL: clock, transactions, versions.
 
-WAL with synchronous=FULL (NORMAL lost acknowledged labels in simulated power cuts), BEGIN
-IMMEDIATE for writers, one writer at a time by a lock in the process and a lock file between
-processes (SQLite's own busy handler starves writers), and a SQLite library without the WAL-reset
-bug where one is there.
+What differs between the two is in `sqlite` and `postgresql`; what is said here holds for both:
+writers take turns, a reader sees one moment, and an error leaves nothing behind.
 """
 
-import fcntl
-import sqlite3
+import functools
+import tempfile
 import threading
+import time
+import weakref
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 import sqlalchemy.exc
-from sqlalchemy import (
-    Connection,
-    Dialect,
-    Engine,
-    String,
-    TypeDecorator,
-    create_engine,
-    event,
-    inspect,
-    text,
-)
+from sqlalchemy import URL, Connection, Dialect, String, TypeDecorator, inspect, select
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import DeclarativeBase, Session
 
-from datasets.errors import DatabaseError
+from datasets.errors import ConnectionLost, DatabaseError
+from datasets.facts import Fact
+from datasets.postgresql import PostgresStore, is_passing
+from datasets.sqlite import SqliteStore
 
 SCHEMA_VERSION = 2
-SAFE_SQLITE = (3, 51, 3)
-"""First release without the WAL-reset corruption bug."""
-
-try:
-    from pysqlite3 import dbapi2 as driver
-except ImportError:  # no wheel for this platform: `cytojepa doctor` tells the version in use
-    driver = sqlite3
-
-
-def sqlite_version() -> str:
-    """Return the version of the SQLite library in use."""
-    return str(driver.sqlite_version)
 
 
 class Base(DeclarativeBase):
@@ -74,6 +56,12 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
+Arguments = ParamSpec("Arguments")
+Result = TypeVar("Result")
+_CHUNK = 1000
+_PAUSES_SECONDS = (0.02, 0.1, 0.3, 1.0, 2.0, 3.0, 4.0)
+"""Long enough for the restart of a server."""
+
 Upgrade = Callable[[Connection, int], None]
 """Brings the tables from a version to `SCHEMA_VERSION` inside the open transaction."""
 
@@ -88,28 +76,78 @@ def after_commit(session: Session, call: Callable[[Path], None]) -> None:
     session.info["after_commit"].append(call)
 
 
+def insert_into(session: Session, table: type[Base]) -> Any:
+    """Return an INSERT of this session's kind of database: each has its own `on_conflict_do_...`."""
+    dialect = sqlite if session.get_bind().dialect.name == "sqlite" else postgresql
+    return dialect.insert(table)
+
+
+def repeated(function: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
+    """Call again when the connection is lost: for functions of which two runs leave what one leaves.
+
+    A cut may come before or after the commit; nobody can tell which. Rows have keys of their own for this.
+    """
+
+    @functools.wraps(function)
+    def again(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
+        for pause in _PAUSES_SECONDS:
+            try:
+                return function(*args, **kwargs)
+            except ConnectionLost:
+                time.sleep(pause)
+        return function(*args, **kwargs)
+
+    return again
+
+
+@contextmanager
+def _told(name: str) -> Iterator[None]:
+    try:
+        yield
+    except sqlalchemy.exc.DBAPIError as error:
+        if not is_passing(error):
+            raise
+        raise ConnectionLost(f"{name}: the connection was lost. Try again; what was saved is kept.") from error
+
+
 class Database:
     """The study's database: `read()` and `write()` are the only ways in.
 
     Args:
-        path: The SQLite file; made when missing, with all tables known to `Base`.
+        place: The SQLite file, made when missing with all tables known to `Base`; or the URL of a
+            PostgreSQL database.
         upgrade: What to do with a database of an older version.
+        folder: The study's folder; the file's own where there is a file.
 
     Raises:
-        DatabaseError: The file is not a database of this version.
+        DatabaseError: Not a database of this version, or it cannot be reached.
     """
 
-    def __init__(self, path: Path, upgrade: Upgrade = refuse_upgrade) -> None:
-        self.path = path
-        path.parent.mkdir(parents=True, exist_ok=True)
+    def __init__(
+        self, place: Path | URL, upgrade: Upgrade = refuse_upgrade, *, folder: Path | None = None
+    ) -> None:  # fmt: skip
+        assert folder is not None or isinstance(place, Path)
+        self.folder = place.parent if folder is None else folder  # type: ignore[union-attr]  # a path, see above
         self._thread_lock = threading.Lock()
-        self._engine = _make_engine(path)
+        self._store = SqliteStore(place) if isinstance(place, Path) else PostgresStore(place)
+        # Who forgets `close` leaves no connection behind on the server.
+        weakref.finalize(self, self._store.engine.dispose)
         self._prepare(upgrade)
+
+    @property
+    def name(self) -> str:
+        """What the database is called in sentences."""
+        return self._store.name
+
+    @property
+    def dialect(self) -> str:
+        """Return "sqlite" or "postgresql"."""
+        return self._store.engine.dialect.name
 
     @contextmanager
     def read(self) -> Iterator[Session]:
         """Open a read transaction: one consistent view, no lock."""
-        with Session(self._engine, expire_on_commit=False) as session:
+        with _told(self.name), Session(self._store.reader, expire_on_commit=False) as session:
             yield session
 
     @contextmanager
@@ -118,101 +156,105 @@ class Database:
 
         Keep it short: no computing, no waiting for a person inside. Returning from the block means
         that the rows are on disk.
+
+        Raises:
+            ConnectionLost: To the server, at any moment: the rows may be stored or not. What has a key
+                of its own is sent again, see `repeated`.
         """
         calls: list[Callable[[Path], None]] = []
-        with self._thread_lock, self._file_lock():
-            connection = self._engine.connect().execution_options(write=True)
+        with self._thread_lock, self._store.turn():
             with (
-                connection,
+                _told(self.name),
+                self._store.engine.connect().execution_options(write=True) as connection,
                 Session(connection, expire_on_commit=False, info={"after_commit": calls}) as session,
                 session.begin(),
             ):
                 yield session
             for call in calls:
-                call(self.path.parent)
+                call(self.folder)
+
+    def alone(self, job: str) -> AbstractContextManager[Callable[[], bool] | None]:
+        """Hold a job in one process at a time, over all machines that serve the study.
+
+        Yields None where another process has it; else a function that tells whether it is still ours.
+        """
+        return self._store.alone(job)
 
     def snapshot(self, out: Path) -> None:
-        """Write a copy of one moment's whole database, while others go on reading and writing.
-
-        Copying the file itself gave unusable copies in 8 of 12 tries; this is SQLite's own backup.
+        """Write a copy of one moment's whole database as an SQLite file, while others read and write.
 
         Args:
             out: A new file.
         """
-        source = self._engine.raw_connection()
-        try:
-            with closing(driver.connect(out)) as target:
-                source.driver_connection.backup(target)  # type: ignore[union-attr]  # it is open
-                # One plain file: the copy must not need a log beside it.
-                target.execute("PRAGMA journal_mode=DELETE")
-        finally:
-            source.close()
+        if isinstance(self._store, SqliteStore):
+            self._store.snapshot(out)
+            return
+        with tempfile.TemporaryDirectory(dir=out.parent) as scratch:
+            copy = Database(Path(scratch) / out.name)
+            try:
+                copy.fill_from(self)
+                copy.snapshot(out)
+            finally:
+                copy.close()
+
+    def fill_from(self, source: "Database") -> None:
+        """Copy all rows of one moment of another database into this one, in one transaction.
+
+        Raises:
+            DatabaseError: There are rows in this database already.
+        """
+        tables = Base.metadata.sorted_tables
+        with source.read() as rows, self.write() as session:
+            source.take_time(rows)
+            self.take_time(session)
+            filled = [t.name for t in tables if session.execute(select(t).limit(1)).first() is not None]
+            if filled:
+                raise DatabaseError(f"{self.name}: holds a study already ({filled[0]}). Name an empty database.")
+            for table in tables:
+                for part in rows.execute(select(table).execution_options(yield_per=_CHUNK)).mappings().partitions():
+                    session.execute(table.insert(), [dict(row) for row in part])
+                self._store.numbers_taken(session.connection(), table)
+
+    def take_time(self, session: Session) -> None:
+        """Let an open transaction take as long as it needs, where a server would end it."""
+        self._store.take_time(session.connection())
 
     def integrity_problems(self) -> list[str]:
-        """Return what SQLite finds wrong with the file, nothing where all is well."""
+        """Return what is wrong with the stored rows, nothing where all is well."""
         with self.read() as session:
-            rows = list(session.scalars(text("PRAGMA integrity_check")))
-            found = [] if rows == ["ok"] else [f"database: {row}" for row in rows]
-            strays = session.execute(text("PRAGMA foreign_key_check")).all()
-        return found + [
-            f"database: row {row[1]} of {row[0]} points to a row of {row[2]} that is gone" for row in strays
-        ]
+            return self._store.problems(session.connection(), Base.metadata)
+
+    def profile(self) -> list[Fact]:
+        """Return how safe this database is set up, one line each, for `doctor`."""
+        with self.read() as session:
+            return self._store.profile(session.connection())
 
     def close(self) -> None:
         """Give back all connections."""
-        self._engine.dispose()
-
-    @contextmanager
-    def _file_lock(self) -> Iterator[None]:
-        with self.path.with_suffix(".wlock").open("ab") as stream:
-            fcntl.flock(stream, fcntl.LOCK_EX)
-            yield
+        self._store.engine.dispose()
 
     def _prepare(self, upgrade: Upgrade) -> None:
         """Make or upgrade the tables, in one transaction: killed in the middle, nothing has happened."""
         try:
             with self.write() as session:
                 connection = session.connection()
-                version = session.execute(text("PRAGMA user_version")).scalar_one()
+                version = self._store.version(connection)
                 is_empty = not inspect(connection).get_table_names()
                 if version > SCHEMA_VERSION or (version < 1 and not is_empty):
                     raise DatabaseError(
-                        f"{self.path.name}: schema version {version}, "
+                        f"{self.name}: schema version {version}, "
                         f"this program reads {SCHEMA_VERSION}. "
                         "Use the program version that made it, or another --home."
                     )
                 if version < SCHEMA_VERSION and not is_empty:
                     upgrade(connection, version)
                 Base.metadata.create_all(connection)
-                session.execute(text(f"PRAGMA user_version = {SCHEMA_VERSION}"))
+                if version != SCHEMA_VERSION:
+                    self._store.note_version(connection, SCHEMA_VERSION)
+        except sqlalchemy.exc.ProgrammingError as error:
+            raise DatabaseError(
+                f"{self.name}: this account may not make the study's tables. "
+                "Let the owner of the database run: cytojepa database prepare"
+            ) from error
         except sqlalchemy.exc.DatabaseError as error:
-            raise DatabaseError(f"{self.path.name}: not a usable database ({error.orig}).") from error
-
-
-def _make_engine(path: Path) -> Engine:
-    engine = create_engine(
-        f"sqlite:///{path}",
-        module=driver,
-        pool_size=16,
-        max_overflow=16,
-        connect_args={"timeout": 30},
-    )
-
-    @event.listens_for(engine, "connect")
-    def configure(connection: Any, _record: Any) -> None:
-        # The driver must not begin transactions on its own: the "begin" event below does.
-        connection.isolation_level = None
-        for pragma in (
-            "journal_mode=WAL",
-            "synchronous=FULL",
-            "foreign_keys=ON",
-            "trusted_schema=OFF",
-        ):
-            connection.execute(f"PRAGMA {pragma}")
-
-    @event.listens_for(engine, "begin")
-    def begin(connection: Any) -> None:
-        is_write = connection.get_execution_options().get("write", False)
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if is_write else "BEGIN")
-
-    return engine
+            raise DatabaseError(f"{self.name}: not a usable database ({error.orig}).") from error

@@ -1,4 +1,4 @@
-"""The child process in which untrusted bytes are decoded: limited memory, CPU, files; no writing.
+"""The child process in which untrusted bytes are decoded: limited memory, CPU, files; no writing, no network.
 
 Started by `sandbox` as `python -I -m datasets.decode_worker`. Requests and answers are JSON lines;
 pixels follow an answer as raw bytes. Nothing is pickled, so a hijacked child cannot send code.
@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from datasets.confinement import confine
 from datasets.crops import Picture
 from datasets.errors import UnreadableFile
 from datasets.readers.base import MAX_REGION_PIXELS, SlideReader
@@ -28,11 +29,12 @@ Answer = tuple[dict[str, Any], Picture | bytes | None]
 
 
 def limit_process() -> None:
-    """Take away what decoding does not need: writing files, core dumps, more memory."""
+    """Take away what decoding does not need: writing, programs, connections, core dumps, more memory."""
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_NOFILE, (_OPEN_FILES, _OPEN_FILES))
+    confine()
 
 
 class Worker:

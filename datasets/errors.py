@@ -6,6 +6,7 @@ DatasetError
 |-- SettingsError        a study setting that makes no sense
 |-- StoreError           an embedding store or manifest that does not fit
 `-- DatabaseError        the catalogue cannot be opened
+    `-- ConnectionLost   to the server, at a moment of which nobody knows whether the commit came through
 """
 
 
@@ -35,3 +36,7 @@ class StoreError(DatasetError):
 
 class DatabaseError(DatasetError):
     """The catalogue cannot be opened or is of another version."""
+
+
+class ConnectionLost(DatabaseError):
+    """The connection to the database's server was cut; the transaction may be stored or not."""

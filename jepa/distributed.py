@@ -4,6 +4,7 @@ Nothing here falls back to one process: a launch that does not fit stops with a 
 model: it gets modules and tensors.
 """
 
+import gc
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -104,7 +105,9 @@ class World:
             fully_shard(model)
             return model
         devices = [self.device] if self.device.type == "cuda" else None
-        return DistributedDataParallel(model, device_ids=devices, broadcast_buffers=False, gradient_as_bucket_view=True)
+        return DistributedDataParallel(
+            model, device_ids=devices, forward_sync_buffers=False, gradient_as_bucket_view=True
+        )
 
 
 @contextmanager
@@ -137,6 +140,9 @@ def open_world() -> Iterator[World]:
     try:
         yield World(device, dist.get_rank(), dist.get_world_size())
     finally:
+        # A wrapped model refers to the group, and to itself: until that circle is found, the group's threads
+        # live on, and one that lets go of a tensor while the interpreter ends aborts the process.
+        gc.collect()
         dist.destroy_process_group()
 
 

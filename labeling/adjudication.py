@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from datasets.bethesda import LabelSet
 from datasets.catalog import Cell
-from datasets.db import Database, utc_now
+from datasets.db import Database, repeated, utc_now
 from labeling.answers import CurrentLabel, current_labels, is_not_undone
 from labeling.errors import LabelRefused
 from labeling.openings import needs_reader
@@ -52,6 +52,7 @@ class Case:
     verdict: Verdict | None
 
 
+@repeated
 def decide(
     database: Database, adjudicator: str, events: Sequence[VerdictEvent], *, label_set: LabelSet
 ) -> list[VerdictReceipt]:

@@ -67,7 +67,7 @@ def anchors_path(folder: Path) -> Path:
 
 def anchor_missing(database: Database) -> None:
     """Anchor the events that a crash between commit and anchor, or an upgrade, has left without one."""
-    path = anchors_path(database.path.parent)
+    path = anchors_path(database.folder)
     last = last_anchor(path)
     if chain_head(database).seq <= last:
         return

@@ -10,12 +10,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy import delete, func, literal, select
-from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.orm import Session
 
 from datasets.bethesda import LabelSet
 from datasets.catalog import Cell
-from datasets.db import Database, utc_now
+from datasets.db import Database, insert_into, repeated, utc_now
 from labeling.errors import LabelRefused
 from labeling.mixture import CHECK_REASON
 from labeling.records import IMPORTED, Label, Lease, Undo
@@ -67,6 +66,7 @@ class Receipt:
     """Why the cell had been shown."""
 
 
+@repeated
 def record(
     database: Database,
     annotator: str,
@@ -222,7 +222,9 @@ class _Desk:
             "probe_id": label.probe_id,
         }
         columns = [literal(value, getattr(Lease, name).type).label(name) for name, value in lease.items()]
-        statement = insert(Lease).from_select(list(lease), select(*columns).where(others < self.reads))
+        statement = insert_into(self.session, Lease).from_select(
+            list(lease), select(*columns).where(others < self.reads)
+        )
         self.session.execute(
             statement.on_conflict_do_update(index_elements=["cell_id", "annotator"], set_={"until": lease["until"]})
         )

@@ -10,17 +10,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import (
-    delete,
-    literal,
-    select,
-    update,
-)
-from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy import delete, insert, literal, select, update
 from sqlalchemy.orm import Session
 
 from datasets.catalog import Cell
-from datasets.db import Database, UtcDateTime, utc_now
+from datasets.db import Database, UtcDateTime, insert_into, repeated, utc_now
 from labeling import openings, returns
 from labeling.mixture import CHECK_REASON, GOLD, REPEAT, Shares
 from labeling.openings import EVERYTHING, Focus, needs_reader
@@ -48,6 +42,7 @@ class WorkItem:
         return self.reason != CHECK_REASON
 
 
+@repeated
 def take(
     database: Database, annotator: str, limit: int, *, reads: int, lease_seconds: int,
     exclude: Collection[str] = (), shares: Shares | None = None, focus: Focus = EVERYTHING,
@@ -113,6 +108,7 @@ class Offer:
     probe_id: str | None = None
 
 
+@repeated
 def claim(
     database: Database, annotator: str, offers: Sequence[Offer], *, most: int, reads: int, lease_seconds: int
 ) -> list[str]:
@@ -152,7 +148,7 @@ def claim(
             session.execute(insert(Assignment), new)
         if rows:
             # A cell that is his already keeps what was offered first: he may have seen it.
-            statement = insert(Lease).on_conflict_do_update(
+            statement = insert_into(session, Lease).on_conflict_do_update(
                 index_elements=["cell_id", "annotator"], set_={"until": until}
             )
             session.execute(statement, rows)
@@ -171,6 +167,7 @@ def held_for_checks(database: Database, annotator: str) -> set[str]:
         return {item.cell_id for item in _held(session, annotator) if not item.may_show}
 
 
+@repeated
 def give_back(database: Database, annotator: str, cell_ids: Collection[str]) -> int:
     """Give back some cells of an annotator that he has not decided; return how many."""
     with database.write() as session:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Float, String, and_, false, func, literal, null, select, true
+from sqlalchemy import ColumnElement, Float, String, and_, case, false, func, literal, null, select, true
 from sqlalchemy.orm import InstrumentedAttribute, aliased
 
 from datasets.catalog import Cell
@@ -67,7 +67,7 @@ def needs_reader(
         now: Leases that end later count as readers.
         own_reads: Column of a number of readers of the cell's own; the larger number counts.
     """
-    wanted = literal(reads) if own_reads is None else func.max(own_reads, reads)
+    wanted = literal(reads) if own_reads is None else case((own_reads > reads, own_reads), else_=reads)
     mine = select(Label.id).where(Label.cell_id == cell_id, Label.annotator == annotator, is_not_undone())
     done = select(func.count(Label.annotator.distinct())).where(
         Label.cell_id == cell_id, Label.annotator.not_in([IMPORTED, annotator]), is_not_undone()

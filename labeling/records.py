@@ -7,6 +7,7 @@ from sqlalchemy import DDL, JSON, ForeignKey, Index, String, Text, event
 from sqlalchemy.orm import Mapped, mapped_column
 
 from datasets.db import Base, UtcDateTime
+from labeling.guards import guard_statements
 
 IMPORTED = "imported"
 """The annotator to whom labels belong that came with the data."""
@@ -199,12 +200,10 @@ CHAINED_TABLES = ("labels", "undos", "verdicts")
 """Tables whose every new row becomes an event of the chain."""
 
 for _table in (*CHAINED_TABLES, "events"):
-    for _action in ("UPDATE", "DELETE"):
-        event.listen(
-            Base.metadata.tables[_table],
-            "after_create",
-            DDL(  # type: ignore[no-untyped-call]  # its own signature has no types
-                f"CREATE TRIGGER {_table}_no_{_action.lower()} BEFORE {_action} ON {_table} "
-                f"BEGIN SELECT RAISE(ABORT, '{_table} are only ever added'); END"
-            ),
-        )
+    for _dialect, _statements in guard_statements(_table).items():
+        for _statement in _statements:
+            event.listen(
+                Base.metadata.tables[_table],
+                "after_create",
+                DDL(_statement.replace("%", "%%")).execute_if(dialect=_dialect),  # type: ignore[no-untyped-call]
+            )

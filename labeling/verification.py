@@ -56,7 +56,7 @@ def check_chain(database: Database, anchors: Sequence[Path] = ()) -> ChainReport
     """
     findings = _Findings()
     known: dict[int, str] = {}
-    for path in (anchors_path(database.path.parent), *anchors):
+    for path in (anchors_path(database.folder), *anchors):
         _read_anchors(path, known, findings)
     with database.read() as session:
         walk = _Walk(session, findings, known)
@@ -157,6 +157,10 @@ def _whole_lines(path: Path) -> Iterator[str]:
 
 
 def _missing_triggers(session: Session) -> list[str]:
-    found = set(session.scalars(text("SELECT name FROM sqlite_master WHERE type = 'trigger'")))
+    asked = {
+        "sqlite": "SELECT name FROM sqlite_master WHERE type = 'trigger'",
+        "postgresql": "SELECT tgname FROM pg_trigger WHERE NOT tgisinternal AND tgenabled <> 'D'",
+    }
+    found = set(session.scalars(text(asked[session.get_bind().dialect.name])))
     wanted = [f"{table}_no_{action}" for table in (*CHAINED_TABLES, "events") for action in ("update", "delete")]
     return [f"the guard {name} of the database was taken away." for name in wanted if name not in found]

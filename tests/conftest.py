@@ -6,7 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from app.preparing import prepare
 from app.services import Services
+from tests.postgresql import APP, Server
+from tests.studies import BUILT_IN, home_of_kind
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -30,10 +33,33 @@ def golden() -> Path:
     return _folder("CYTOJEPA_TEST_GOLDEN", "golden")
 
 
+@pytest.fixture(scope="session")
+def server():
+    """A PostgreSQL server of the tests' own."""
+    running = Server()
+    yield running
+    running.close()
+
+
+@pytest.fixture(scope="session")
+def study_template(server: Server) -> str:
+    """Name of a database with the tables of a study and the rights of the account that works on it."""
+    url = server.database()
+    prepare(url, app_role=APP)
+    assert url.database is not None
+    return url.database
+
+
 @pytest.fixture
-def services(tmp_path: Path):
+def new_home(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """The folder of a study that is yet to be opened: `@on_both` runs a test with each kind of database."""
+    yield from home_of_kind(getattr(request, "param", BUILT_IN), request, tmp_path, monkeypatch)
+
+
+@pytest.fixture
+def services(new_home: Path):
     """An open, empty workspace."""
-    opened = Services.open(tmp_path / "home")
+    opened = Services.open(new_home)
     yield opened
     opened.database.close()
 

@@ -100,7 +100,7 @@ def export_labels(
         draft = Path(scratch) / "draft"
         if chosen.is_folder:
             draft.mkdir()
-        context = database.path.parent if chosen.write is write_image_folder else study
+        context = database.folder if chosen.write is write_image_folder else study
         chosen.write(iter(counted), draft, context)
         return _finish(draft, out, counted.count)
 

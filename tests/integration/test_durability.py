@@ -19,13 +19,19 @@ from labeling import leases
 from labeling.labels import LabelEvent, record
 from labeling.records import Label
 from labeling.verification import check_chain
+from tests.studies import KINDS, home_of_kind
 
 CELLS = 400
 
 
+@pytest.fixture(params=KINDS)
+def new_home(request, tmp_path: Path, monkeypatch):
+    yield from home_of_kind(request.param, request, tmp_path, monkeypatch)
+
+
 @pytest.fixture
-def home(tmp_path: Path) -> Path:
-    services = Services.open(tmp_path / "home")
+def home(new_home: Path) -> Path:
+    services = Services.open(new_home)
     now = utc_now()
     slide = Slide(id="SL-A", kind="field", sha256="0" * 64, width_px=9, height_px=9, mpp=None, mpp_source="unknown",
                   added_at=now)  # fmt: skip

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
-import labeling.records  # noqa: F401  (its tables)
 from datasets import catalog
 from datasets.bethesda import BETHESDA
 from datasets.catalog import Cell, Slide
@@ -19,19 +18,24 @@ from labeling.mixture import CHECK_REASON, GOLD, REPEAT, SHARED, UNCERTAIN, Shar
 from labeling.openings import Focus
 from labeling.records import Assignment, Candidate, Label, Verdict
 from labeling.worklist import peek, publish
+from tests.studies import KINDS, home_of_kind
 
 CELLS, SHARED_CELLS = 480, 48
 
 
+@pytest.fixture(params=KINDS)
+def new_home(request, tmp_path: Path, monkeypatch):
+    yield from home_of_kind(request.param, request, tmp_path, monkeypatch)
+
+
 @pytest.fixture
-def database(tmp_path: Path):
-    opened = Database(tmp_path / "catalog.sqlite")
+def database(services):
+    opened: Database = services.database
     now = utc_now()
     slides = [Slide(id=f"SL{n}", kind="cells", mpp=0.25, mpp_source="given", added_at=now) for n in range(2)]
     cells = [Cell(id=f"CE{n:05d}", slide_id=f"SL{n % 2}", origin="imported", added_at=now) for n in range(CELLS)]
     catalog.add(opened, slides, cells)
-    yield opened
-    opened.close()
+    return opened
 
 
 def _publish(database: Database) -> None:

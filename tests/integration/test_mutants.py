@@ -121,3 +121,14 @@ def test_child__that_dies_or_hangs_is_replaced(whole_files: dict[str, bytes], tm
         assert decoder.open_slide([good]).size == (512, 512)
     with Decoder(wall_seconds=0.01) as decoder, pytest.raises(UnreadableFile, match="took longer"):
         decoder.open_slide([good])
+
+
+def test_child__is_confined(whole_files: dict[str, bytes], tmp_path: Path) -> None:
+    (tmp_path / "good.svs").write_bytes(whole_files["a.svs"])
+    with Decoder() as decoder:
+        decoder.open_slide([tmp_path / "good.svs"])
+        child = decoder._child
+        assert child is not None
+        status = Path(f"/proc/{child.pid}/status").read_text()
+
+    assert "NoNewPrivs:\t1" in status

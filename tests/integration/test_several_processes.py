@@ -31,14 +31,20 @@ def environment(**changes):
     return kept | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""} | changes
 
 
+def processes_that_run(*arguments, processes=2):
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
+    return subprocess.Popen(
+        [*command, *map(str, arguments)], env=environment(), text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+
+
 def torchrun(tmp_path, pack, run, config, *arguments, processes=2):
     run_file = tmp_path / "run.toml"
     run_file.write_text(config.to_toml())
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}",
-               "-m", "jepa.train", *arguments, "--pack", str(pack), "--out", str(run)]  # fmt: skip
+    command = ["-m", "jepa.train", *arguments, "--pack", pack, "--out", run]
     if "--resume" not in arguments:
-        command.append(str(run_file))
-    return subprocess.Popen(command, env=environment(), text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        command.append(run_file)
+    return processes_that_run(*command, processes=processes)
 
 
 def finish(process):
@@ -61,6 +67,32 @@ def assert_near(found, expected):
             third = len(own) // 3
             own[third : 2 * third] = wanted[third : 2 * third] = 0
         np.testing.assert_allclose(own, wanted, rtol=0, atol=1e-5, err_msg=name)
+
+
+ENDS = """
+import json, sys
+from pathlib import Path
+from jepa.config import RunConfig
+from jepa.distributed import open_world
+from jepa.train import pretrain
+
+with open_world() as world:
+    pretrain(RunConfig.from_toml(Path(sys.argv[1])), Path(sys.argv[2]), Path(sys.argv[3]))
+if world.is_first:
+    names = [(task / "comm").read_text().strip() for task in Path("/proc/self/task").iterdir()]
+    print(json.dumps(names))
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="threads are counted through /proc")
+def test_a_world_that_is_left__leaves_no_thread_that_could_abort_the_end(tmp_path, pack):
+    (tmp_path / "ends.py").write_text(ENDS)
+    (tmp_path / "run.toml").write_text(dataclasses.replace(TINY, steps=2).to_toml())
+
+    names = finish(processes_that_run(tmp_path / "ends.py", tmp_path / "run.toml", pack, tmp_path / "run"))
+
+    assert "python" in names
+    assert not [name for name in names if "gloo" in name]
 
 
 @pytest.mark.parametrize("sharding", ["ddp", pytest.param("fsdp", marks=pytest.mark.slow)])

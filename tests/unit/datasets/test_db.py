@@ -10,6 +10,7 @@ from datasets import catalog
 from datasets.catalog import Slide
 from datasets.db import Database
 from datasets.errors import DatabaseError
+from tests.studies import on_both
 
 
 def _slide(slide_id: str, added_at: datetime | None = None) -> Slide:
@@ -17,15 +18,18 @@ def _slide(slide_id: str, added_at: datetime | None = None) -> Slide:
                  mpp_source="unknown", added_at=added_at or datetime.now(UTC))  # fmt: skip
 
 
-def test_profile__wal_full_foreign_keys(services) -> None:
-    with services.database.read() as session:
+def test_profile__built_in_has_wal_full_foreign_keys(tmp_path) -> None:
+    database = Database(tmp_path / "c.sqlite")
+    with database.read() as session:
         found = {
             p: session.execute(text(f"PRAGMA {p}")).scalar() for p in ("journal_mode", "synchronous", "foreign_keys")
         }
+    database.close()
 
     assert found == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1}
 
 
+@on_both
 def test_write__exception_leaves_nothing(services) -> None:
     def fail() -> None:
         with services.database.write() as session:
@@ -38,6 +42,7 @@ def test_write__exception_leaves_nothing(services) -> None:
     assert catalog.counts(services.database).slides == 0
 
 
+@on_both
 def test_write__threads_take_turns(services) -> None:
     def add_ten(start: int) -> None:
         for number in range(start, start + 10):
@@ -55,6 +60,7 @@ def test_write__threads_take_turns(services) -> None:
     assert counts == list(range(80))
 
 
+@on_both
 def test_time__comes_back_in_utc_and_naive_is_refused(services) -> None:
     moment = datetime(2026, 3, 29, 2, 30, tzinfo=timezone(timedelta(hours=2)))
     catalog.add(services.database, [_slide("SL-1", moment)], [])

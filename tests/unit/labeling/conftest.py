@@ -10,6 +10,13 @@ from datasets.db import utc_now
 from labeling.imports.store import ImportedLabel, store_labels
 from labeling.labels import LabelEvent, UndoEvent, record
 from labeling.records import Label
+from tests.studies import KINDS, home_of_kind
+
+
+@pytest.fixture(params=KINDS)
+def new_home(request, tmp_path, monkeypatch):
+    """Every test here runs with each kind of database."""
+    yield from home_of_kind(request.param, request, tmp_path, monkeypatch)
 
 
 @pytest.fixture

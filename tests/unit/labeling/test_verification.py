@@ -11,6 +11,7 @@ import pytest
 from datasets.db import Database
 from labeling import accounts, audit
 from labeling.verification import check_chain
+from tests.studies import database_name, on_built_in, on_server
 
 GUARDS = "SELECT name, sql FROM sqlite_master WHERE type = 'trigger'"
 
@@ -116,6 +117,7 @@ def closed_study(labelled):
     return labelled.home
 
 
+@on_built_in
 def test_check__forty_random_tamperings_are_all_named(closed_study: Path, tmp_path: Path) -> None:
     (tmp_path / "copy").mkdir()
 
@@ -123,6 +125,7 @@ def test_check__forty_random_tamperings_are_all_named(closed_study: Path, tmp_pa
 
 
 @pytest.mark.slow
+@on_built_in
 def test_check__thousand_random_tamperings_are_all_named(closed_study: Path, tmp_path: Path) -> None:
     (tmp_path / "copy").mkdir()
 
@@ -133,12 +136,13 @@ def test_check__a_row_that_nobody_told_of(labelled) -> None:
     with labelled.database.write() as session:
         session.connection().exec_driver_sql(
             "INSERT INTO labels (key, cell_id, annotator, category, made_at, suggestion_shown) "
-            "VALUES ('x', 'CE-0000000000011', 'eve', 'HSIL', '2026-01-01T00:00:00.000000+00:00', 0)"
+            "VALUES ('x', 'CE-0000000000011', 'eve', 'HSIL', '2026-01-01T00:00:00.000000+00:00', false)"
         )
 
     assert check_chain(labelled.database).problems == ("row 21 of labels has no event.",)
 
 
+@on_built_in
 def test_check__a_guard_that_was_taken_away(labelled) -> None:
     with labelled.database.write() as session:
         session.connection().exec_driver_sql("DROP TRIGGER labels_no_update")
@@ -146,6 +150,38 @@ def test_check__a_guard_that_was_taken_away(labelled) -> None:
     assert check_chain(labelled.database).problems == ("the guard labels_no_update of the database was taken away.",)
 
 
+@on_server
+@pytest.mark.parametrize(
+    ("statement", "first"),
+    [
+        ("UPDATE events SET body = replace(body, 'HSIL', 'NILM') WHERE seq = 2", 2),
+        ("DELETE FROM events WHERE seq = 7", 7),
+        ("DELETE FROM events WHERE seq > 20", 21),
+        ("UPDATE events SET seq = 100 WHERE seq = 5", 5),
+        ("UPDATE labels SET category = 'SCC' WHERE id = 4", 4),
+        ("UPDATE labels SET seconds = seconds + 1 WHERE id = 3", 3),
+        ("DELETE FROM undos WHERE id = 1", 11),
+    ],
+)
+def test_check__what_the_owner_of_a_server_changes_is_named(labelled, server, statement: str, first: int) -> None:
+    with server.admin(database_name(labelled.home)) as connection:
+        connection.execute("SET session_replication_role = replica")  # what silences triggers
+        assert connection.execute(statement).rowcount > 0
+    report = check_chain(labelled.database)
+
+    assert report.first == first, report
+    assert report.problems[0].startswith(f"event {first}:")
+
+
+@on_server
+def test_check__a_guard_of_a_server_that_was_switched_off(labelled, server) -> None:
+    with server.admin(database_name(labelled.home)) as connection:
+        connection.execute("ALTER TABLE labels DISABLE TRIGGER labels_no_update")
+
+    assert check_chain(labelled.database).problems == ("the guard labels_no_update of the database was taken away.",)
+
+
+@on_built_in
 def test_check__anchors_kept_elsewhere_find_what_the_own_ones_cannot(labelled, tmp_path) -> None:
     kept = tmp_path / "printed.txt"
     kept.write_text(audit.anchors_path(labelled.home).read_text())
