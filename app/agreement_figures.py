@@ -1,6 +1,7 @@
 """How far a study's labels may be trusted, and what more of them would bring: figures with what they rest on."""
 
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -39,22 +40,44 @@ class Quality:
         return asdict(self)
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DoctorPair:
+    """Two doctors on the cells that both have decided."""
+
+    doctors: tuple[str, str]
+    kappa: Agreement
+    same_answer: float
+    """Share of the cells with the same answer of both."""
+
+
+def open_study(services: Services) -> Study | None:
+    """Return vectors and labels joined, None before there are vectors and labels of two classes."""
+    store = services.store()
+    if store is None or not len(store):
+        return None
+    study = Study.open(
+        services.database, store, services.label_set,
+        groups=catalog.slide_of_cells(services.database), reads=services.settings.reads,
+    )  # fmt: skip
+    return study if study.training is not None and len(set(study.training.classes)) > 1 else None
+
+
 def measure(services: Services) -> Quality:
     """Compute all figures from the labels as they stand."""
-    store = services.store()
+    return measure_study(services, open_study(services))
+
+
+def measure_study(services: Services, study: Study | None) -> Quality:
+    """Compute all figures of a study that is open already."""
     stop: list[StopSignal] = []
     arms, looks = None, []
-    if store is not None and len(store):
-        study = Study.open(
-            services.database, store, services.label_set,
-            groups=catalog.slide_of_cells(services.database), reads=services.settings.reads,
-        )  # fmt: skip
-        if study.training is not None and len(set(study.training.classes)) > 1:
-            rows = np.sort(np.random.default_rng(0).permutation(len(store))[:SAMPLE_ROWS])
-            sample = study.vectors[rows].astype(np.float64)
-            stop = stop_signals(study.training, study.scale, sample, strength=study.strength())
-            arms = compare_arms(study.training, study.scale)
-            looks = second_looks(study)
+    if study is not None:
+        assert study.training is not None
+        rows = np.sort(np.random.default_rng(0).permutation(len(study.store))[:SAMPLE_ROWS])
+        sample = study.vectors[rows].astype(np.float64)
+        stop = stop_signals(study.training, study.scale, sample, strength=study.strength())
+        arms = compare_arms(study.training, study.scale)
+        looks = second_looks(study)
     return Quality(agreement=between(services), intra=within(services), stop=stop, arms=arms, second_look=looks)
 
 
@@ -81,6 +104,30 @@ def between(services: Services) -> dict[str, Agreement]:
             ordered, lambda r: agreement.pairwise_kappa(r, len(squamous), weights)
         )
     return {name: value for name, value in found.items() if value.pairs}
+
+
+def pairs(
+    answers: Sequence[tuple[str, str, str]], classes: Sequence[str], *, of: str | None = None
+) -> list[DoctorPair]:
+    """Return every two doctors who decided the same cells, from answers (cell, doctor, class).
+
+    Args:
+        answers: Current ones.
+        classes: The categories that count.
+        of: Only the pairs of this doctor; None: all.
+    """
+    ratings, doctors, _ = agreement.ratings_table(answers, classes)
+    found = []
+    for first, second in itertools.combinations(range(len(doctors)), 2):
+        if of not in (None, doctors[first], doctors[second]):
+            continue
+        both = ratings[[first, second]]
+        both = both[:, (both != MISSING).all(axis=0)]
+        kappa = agreement.with_interval(both, lambda r: agreement.pairwise_kappa(r, len(classes)))
+        if kappa.pairs:
+            same = float((both[0] == both[1]).mean())
+            found.append(DoctorPair(doctors=(doctors[first], doctors[second]), kappa=kappa, same_answer=same))
+    return found
 
 
 def within(services: Services) -> dict[str, Agreement]:

@@ -23,6 +23,7 @@ VERBS = {
     "import": "imports",
     "ingest": "ingest",
     "pretrain": "learn",
+    "report": "report",
     "restore": "backup",
     "quality": "quality",
     "serve": "serve",
@@ -62,7 +63,7 @@ def main(arguments: list[str] | None = None) -> Any:
     if clash:
         click.echo(clash, err=True)
         sys.exit(1)
-    return cytojepa(arguments)
+    return cytojepa(arguments, obj=list(sys.argv[1:] if arguments is None else arguments))
 
 
 if __name__ == "__main__":

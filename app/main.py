@@ -29,6 +29,7 @@ _PAGES: tuple[tuple[Right, str, str], ...] = (
     ("pictures", "slides", "Slides"),
     ("progress", "progress", "Progress"),
     ("runs", "runs", "Runs"),
+    ("runs", "jobs", "Jobs"),
     ("audit", "audit", "Audit"),
     ("people", "team", "Team"),
 )

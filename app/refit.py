@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from sqlalchemy import func, select
 
+from app import job_run
 from app.cell_map import update_map
 from app.services import Services
 from datasets import catalog
@@ -32,8 +33,11 @@ def watch(services: Services) -> None:
     while os.getppid() == parent:
         state = desk.state()
         if state != seen:
-            desk.refit()
+            started = time.monotonic()
+            report = desk.refit()
             seen = state
+            if (job := job_run.current()) is not None:
+                job.note(f"{report.labels} labels at the last fit, {time.monotonic() - started:.1f} s")
         time.sleep(POLL_SECONDS)
 
 

@@ -2,6 +2,7 @@
 
 import os
 import tomllib
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -57,6 +58,8 @@ class Settings:
     """Parts with a known verdict, for a doctor's own calibration."""
     share_repeat: int = _SHARES.repeat
     """Parts that the same doctor has decided long ago, for his own consistency."""
+    inbox: Sequence[str] = ()
+    """Folders of the server from which the page Jobs takes files in; none: only the command line does."""
     database: str = BUILT_IN
     """"sqlite", or where a PostgreSQL database is: postgresql://account@host/name, without a password."""
 
@@ -73,6 +76,8 @@ class Settings:
             if not low <= value <= high:
                 raise SettingsError(f"{name} = {value}: use a value from {low} to {high}.")
 
+        if isinstance(self.inbox, str) or not all(Path(folder).is_absolute() for folder in self.inbox):
+            raise SettingsError(f'inbox = {self.inbox!r}: list whole paths, such as ["/srv/slides"].')
         if self.database != BUILT_IN and server_url(self.database).password is not None:
             raise SettingsError(
                 "database: a password stands in the settings. Put it into a file that only the program reads and "
@@ -122,6 +127,7 @@ class Settings:
         study = tomlkit.table()
         for name, comment in _COMMENTS.items():
             value = self.label_set.id if name == "label_set" else getattr(self, name)
+            value = list(value) if isinstance(value, tuple) else value
             study.add(name, value)
             study[name].comment(comment)
         document = tomlkit.document()
@@ -149,6 +155,7 @@ _COMMENTS = {
     "share_shared": "parts that a second doctor decides as well",
     "share_gold": "parts with a known verdict",
     "share_repeat": "parts that the same doctor has decided long ago",
+    "inbox": "folders of the server from which the page Jobs takes files in",
     "database": "sqlite, or postgresql://account@host/name; its password never stands here",
 }
 
@@ -229,6 +236,11 @@ def home_of_process() -> Path:
 def environment_with_home(home: Path, **extra: str) -> dict[str, str]:
     """Return the environment for a child process that works on this workspace."""
     return {**os.environ, "CYTOJEPA_HOME": str(home), **extra}
+
+
+def given_job() -> str | None:
+    """Return the job that a page has started this process for, None where nobody has."""
+    return os.environ.get("CYTOJEPA_JOB")
 
 
 def announce_home(home: Path) -> None:

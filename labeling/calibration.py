@@ -77,6 +77,41 @@ def expected_calibration_error(
     return float(np.abs(gaps).sum() / trust.sum())
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Bin:
+    """Cells whose suggestion had about the same probability, and how often it was right."""
+
+    confidence: float
+    """Mean probability of the likeliest class."""
+    right: float
+    low: float
+    """Lower end of the 95 % interval of `right` (Wilson 1927)."""
+    high: float
+    cells: int
+
+
+def reliability_bins(probabilities: Floats, codes: NDArray[np.intp], *, bins: int = 10) -> list[Bin]:
+    """Lay out how far probabilities may be believed, for a reliability diagram; empty bins are left out.
+
+    Args:
+        probabilities: Held out, shape (n, K).
+        codes: Class of each row, shape (n,).
+        bins: Of equal width.
+    """
+    confidence = probabilities.max(axis=1)
+    is_right = probabilities.argmax(axis=1) == codes
+    places = np.minimum((confidence * bins).astype(np.intp), bins - 1)
+    found = []
+    for place in np.unique(places):
+        rows = places == place
+        number, right = int(rows.sum()), float(is_right[rows].mean())
+        middle = (right + 1.92 / number) / (1 + 3.84 / number)
+        half = 1.96 * (right * (1 - right) / number + 0.96 / number**2) ** 0.5 / (1 + 3.84 / number)
+        found.append(Bin(confidence=float(confidence[rows].mean()), right=right, low=max(0.0, middle - half),
+                         high=min(1.0, middle + half), cells=number))  # fmt: skip
+    return found
+
+
 @dataclass(frozen=True, slots=True)
 class ConformalSets:
     """Sets of classes that hold the right one with a promised frequency.

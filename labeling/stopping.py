@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from labeling.curves import Truth, interval, split_by_slide
 from labeling.fitting import Training
 from labeling.heldout import held_out
 from labeling.probes import Floats, LinearProbe, PoolScale
@@ -100,6 +101,48 @@ def compare_arms(training: Training, scale: PoolScale, *, seeds: int = 20) -> Ar
         labels=int(np.mean(sizes)), active=float(table[:, 0].mean()), random=float(table[:, 1].mean()),
         difference=float(differences.mean()), low=float(low), high=float(high),
     )  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Growth:
+    """Balanced accuracy on slides left out after the first labels, in the order in which they were given."""
+
+    labels: int
+    balanced_accuracy: float
+    low: float
+    """Lower end of the 95 % interval of the mean over draws of the slides."""
+    high: float
+
+
+def growth(training: Training, scale: PoolScale, *, strength: float, seeds: int = 10) -> list[Growth]:
+    """Say what the labels bought so far: 10, 20, 40, ... of them, and all, tested on slides that they are not of.
+
+    Args:
+        training: All labelled rows, oldest first.
+        scale: Of the pool.
+        strength: The probe's C.
+        seeds: Draws of the slides.
+
+    Returns:
+        Points in the order of the labels; the last one is all labels of the training side. A number at which
+        too few draws have two classes is left out.
+    """
+    probe = LinearProbe(C=strength, mean=scale.mean, std=scale.std)
+    truth = Truth(classes=training.classes, slides=training.slides)
+    splits = [split_by_slide(truth, seed) for seed in range(seeds)]
+    everything = round(float(np.mean([len(split.train) for split in splits])))
+    points = []
+    for count in [*(10 << power for power in range(20) if 10 << power < everything), everything]:
+        scores = []
+        for split in splits:
+            # A draw with a few rows less on the training side gives all that it has.
+            train = np.sort(split.train)[: None if count == everything else count]
+            if len(set(training.classes[train])) > 1 and len(split.test):
+                scores.append(_recall(probe, training, train, split.test))
+        if len(scores) > seeds // 2:
+            mean, low, high = interval(scores)
+            points.append(Growth(labels=count, balanced_accuracy=mean, low=low, high=high))
+    return points
 
 
 def _churn(probe: LinearProbe, training: Training, sample: Floats) -> dict[str, float]:

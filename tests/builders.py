@@ -6,10 +6,16 @@ import cv2
 import numpy as np
 
 from app.intake import take_in
+from app.refit import refit_study
 from app.services import Services
+from datasets import catalog
+from datasets.catalog import Cell, Slide
+from datasets.db import utc_now
 from datasets.demo_slides import DRAWN_MPP, write_drawn_slides
+from datasets.embeddings import EmbeddingStore, set_current
 from datasets.files import write_json
 from datasets.public import plan
+from labeling.labels import LabelEvent, record
 
 
 def drawn_study(home: Path, scratch: Path, num_slides: int) -> Services:
@@ -29,3 +35,36 @@ def noise_pack(folder: Path, *, tiles: int, side_px: int, mpp: float = 0.5, seed
     np.save(folder / "tiles.npy", pictures)
     write_json(folder / "manifest.json", {"mpp": mpp, "side_px": side_px, "tiles": tiles, "hash": f"noise-{seed}"})
     return folder
+
+
+def study_of_vectors(
+    home: Path, *, slides: int = 8, cells_per_slide: int = 20, doctors: tuple[str, ...] = ("ada", "ben"), seed: int = 3
+) -> Services:
+    """Make a study of three classes without pictures: vectors that tell the classes apart, and doctors who differ."""
+    services = Services.open(home)
+    generator = np.random.default_rng(seed)
+    names, now = ("NILM", "LSIL", "HSIL"), utc_now()
+    rows = [
+        Slide(id=f"SL-{n:013d}", kind="field", sha256=f"{n:064d}", width_px=1000, height_px=800, mpp=0.25,
+              mpp_source="given", added_at=now)
+        for n in range(slides)
+    ]  # fmt: skip
+    cells = [
+        Cell(id=f"CE-{n:013d}", slide_id=rows[n % slides].id, x=float(10 + n), y=float(10 + n % 700), crop_mpp=0.25,
+             source_width_px=None, source_height_px=None, origin="imported", added_at=now)
+        for n in range(slides * cells_per_slide)
+    ]  # fmt: skip
+    catalog.add(services.database, rows, cells)
+    truth = generator.integers(3, size=len(cells))
+    vectors = np.eye(3)[truth] * 2.5 + generator.normal(size=(len(cells), 3))
+    EmbeddingStore(services.embeddings_folder, "drawn").append([cell.id for cell in cells], vectors)
+    set_current(services.embeddings_folder, "drawn")
+    for who in doctors:
+        events = [
+            LabelEvent(key=f"{who}-{n}", cell_id=cell.id, category=names[(truth[n] + (generator.random() < 0.15)) % 3],
+                       seconds=2.0 + n % 5)
+            for n, cell in enumerate(cells)
+        ]  # fmt: skip
+        assert all(r.accepted for r in record(services.database, who, events, label_set=services.label_set))
+    refit_study(services)
+    return services

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import click
 
-from app.commands.output import ProgressBar, emit, home_option, json_option, verb
+from app.commands.long import long_verb
+from app.commands.output import ProgressBar, emit, home_option, json_option
 from app.services import Services
 from datasets.finding import FindOptions, find_cells
 
@@ -14,7 +15,7 @@ from datasets.finding import FindOptions, find_cells
 @click.option("--most-per-mm2", type=click.FloatRange(min=1), help="Keep only the surest nuclei of each tile.")
 @home_option
 @json_option
-@verb
+@long_verb("detect", is_alone=True)
 def detect(slide_ids: tuple[str, ...], most_per_mm2: float | None, home: Path, as_json: bool) -> None:
     """Find nuclei where no points came with the file. Interrupt and rerun without harm."""
     services = Services.open(home)

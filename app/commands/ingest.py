@@ -5,7 +5,8 @@ from pathlib import Path
 
 import click
 
-from app.commands.output import ProgressBar, emit, home_option, json_option, verb
+from app.commands.long import long_verb
+from app.commands.output import ProgressBar, emit, home_option, json_option
 from app.intake import adopt_label_set, take_in
 from app.services import Services
 from datasets.public import plan, with_points
@@ -26,7 +27,7 @@ _SHOWN_REFUSALS = 20
 @click.option("--mpp", type=float, help="Micrometres per pixel of files that do not tell.")
 @home_option
 @json_option
-@verb
+@long_verb("ingest")
 def ingest(paths: tuple[Path, ...], layout: str, points: Path | None, mpp: float | None, home: Path,
            as_json: bool) -> None:  # fmt: skip
     """Take files into the catalogue. Running it again changes nothing."""

@@ -1,17 +1,19 @@
 """`pretrain` and `embed`: tiles to an encoder, cells to vectors."""
 
 import time
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import click
 
+from app.commands.long import as_job, long_verb
 from app.commands.output import ProgressBar, emit, home_option, json_option, verb
 from app.encoders import open_encoder
 from app.services import Services
 from app.training import embed_all, labels_for, latest_run, new_run_folder, preset_for_machine, tiles_for
 from jepa.checkpoint import load_weights
-from jepa.config import RunConfig, parse_overrides
+from jepa.config import PRESETS, RunConfig, parse_overrides
 from jepa.distributed import open_world
 from jepa.interrupt import stop_on_signal
 from jepa.run import Progress, RunResult
@@ -21,6 +23,7 @@ from jepa.watch import TileLabels
 
 @click.command()
 @click.argument("run_file", required=False, type=click.Path(path_type=Path, exists=True))
+@click.option("--preset", type=click.Choice(tuple(PRESETS)), help="Instead of RUN.toml [default: fit for the machine].")
 @click.option("--steps", type=click.IntRange(min=1), help="How many optimiser steps.")
 @click.option("--resume", is_flag=True, help="Go on with the newest run of this workspace.")
 @click.option(
@@ -32,23 +35,28 @@ from jepa.watch import TileLabels
 @home_option
 @json_option
 @verb
-def pretrain(run_file: Path | None, steps: int | None, resume: bool, init: Path | None, pairs: tuple[str, ...],
-             home: Path, as_json: bool) -> None:  # fmt: skip
+def pretrain(run_file: Path | None, preset: str | None, steps: int | None, resume: bool, init: Path | None,
+             pairs: tuple[str, ...], home: Path, as_json: bool) -> None:  # fmt: skip
     """Train I-JEPA on the catalogue's tiles. Ctrl-C saves; --resume goes on. Also under torchrun."""
-    if resume and (init or run_file):
+    if resume and (init or run_file or preset):
         raise click.UsageError(
-            "--resume goes on with the run's own weights and options; leave --init and RUN.toml out."
+            "--resume goes on with the run's own weights and options; leave --init, --preset and RUN.toml out."
         )
+    if run_file and preset:
+        raise click.UsageError("RUN.toml names its preset itself; leave --preset out.")
+    start = PRESETS[preset] if preset else None
     overrides = parse_overrides(pairs) | ({"steps": str(steps)} if steps else {})
-    with open_world() as world:
+    with open_world() as world, as_job(home, "pretrain") if world.is_first else nullcontext() as job:
         # The first process prepares; the others get its tiles and its folder.
-        prepared = world.share_from_first(lambda: _prepare(home, run_file, overrides, init, resume=resume))
+        prepared = world.share_from_first(lambda: _prepare(home, run_file, start, overrides, init, resume=resume))
         bar = ProgressBar("pretrain", "step", is_shown=world.is_first)
 
         def show(progress: Progress) -> None:
             bar.note(_progress_note(progress))
             bar(progress.step, progress.steps)
 
+        if job is not None:
+            job.fact("run", prepared.run_folder.name)
         start_from = load_weights(init, prepared.config, overrides)[0] if init else None
         with stop_on_signal() as wish:
             result = run_pretraining(
@@ -56,7 +64,8 @@ def pretrain(run_file: Path | None, steps: int | None, resume: bool, init: Path 
                 labels=prepared.labels, on_progress=show, should_stop=wish,
             )  # fmt: skip
         bar.close()
-        if world.is_first:
+        if job is not None:
+            job.is_stopped = result.stopped == "interrupted"
             _report(result, as_json)
 
 
@@ -69,14 +78,20 @@ class _Prepared:
 
 
 def _prepare(
-    home: Path, run_file: Path | None, overrides: dict[str, str], init: Path | None, *, resume: bool
+    home: Path,
+    run_file: Path | None,
+    start: RunConfig | None,
+    overrides: dict[str, str],
+    init: Path | None,
+    *,
+    resume: bool,
 ) -> _Prepared:
     services = Services.open(home)
     if resume:
         run_folder, config = latest_run(services)
     else:
         run_folder = new_run_folder(services)
-        config = RunConfig.from_toml(run_file) if run_file else preset_for_machine()
+        config = RunConfig.from_toml(run_file) if run_file else start or preset_for_machine()
     config = config.with_overrides(overrides)
     if init:
         _, config = load_weights(init, config, overrides)
@@ -116,7 +131,7 @@ def _progress_note(progress: Progress) -> str:
 @click.option("--batch-size", type=click.IntRange(1, 4096), default=64)
 @home_option
 @json_option
-@verb
+@long_verb("embed", is_alone=True)
 def embed(name: str, pairs: tuple[str, ...], batch_size: int, home: Path, as_json: bool) -> None:
     """Compute a vector for every cell that lacks one. Interrupt and rerun without harm."""
     services = Services.open(home)

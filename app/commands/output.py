@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import click
 from tqdm import tqdm
 
+from app import job_run
 from app.settings import resolve_home
 from datasets.errors import DatasetError
 from jepa.errors import JepaError
@@ -38,8 +39,11 @@ def verb(function: Verb) -> Verb:
     return guarded  # type: ignore[return-value]  # wraps keeps the signature
 
 
-def emit(as_json: bool, result: dict[str, Any], lines: Iterable[str]) -> None:
-    """Print the result: one JSON object, or lines for people."""
+def emit(as_json: bool, result: dict[str, Any], lines: Iterable[str], *, sentence: str = "") -> None:
+    """Print the result: one JSON object, or lines for people. The page Jobs shows `sentence`, else the first line."""
+    lines = list(lines)
+    if (job := job_run.current()) is not None:
+        job.sentence = sentence or "".join(lines[:1])
     click.echo(json.dumps(result) if as_json else "\n".join(lines))
 
 
@@ -69,18 +73,22 @@ def _is_number(text: str) -> bool:
 
 
 class ProgressBar:
-    """A bar on stderr that a callback (done, total) moves."""
+    """A bar on stderr that a callback (done, total) moves; a job tells its page too."""
 
     def __init__(self, description: str, unit: str, *, is_shown: bool = True) -> None:
         self._bar = tqdm(desc=description, unit=unit, leave=False, dynamic_ncols=True, disable=not is_shown)
+        self._unit, self._note = unit, ""
 
     def __call__(self, done: int, total: int) -> None:
         """Move the bar to `done` of `total`."""
         self._bar.total = total
         self._bar.update(done - self._bar.n)
+        if (job := job_run.current()) is not None:
+            job.progress(self._unit, done, total, self._note)
 
     def note(self, text: str) -> None:
         """Show a few words behind the bar."""
+        self._note = text
         self._bar.set_postfix_str(text, refresh=False)
 
     def close(self) -> None:

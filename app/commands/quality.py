@@ -4,7 +4,8 @@ from pathlib import Path
 
 import click
 
-from app.commands.output import ProgressBar, emit, home_option, json_option, table, verb
+from app.commands.long import long_verb
+from app.commands.output import ProgressBar, emit, home_option, json_option, table
 from app.services import Services
 from app.slide_quality import QUALITY_FILE, survey
 from datasets.files import write_json
@@ -15,7 +16,7 @@ _SHOWN = 20
 @click.command()
 @home_option
 @json_option
-@verb
+@long_verb("quality", is_alone=True)
 def quality(home: Path, as_json: bool) -> None:
     """Measure all pictures and list what stands out. Nothing is changed or deleted."""
     services = Services.open(home)
@@ -32,4 +33,4 @@ def quality(home: Path, as_json: bool) -> None:
     lines += [f"  {p.first} {p.second} ({p.found_by}, {p.likeness:.3f})" for p in report.same[:_SHOWN]]
     lines += [f"unlike the rest: {s}, {m} by {d:+.1f} deviations" for s, m, d in report.odd_slides[:_SHOWN]]
     lines += [f"cannot be read: {slide}: {reason}" for slide, reason in report.unreadable]
-    emit(as_json, report.to_json(), lines)
+    emit(as_json, report.to_json(), lines, sentence=f"{size} measured")

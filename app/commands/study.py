@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from app import job_run
 from app.commands.output import ProgressBar, emit, home_option, json_option, table, verb
 from app.refit import refit_study, watch
 from app.services import Services
@@ -25,7 +26,8 @@ def fit(is_watching: bool, home: Path, as_json: bool) -> None:
     """Refit the probe on all labels, and rank the worklist anew."""
     services = Services.open(home)
     if is_watching:
-        watch(services)
+        with job_run.running(home, "refit"):
+            watch(services)
         return
     started = time.monotonic()
     report = refit_study(services)

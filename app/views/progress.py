@@ -1,10 +1,9 @@
 """How far the study is, at what pace, how doctors agree, and how good the suggestions are."""
 
-import itertools
-
 import pandas as pd
 import streamlit as st
 
+from app import agreement_figures
 from app.theme import ACCENT
 from app.views import people, pieces
 from app.views.pieces import Bar
@@ -70,27 +69,21 @@ def show_days(labels: pd.DataFrame) -> None:
 
 def pair_rows(labels: pd.DataFrame) -> list[dict[str, object]]:
     """Return a table row for every two doctors who answered the same cells; annotators get their own pairs."""
-    classes = services.label_set.class_ids
     answers = list(zip(labels["cell"], labels["annotator"], labels["category"], strict=True))
-    ratings, doctors, _ = agreement.ratings_table(answers, classes)
     found = []
-    for first, second in itertools.combinations(range(len(doctors)), 2):
-        if not person.may("adjudicate") and person.name not in (doctors[first], doctors[second]):
-            continue
-        both = ratings[[first, second]]
-        both = both[:, (both != agreement.MISSING).all(axis=0)]
-        kappa = agreement.with_interval(both, lambda r: agreement.pairwise_kappa(r, len(classes)))
-        if kappa.pairs:
-            is_defined = kappa.value is not None and kappa.low is not None and kappa.high is not None
-            found.append(
-                {
-                    "doctors": f"{doctors[first]} and {doctors[second]}", "cells of both": kappa.cells,
-                    "same answer": f"{100 * (both[0] == both[1]).mean():.0f} %",
-                    "kappa": f"{kappa.value:.2f}" if is_defined else "-",
-                    "95 % interval": f"{kappa.low:.2f} to {kappa.high:.2f}" if is_defined else "-",
-                    "": "few cells" if kappa.cells < _FEW_CELLS else "",
-                }
-            )  # fmt: skip
+    of = None if person.may("adjudicate") else person.name
+    for pair in agreement_figures.pairs(answers, services.label_set.class_ids, of=of):
+        kappa = pair.kappa
+        is_defined = kappa.value is not None and kappa.low is not None and kappa.high is not None
+        found.append(
+            {
+                "doctors": " and ".join(pair.doctors), "cells of both": kappa.cells,
+                "same answer": f"{100 * pair.same_answer:.0f} %",
+                "kappa": f"{kappa.value:.2f}" if is_defined else "-",
+                "95 % interval": f"{kappa.low:.2f} to {kappa.high:.2f}" if is_defined else "-",
+                "": "few cells" if kappa.cells < _FEW_CELLS else "",
+            }
+        )  # fmt: skip
     return found
 
 

@@ -33,6 +33,7 @@ Row = dict[str, Any]
 _CHUNK = 1000
 _SPLITS = (("train", 70), ("validation", 85), ("test", 100))
 """Per cent of the slides, as upper ends."""
+SPLITS = tuple(name for name, _ in _SPLITS)
 
 
 Kind = Literal["label", "reference"]

@@ -14,6 +14,7 @@ PAGES = {
     "progress": ("/progress", "text=Research use only"),
     "review": ("/review", ".review[data-loaded=true]"),
     "runs": ("/runs", "text=Runs"),
+    "jobs": ("/jobs", "text=Start a job"),
     "audit": ("/audit", "text=The hash of the newest event"),
     "team": ("/team", "text=New account"),
 }
@@ -22,7 +23,7 @@ ALLOWED = {
     "vera": ("label", "gallery", "map", "slides", "progress", "review"),
     "root": tuple(PAGES),
 }
-SEEN_BY = {"runs": "root", "audit": "root", "team": "root"}
+SEEN_BY = {"runs": "root", "jobs": "root", "audit": "root", "team": "root"}
 # Streamlit looks for its server below the page's own address first; only a missing one is told.
 _LOOKING_FOR_THE_SERVER = ("/_stcore/health", "/_stcore/host-config")
 # Faults of Streamlit's own frame, which this program does not draw.

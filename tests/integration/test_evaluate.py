@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from app.cli import cytojepa
-from app.report import Line, line_plot
+from app.html_page import Axes, Line, line_plot
 
 PER_GROUP, GROUPS = 3, 8
 
@@ -123,7 +123,9 @@ def test_evaluate__handcrafted_on_herlev_split_by_slide(real_data: Path, tmp_pat
 
 
 def test_plot__every_line_has_a_name_and_its_points() -> None:
-    svg = line_plot([Line(name="<a & b>", points=[(1, 0.5, 0.4, 0.6), (5, 0.7, 0.6, 0.8)])], "labels", chance=0.5)
+    svg = line_plot(
+        [Line(name="<a & b>", points=[(1, 0.5, 0.4, 0.6), (5, 0.7, 0.6, 0.8)])], Axes(x="labels", chance=0.5)
+    )
 
     assert "&lt;a &amp; b&gt;" in svg
     assert svg.count("<circle") == 2

@@ -11,6 +11,7 @@ from labeling.calibration import (
     expected_calibration_error,
     novelty,
     probabilities_of,
+    reliability_bins,
     shift_prior,
 )
 
@@ -93,3 +94,14 @@ def test_novelty__far_is_new_and_a_labelled_cell_is_not() -> None:
     assert scores[:3].max() == 0.0
     assert scores[3] == 1.0
     assert novelty(labelled, labelled[:1]).tolist() == [1.0] * 50
+
+
+def test_bins__hold_every_cell_once_and_wilson_holds_the_share() -> None:
+    confidence = np.array([0.55] * 20 + [0.95] * 40)
+    probabilities = np.column_stack([confidence, 1 - confidence])
+    codes = np.array([0] * 10 + [1] * 10 + [0] * 38 + [1] * 2)
+    found = reliability_bins(probabilities, codes)
+
+    assert [(b.cells, round(b.confidence, 2), b.right) for b in found] == [(20, 0.55, 0.5), (40, 0.95, 0.95)]
+    # Wilson's interval of 38 of 40, from the formula worked by hand.
+    assert (found[1].low, found[1].high) == pytest.approx((0.835, 0.986), abs=0.001)

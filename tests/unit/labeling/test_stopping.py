@@ -4,7 +4,7 @@ import numpy as np
 
 from labeling.fitting import Training
 from labeling.probes import PoolScale
-from labeling.stopping import compare_arms, stop_signals
+from labeling.stopping import compare_arms, growth, stop_signals
 
 
 def _training(rows: int, *, gap: float, is_random: np.ndarray | None = None, seed: int = 0) -> Training:
@@ -56,3 +56,16 @@ def test_arms__a_queue_that_asks_useless_cells_is_seen() -> None:
     assert bad.active < bad.random - 0.2
     assert fair.low < 0 < fair.high
     assert compare_arms(_training(50, gap=2.0), scale) is None
+
+
+def test_growth__follows_the_order_of_the_labels() -> None:
+    training = _training(200, gap=3.0)
+    # The first 40 labels teach nothing: their vectors say nothing of their class.
+    training.vectors[:40] = np.random.default_rng(5).normal(size=(40, 8))
+    found = growth(training, PoolScale.of(training.vectors), strength=20)
+
+    assert [point.labels for point in found][:4] == [10, 20, 40, 80]
+    assert 110 <= found[-1].labels <= 130, "all labels of the training side"
+    assert found[0].balanced_accuracy < 0.6 < 0.75 < found[-1].balanced_accuracy
+    assert all(point.low <= point.balanced_accuracy <= point.high for point in found)
+    assert growth(_training(12, gap=3.0).first(1), PoolScale.of(training.vectors), strength=20) == []

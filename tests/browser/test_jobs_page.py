@@ -1,0 +1,86 @@
+"""A data manager starts, watches, stops and resumes; a job that is killed leaves the doctor's page alone."""
+
+import os
+import signal
+import time
+
+import pytest
+
+from app import job_files
+from app.services import Services
+from labeling import accounts
+from tests.browser_server import PASSWORD
+
+# A job steps back behind the pages: on a busy machine it is slow.
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(900)]
+
+
+@pytest.fixture(scope="module")
+def manager(server) -> str:
+    services = Services.open(server.home)
+    accounts.add_account(services.database, "mara", "data-manager", PASSWORD)
+    services.database.close()
+    return "mara"
+
+
+def _newest(server, kind: str) -> job_files.Job | None:
+    return next((job for job in job_files.jobs(server.home) if job.kind == kind), None)
+
+
+def _wait(test, seconds: float = 240):
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        if found := test():
+            return found
+        time.sleep(0.2)
+    return pytest.fail("not reached")
+
+
+def _start(page, tab: str, button: str) -> None:
+    page.wait_for_selector("text=Start a job")
+    if not page.locator(f"[role=tab]:has-text('{tab}')").is_visible():
+        page.click("summary:has-text('Start a job')")
+    page.click(f"[role=tab]:has-text('{tab}')")
+    page.click(f"button:has-text('{button}'):visible")
+
+
+def test_killed_job__the_doctor_labels_on_and_the_page_tells(sign_in, server, manager, shots) -> None:
+    page = sign_in(manager, "/jobs")
+    _start(page, "Encoder", "Pretrain")
+    job = _wait(lambda: (j := _newest(server, "pretrain")) and j.stage == "step" and j)
+    page.wait_for_selector("text=of 1,000 steps")
+    page.screenshot(path=shots / "jobs.png")
+    doctor = sign_in("ada")
+    doctor.wait_for_selector(".deck[data-cell]")
+    for number in range(6):
+        before = doctor.get_attribute(".deck", "data-cell")
+        doctor.keyboard.press("1")
+        doctor.wait_for_function("old => document.querySelector('.deck').dataset.cell !== old", arg=before)
+        if number == 2:
+            os.kill(job.pid, signal.SIGKILL)
+    _wait(lambda: len(server.labels("ada")) == 6)
+    page.wait_for_selector("[data-testid=stAlertContentError]:has-text('gone without a word')")
+    page.screenshot(path="/tmp/trust/jobs-dead.png")
+    page.click("button:has-text('Go on')")
+    again = _wait(lambda: (j := _newest(server, "pretrain")) and j.id != job.id and j.stage == "step" and j)
+    page.click("button[aria-label^='Stop'], button:text-is('Stop')")
+    stopped = _wait(lambda: (j := _newest(server, "pretrain")) and not j.is_alive and j)
+
+    assert (again.by, stopped.state) == (manager, "stopped")
+    page.wait_for_selector("text=stopped")
+
+
+def test_refit__is_listed_and_starts_anew(sign_in, server, manager) -> None:
+    page = sign_in(manager, "/jobs", color_scheme="dark")
+    page.wait_for_selector("text=Beside the pages")
+    first = _wait(lambda: (j := _newest(server, "refit")) and j.state == "running" and j)
+    page.click("button:has-text('Restart')")
+    _wait(lambda: (j := _newest(server, "refit")) and j.id != first.id and j.state == "running")
+    page.screenshot(path="/tmp/trust/jobs-dark.png")
+
+
+def test_annotator__does_not_see_the_page(sign_in) -> None:
+    page = sign_in("ben", "/jobs")
+    page.wait_for_timeout(2500)
+
+    assert "Start a job" not in page.inner_text("body")
