@@ -12,12 +12,13 @@ import numpy as np
 
 from app.services import Services
 from app.tiles import TileCache, TileGrid, cut_tile
-from datasets import catalog
-from datasets.catalog import Place, Slide
-from datasets.crops import OUTSIDE, Picture, cut_crop, read_own_png, resize_square
+from datasets import catalog, places
+from datasets.catalog import Slide
+from datasets.crops import OUTSIDE, Picture, cut_crop, encode_png, read_own_png, resize_square
 from datasets.decoders import DecoderPool
 from datasets.errors import UnreadableFile
 from datasets.pictures import SlidePicture, crop_at, open_picture
+from datasets.places import Place
 from datasets.readers.base import SlideInfo
 
 WIDE_FACTOR = 4
@@ -79,7 +80,7 @@ class Pictures:
 
         The side is `WIDE_FACTOR` times the crop's; the cell is in the centre.
         """
-        place = catalog.place_of_cell(self._database, cell_id)
+        place = places.place_of_cell(self._database, cell_id)
         if place is None:
             return None
         try:
@@ -103,6 +104,36 @@ class Pictures:
         if slide is None:
             raise UnreadableFile(f"slide {slide_id}: not in the catalogue")
         return open_picture(self._database, self._home, slide, self._decoders)
+
+    def plane(self, cell_id: str, z_um: float) -> bytes | None:
+        """Return a cell's crop on another focal plane as PNG, None where its slide has none or cannot be read."""
+        place = places.place_of_cell(self._database, cell_id)
+        slide = None if place is None else catalog.slide(self._database, place.slide_id)
+        if place is None or slide is None:
+            return None
+        try:
+            return encode_png(self.crop(slide, place.x, place.y, z_um=z_um))
+        except (UnreadableFile, FileNotFoundError):
+            return None
+
+    def crop(self, slide: Slide, x: float, y: float, *, z_um: float = 0.0) -> Picture:
+        """Cut a cell's crop at the study's scale, as `ingest` does.
+
+        Args:
+            slide: A field or scan.
+            x: Centre in level-0 pixels.
+            y: Centre in level-0 pixels.
+            z_um: Focal plane.
+
+        Raises:
+            UnreadableFile: This part is damaged, or the scan's files are gone.
+        """
+        picture, side_px = self._opened(slide.id), self._crop_px
+        if slide.mpp is not None:
+            return crop_at(picture, x, y, mpp=slide.mpp, side_um=self._crop_um, side_px=side_px, z_um=z_um)
+        left, top = round(x) - side_px, round(y) - side_px
+        region, _ = picture.read(left, top, 2 * side_px, 2 * side_px, z_um=z_um)
+        return cut_crop(region, x - left, y - top, mpp=None, side_um=self._crop_um, side_px=side_px)
 
     def atlas(self, cell_ids: list[str], side_px: int) -> bytes:
         """Return crops side by side as one JPEG: `ATLAS_COLUMNS` in a row, in the given order.

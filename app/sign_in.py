@@ -44,6 +44,8 @@ ROUTE_RIGHTS: dict[str, Right] = {
     "/api/atlas": "pictures",
     "/api/slides": "pictures",
     "/api/slide-cells": "label",
+    "/api/finds": "label",
+    "/api/opinions": "label",
 }
 """What it takes to use a route of our own, by the first two parts of its path; others are closed to all."""
 _RECHECK_SECONDS = 1.0

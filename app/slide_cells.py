@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from app.services import Services
-from datasets import catalog
+from datasets import catalog, places
 from datasets.catalog import Cell
 from labeling import answers, leases
 from labeling.leases import Offer, WorkItem
@@ -31,7 +31,7 @@ def cells_of(services: Services, annotator: str, slide_id: str) -> SlideCells:
     """Return a slide's cells with the annotator's own answers: never a colleague's."""
     database = services.database
     cells = [cell for cell in catalog.cells_of_slide(database, slide_id) if cell.x is not None and cell.y is not None]
-    boxes = catalog.nuclei_of_slide(database, slide_id)
+    boxes = places.nuclei_of_slide(database, slide_id)
     return SlideCells(
         cells=cells,
         radii_um={cell_id: max(box.width_um, box.height_um) / 2 for cell_id, box in boxes.items()},

@@ -4,6 +4,7 @@ Coordinates are level-0 pixels. What lies outside a slide is painted in `crops.O
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Protocol
 
@@ -14,7 +15,10 @@ from datasets.catalog import Slide
 from datasets.crops import OUTSIDE, Picture, cut_crop, read_own_png
 from datasets.db import Database
 from datasets.errors import UnreadableFile
+from datasets.focus import WINDOW_UM, sharpest
 from datasets.readers.base import SlideInfo
+
+_KEPT_PLANES = 4
 
 
 class RegionSource(Protocol):
@@ -34,6 +38,8 @@ class SlidePicture(Protocol):
 
     width_px: int
     height_px: int
+    planes_um: tuple[float, ...]
+    """Its focal planes."""
 
     def read(
         self, x: int, y: int, width: int, height: int, *, mpp: float | None = None, z_um: float = 0.0
@@ -62,6 +68,8 @@ class SlidePicture(Protocol):
 class FieldPicture:
     """A field: one array in memory."""
 
+    planes_um: tuple[float, ...] = (0.0,)
+
     def __init__(self, picture: Picture) -> None:
         self._picture = picture
         self.height_px, self.width_px = picture.shape[:2]
@@ -84,12 +92,36 @@ class FieldPicture:
         return self._picture
 
 
+class StackPicture(FieldPicture):
+    """A field at several focal planes: our own copies, of which the last ones looked at stay in memory.
+
+    Args:
+        paths: One for each plane.
+        planes_um: Their places.
+    """
+
+    def __init__(self, paths: Sequence[Path], planes_um: Sequence[float]) -> None:
+        self.planes_um = tuple(planes_um)
+        self._planes = lru_cache(maxsize=_KEPT_PLANES)(lambda number: FieldPicture(read_own_png(paths[number])))
+        super().__init__(self._planes(self._nearest(0.0)).overview())
+
+    def _nearest(self, z_um: float) -> int:
+        return min(range(len(self.planes_um)), key=lambda number: abs(self.planes_um[number] - z_um))
+
+    def read(
+        self, x: int, y: int, width: int, height: int, *, mpp: float | None = None, z_um: float = 0.0
+    ) -> tuple[Picture, float]:
+        """Read a rectangle; see `SlidePicture`."""
+        return self._planes(self._nearest(z_um)).read(x, y, width, height, mpp=mpp)
+
+
 class ScanPicture:
     """A scan: regions come from the sandbox, from the level that is just fine enough."""
 
     def __init__(self, decoder: RegionSource, paths: Sequence[Path], info: SlideInfo, mpp: float) -> None:
         self._decoder, self._paths, self._info, self._mpp = decoder, list(paths), info, mpp
         self.width_px, self.height_px = info.size
+        self.planes_um = info.z_um
 
     def read(
         self, x: int, y: int, width: int, height: int, *, mpp: float | None = None, z_um: float = 0.0
@@ -111,12 +143,31 @@ def open_picture(database: Database, home: Path, slide: Slide, decoder: RegionSo
     Raises:
         UnreadableFile: A scan's files are gone, or its scale is unknown.
     """
+    info = catalog.scan_info(database, slide.id)
+    if slide.kind == "field" and info is not None:
+        planes_um = SlideInfo.from_json(info).z_um
+        return StackPicture([catalog.plane_path(home, slide.id, n) for n in range(len(planes_um))], planes_um)
     if slide.kind == "field":
         return FieldPicture(read_own_png(catalog.field_path(home, slide.id)))
-    info = catalog.scan_info(database, slide.id)
     if info is None or slide.mpp is None:
         raise UnreadableFile(f"slide {slide.id}: single-cell pictures have no whole picture")
     return ScanPicture(decoder, originals.files_of(home, slide.id), SlideInfo.from_json(info), slide.mpp)
+
+
+def best_plane(picture: SlidePicture, x: float, y: float, *, mpp: float | None) -> float:
+    """Return the focal plane that is sharpest around a place.
+
+    Args:
+        picture: The slide's pixels.
+        x: In level-0 pixels.
+        y: In level-0 pixels.
+        mpp: The slide's scale; None: unknown, 0.25 is taken for the size of the window.
+    """
+    if len(picture.planes_um) == 1:
+        return picture.planes_um[0]
+    side = round(WINDOW_UM / (mpp or 0.25))
+    left, top = round(x - side / 2), round(y - side / 2)
+    return picture.planes_um[sharpest([picture.read(left, top, side, side, z_um=z)[0] for z in picture.planes_um])]
 
 
 def crop_at(

@@ -16,6 +16,8 @@ from datasets.errors import LayoutError
 
 Layout = Literal["auto", "cells", "cric", "slides"]
 
+LARGEST_STEP_UM = 20.0
+"""No smear is so thick that its planes would lie farther apart."""
 HERLEV_MPP = 0.201
 """Nominal scale of the Herlev pictures (Jantzen et al. 2005)."""
 CRIC_MPP = 0.247
@@ -62,12 +64,21 @@ class FieldFile:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class StackFiles:
+    """Pictures of one field at several focal planes, lowest first."""
+
+    paths: tuple[Path, ...]
+    step_um: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Plan:
     """What a path holds, before any picture is opened."""
 
     layout: Layout
     cells: tuple[CellFile, ...] = ()
     fields: tuple[FieldFile, ...] = ()
+    stacks: tuple[StackFiles, ...] = ()
     mpp: float | None = None
     """The set's published scale, None when the set is not a known one."""
     mpp_source: str = "unknown"
@@ -230,3 +241,26 @@ def _geojson_point(feature: Any) -> Point:
     xs, ys = [float(corner[0]) for corner in corners], [float(corner[1]) for corner in corners]
     word = (properties.get("classification") or {}).get("name") or properties.get("label") or properties.get("category")
     return Point(x=(min(xs) + max(xs)) / 2, y=(min(ys) + max(ys)) / 2, category=_cric_category(word))
+
+
+def as_stacks(found: Plan, step_um: float) -> Plan:
+    """Take the pictures of each folder for focal planes of one field, in the order of their names, lowest first.
+
+    Args:
+        found: A plan of pictures.
+        step_um: Distance of neighbouring planes in micrometres.
+
+    Raises:
+        LayoutError: The distance makes no sense, or the plan holds something else than pictures.
+    """
+    if not 0 < step_um <= LARGEST_STEP_UM:
+        raise LayoutError(
+            f"planes {step_um} um apart: give a distance of more than 0 and at most {LARGEST_STEP_UM:.0f} um."
+        )
+    if found.cells or not found.fields:
+        raise LayoutError("focal planes are pictures in a folder of their own for each field; give that folder.")
+    folders: dict[Path, list[Path]] = {}
+    for file in found.fields:
+        folders.setdefault(file.path.parent, []).append(file.path)
+    stacks = tuple(StackFiles(paths=tuple(sorted(paths)), step_um=step_um) for paths in folders.values())
+    return replace(found, fields=(), stacks=stacks)

@@ -7,6 +7,7 @@ from app.api.gallery import gallery_routes
 from app.api.labelling import labelling_routes
 from app.api.pictures import picture_routes
 from app.api.review import review_routes
+from app.api.slide_words import slide_word_routes
 from app.api.slides import slide_routes
 from app.pictures import Pictures
 from app.services import Services
@@ -21,4 +22,5 @@ def api_routes(services: Services, pictures: Pictures) -> list[Route]:
         *review_routes(services),
         *map_routes(services),
         *slide_routes(services, pictures),
+        *slide_word_routes(services, pictures),
     ]

@@ -11,7 +11,7 @@ from app.api import web
 from app.api.cells import asked_because, cell_row, label_row, suggestion_row
 from app.api.web import BadRequest, allowed, guarded
 from app.services import Services
-from datasets import catalog
+from datasets import catalog, places
 from labeling import answers, labels, leases
 from labeling.labels import LabelEvent, Receipt, UndoEvent
 from labeling.leases import WorkItem
@@ -47,12 +47,14 @@ class _Labelling:
             shares=settings.shares, focus=Focus(slides=tuple(web.id_list(request, "slides", most=_MOST_SLIDES))),
         )  # fmt: skip
         scales = await run_in_threadpool(catalog.crop_scales, database, [i.cell_id for i in items])
+        planes = await run_in_threadpool(places.planes_of_cells, database, [i.cell_id for i in items])
         done = await run_in_threadpool(answers.settled_among, database, name, held)
         rows = [
             {
                 **cell_row(item.cell_id, scales.get(item.cell_id)),
                 "reason": asked_because(item.reason, settings.label_set, is_blind=self._mode != "shown"),
                 "suggestion": self._before(item),
+                **_planes(planes.get(item.cell_id)),
             }
             for item in items
         ]  # fmt: skip
@@ -109,6 +111,11 @@ class _Labelling:
         if reason is None:
             return None
         return asked_because(reason, self._services.label_set, is_blind=self._mode == "hidden")
+
+
+def _planes(found: tuple[float, list[float]] | None) -> dict[str, Any]:
+    """Return the focal planes of a cell for a page: nothing where there is one only."""
+    return {} if found is None else {"plane": found[0], "planes": found[1]}
 
 
 def _parse_event(row: web.Row) -> LabelEvent | UndoEvent:

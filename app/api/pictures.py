@@ -35,6 +35,8 @@ class _PictureRoutes:
         cell_id = request.path_params["cell_id"]
         # The catalogue decides what is a cell: no path is ever made of what a browser sent.
         known = await run_in_threadpool(catalog.crop_scales, self._services.database, [cell_id])
+        if cell_id in known and "z" in request.query_params:
+            return await self._plane(cell_id, web.query_number(request, "z"))
         path = catalog.crop_path(self._services.home, cell_id) if cell_id in known else None
         if path is None or not path.exists():
             return missing("There is no such cell.")
@@ -44,6 +46,12 @@ class _PictureRoutes:
         if request.headers.get("if-none-match") == tag:
             return Response(status_code=304, headers=headers)
         return Response(content, media_type="image/png", headers=headers)
+
+    async def _plane(self, cell_id: str, z_um: float) -> Response:
+        content = await run_in_threadpool(self._pictures.plane, cell_id, z_um)
+        if content is None:
+            return missing("This focal plane of the cell cannot be read.")
+        return Response(content, media_type="image/png", headers={"Cache-Control": FOR_EVER})
 
     async def wide(self, request: Request) -> Response:
         content = await run_in_threadpool(self._pictures.wide, request.path_params["cell_id"])

@@ -17,7 +17,7 @@ from app.api.web import BadRequest, allowed, guarded
 from app.pictures import Pictures, scan_facts, tile_grid
 from app.services import Services
 from app.tiles import TILE_PX
-from datasets import catalog
+from datasets import catalog, places
 from datasets.catalog import Slide
 from datasets.errors import UnreadableFile
 from datasets.readers.base import SlideInfo
@@ -53,12 +53,12 @@ class _Slides:
     async def slides(self, request: Request) -> Response:
         rows = await run_in_threadpool(self._rows)
         cell = request.query_params.get("cell")
-        place = await run_in_threadpool(catalog.place_of_cell, self._services.database, cell) if cell else None
+        place = await run_in_threadpool(places.place_of_cell, self._services.database, cell) if cell else None
         return JSONResponse({"slides": rows, "cell": place and {"slide": place.slide_id, "x": place.x, "y": place.y}})
 
     def _rows(self) -> list[web.Row]:
         database = self._services.database
-        counts, infos = catalog.cell_counts(database), catalog.scan_infos(database)
+        counts, infos = places.cell_counts(database), places.scan_infos(database)
         return [
             _slide_row(slide, scan_facts(infos.get(slide.id)), counts.get(slide.id, 0))
             for slide in catalog.slides_with_pictures(database)
@@ -66,10 +66,7 @@ class _Slides:
 
     async def tile(self, request: Request) -> Response:
         path = request.path_params
-        try:
-            z_um = float(request.query_params.get("z", "0"))
-        except ValueError as error:
-            raise BadRequest("z: a focal plane in micrometres is needed.") from error
+        z_um = web.query_number(request, "z")
         try:
             content = await run_in_threadpool(
                 self._pictures.tile, path["slide_id"], path["level"], path["column"], path["row"], z_um=z_um

@@ -76,7 +76,7 @@ def _read(path: Path) -> Iterator[Found]:
 def _take(database: Database, resolver: Resolver, batch: tuple[Found, ...], report: ImportReport) -> None:
     labels, places = [], []
     for found in batch:
-        if found.values.get("kind") == "reference":
+        if found.values.get("kind") in ("reference", "opinion"):
             report.derived += 1
             continue
         try:

@@ -16,13 +16,14 @@ from datasets.criteria import REFERENCE_NUCLEUS_UM2
 VIEWER_VERSION = "6.1.1"
 _VIEWER = f"/api/slides/viewer.js?version={VIEWER_VERSION}"
 
+_FILES = ("commands", "claims", "marking", "opinion", "rings", "stage", "face", "history", "page")
 _view = component(
     "slide_view",
     html='<div class="slideview" tabindex="-1"></div>',
     css=joined("shared/base.css", "shared/view.css", "label_deck/deck.css", "slide_view/slide.css"),
     js=joined(
         "shared/base.js", "shared/outbox.js", "label_deck/panel.js", "label_deck/sheets.js",
-        *(f"slide_view/{name}.js" for name in ("commands", "claims", "rings", "stage", "face", "history", "page")),
+        *(f"slide_view/{name}.js" for name in _FILES),
     ),
 )  # fmt: skip
 

@@ -2,6 +2,8 @@
 const SLIDE_COMMANDS = [
   { id: "next", keys: ["N", "ArrowRight"], text: "next cell without your answer, the nearest one", short: "next cell" },
   { id: "previous", keys: ["P", "ArrowLeft"], text: "back to the cell before" },
+  { id: "mark", keys: ["B", "T"], text: "mark a cell that nobody has found: click it, or draw a box", short: "mark a cell" },
+  { id: "opinion", keys: ["S", "A"], text: "adequacy and your opinion of the whole slide", short: "whole slide: opinion" },
   { id: "undo", keys: ["Z"], text: "take back the last step; again for the one before", short: "take back" },
   { id: "redo", keys: ["\u21e7Z"], text: "put back what was taken back" },
   { id: "marks", keys: ["H", "X"], text: "rings on or off", short: "rings" },
@@ -15,7 +17,7 @@ const SLIDE_COMMANDS = [
   { id: "focusDown", keys: ["J"], also: ["PageDown"], text: "focus plane below" },
   { id: "zoomIn", keys: ["+"], also: ["="], text: "closer; also the wheel; drag or arrows to move" },
   { id: "zoomOut", keys: ["-"], also: ["_"], text: "farther" },
-  { id: "whole", keys: ["G", "Home"], text: "the whole slide", short: "whole slide" },
+  { id: "whole", keys: ["G", "Home"], text: "the whole slide", short: "see all" },
   { id: "back", keys: ["V"], text: "back to where you came from, with the same cell", short: "back" },
   { id: "reset", keys: ["Escape"], text: "leave the cell; closes what is open" },
   { id: "help", keys: ["?"], text: "this list" },

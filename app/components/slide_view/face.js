@@ -30,10 +30,11 @@ class SlideFace {
   }
 
   draw() {
-    const { page } = this, { outbox, root, tally, stage } = page, n = outbox.size;
+    const { page } = this, { outbox, root, tally, stage } = page, boxes = [outbox, page.marking?.outbox, page.opinion?.outbox].filter(Boolean);
+    const n = boxes.reduce((sum, box) => sum + box.size, 0), isFailing = boxes.some(box => box.isFailing);
     if (stage.slide) this.picker.value = stage.slide.slide;
-    this.saved.dataset.state = n === 0 ? "saved" : outbox.isFailing ? "failed" : "waiting";
-    this.saved.textContent = n === 0 ? "All saved" : outbox.isFailing ? `NOT SAVED: ${n} waiting` : `${n} waiting`;
+    this.saved.dataset.state = n === 0 ? "saved" : isFailing ? "failed" : "waiting";
+    this.saved.textContent = n === 0 ? "All saved" : isFailing ? `NOT SAVED: ${n} waiting` : `${n} waiting`;
     const open = page.cells.ids.length - page.answers.size;
     this.count.replaceChildren(el("b", "", String(page.answers.size)), ` yours, ${open} open on this slide`);
     this.count.hidden = this.saved.hidden = !page.may_label;

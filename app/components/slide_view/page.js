@@ -27,6 +27,8 @@ class SlidePage {
     this.view = this.stage;                    // where sheets open
     this.sheets = new Sheets(this);
     this.panel = new Panel(this);
+    this.marking = this.may_label ? new Marking(this) : null;
+    this.opinion = this.may_label ? new SlideOpinion(this) : null;
     this.face = new SlideFace(this);
     document.addEventListener("keydown", this.onKey = e => this.key(e), true);
     window.addEventListener("pagehide", this.onHide = () => this.claims.release());
@@ -38,7 +40,7 @@ class SlidePage {
     document.removeEventListener("keydown", this.onKey, true);
     window.removeEventListener("pagehide", this.onHide);
     this.claims.release();
-    this.outbox.destroy(); this.stage.destroy();
+    this.outbox.destroy(); this.marking?.destroy(); this.opinion?.destroy(); this.stage.destroy();
   }
 
   // ---- slides and cells
@@ -74,6 +76,7 @@ class SlidePage {
     this.root.dataset.slide = name; this.root.dataset.cells = "";
     const opened = this.stage.open(slide);
     this.draw();
+    this.opinion?.load(name);
     if (this.may_label) await this.loadCells(slide);
     await opened;
     const place = cell === null ? -1 : this.cells.ids.indexOf(cell);
@@ -94,6 +97,13 @@ class SlidePage {
       this.root.dataset.cells = found.cells.length;
     } catch (error) { this.failed(error); this.said = `The cells of this slide did not arrive: ${error.message}`; }
     this.draw();
+  }
+
+  addCell(cell, { x, y, width, height }) {
+    const { ids, xs, ys, radii, guesses, mpp } = this.cells;
+    ids.push(cell); xs.push(x); ys.push(y); radii.push(mpp ? (Math.max(width, height) * mpp) / 2 : 0); guesses?.push(null);
+    this.root.dataset.cells = ids.length;
+    return ids.length - 1;
   }
 
   remember(event) {  // an answer that the server has not acknowledged yet
@@ -167,11 +177,7 @@ class SlidePage {
     const { ids, xs, ys } = this.cells;
     const from = this.selected !== null ? { x: xs[this.selected], y: ys[this.selected] } : this.stage.center();
     if (!from) return;
-    let best = null, least = Infinity;
-    for (let i = 0; i < ids.length; i++) {
-      const d = i === this.selected || this.answers.has(ids[i]) || this.skipped?.has(ids[i]) ? Infinity : Math.hypot(xs[i] - from.x, ys[i] - from.y);
-      if (d < least) { best = i; least = d; }
-    }
+    const best = this.rings.nearestOpen(from);
     if (best === null) return this.say(ids.length ? "Every cell of this slide has your answer." : "Nobody has marked cells on this slide yet: cytojepa detect finds them.");
     this.select(best);
   }
@@ -195,6 +201,7 @@ class SlidePage {
     if (isTyping(event) || isShortcut(event) || !this.root.isConnected) return;
     const key = keyOf(event), category = this.may_label ? this.byKey.get(key) : null, command = this.commands.get(key);
     const move = { ArrowLeft: [-PAN_PX, 0], ArrowRight: [PAN_PX, 0], ArrowUp: [0, -PAN_PX], ArrowDown: [0, PAN_PX] }[key];
+    if (key === "Enter" && this.marking?.isOn) { event.preventDefault(); event.stopPropagation(); return this.marking.markCenter(); }
     if (!category && !command && !move) return;
     event.preventDefault(); event.stopPropagation();
     if (move) return this.stage.pan(...move);
@@ -204,28 +211,22 @@ class SlidePage {
   }
 
   keyFor(id) { return [...this.commands.values()].find(c => c.id === id)?.key || ""; }
-  offers(id) { return this.may_label || !/^(next|undo|redo|note|unsure|sure|colors)$/.test(id); }
+  offers(id) { return this.may_label || !/^(next|mark|opinion|undo|redo|note|unsure|sure|colors)$/.test(id); }
 
   command(id) {
     if (!this.offers(id)) return;
     const { stage, sheets, rings } = this;
     ({
       next: () => this.next(), previous: () => this.previous(), undo: () => undoSlideStep(this), redo: () => redoSlideStep(this),
-      marks: () => { rings.isOn = !rings.isOn; }, colors: () => this.recolor(), ring: () => { rings.hasRuler = !rings.hasRuler; },
+      mark: () => this.marking.toggle(), opinion: () => sheets.toggle("opinion"),
+      marks: () => { rings.isOn = !rings.isOn; }, colors: () => rings.recolor(), ring: () => { rings.hasRuler = !rings.hasRuler; },
       guide: () => sheets.toggle("guide"), help: () => sheets.toggle("help"), note: () => { if (this.current) sheets.note(); },
       unsure: () => this.setConfidence("unsure"), sure: () => this.setConfidence("sure"),
       focusUp: () => stage.focus(1), focusDown: () => stage.focus(-1),
       zoomIn: () => stage.zoomBy(1.4), zoomOut: () => stage.zoomBy(1 / 1.4), whole: () => stage.whole(), back: () => this.back(),
-      reset: () => { if (!sheets.close()) this.deselect(); this.said = ""; },
+      reset: () => { if (this.marking?.isOn) this.marking.toggle(false); else if (!sheets.close()) this.deselect(); this.said = ""; },
     })[id]();
     rings.draw(); this.draw();
-  }
-
-  recolor() {
-    const ways = ["answer", ...(this.mode === "hidden" ? [] : ["certainty"]), ...(this.mode === "shown" ? ["suggestion"] : [])];
-    this.rings.by = ways[(ways.indexOf(this.rings.by) + 1) % ways.length];
-    if (ways.length < 2) this.say("This study shows no suggestions: rings are coloured by your answers.");
-    else if (this.mode === "after" && this.rings.by !== "answer") this.say("Certainty is shown for the cells that you have answered.");
   }
 
   back() {
@@ -287,6 +288,6 @@ export default function ({ parentElement, data }) {
   const root = parentElement.querySelector(".slideview");
   let page = SLIDE_PAGES.get(root);
   if (!page) SLIDE_PAGES.set(root, page = new SlidePage(root, data));
-  else page.csrf = page.outbox.csrf = data.csrf;
+  else for (const box of [page, page.outbox, page.marking?.outbox, page.opinion?.outbox]) if (box) box.csrf = data.csrf;
   return () => { page.destroy(); SLIDE_PAGES.delete(root); };
 }

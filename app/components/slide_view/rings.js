@@ -49,6 +49,23 @@ class SlideRings {
     return order.filter(kind => counts.has(kind)).map(kind => ({ kind, count: counts.get(kind), ...this.look(kind) }));
   }
 
+  recolor() {
+    const { mode } = this.page, ways = ["answer", ...(mode === "hidden" ? [] : ["certainty"]), ...(mode === "shown" ? ["suggestion"] : [])];
+    this.by = ways[(ways.indexOf(this.by) + 1) % ways.length];
+    if (ways.length < 2) this.page.say("This study shows no suggestions: rings are coloured by your answers.");
+    else if (mode === "after" && this.by !== "answer") this.page.say("Certainty is shown for the cells that you have answered.");
+  }
+
+  nearestOpen(from) {  // the nearest cell without an answer, null where there is none
+    const { answers, selected, cells: { ids, xs, ys } } = this.page;
+    let best = null, least = Infinity;
+    for (let i = 0; i < ids.length; i++) {
+      const d = i === selected || answers.has(ids[i]) ? Infinity : Math.hypot(xs[i] - from.x, ys[i] - from.y);
+      if (d < least) { best = i; least = d; }
+    }
+    return best;
+  }
+
   draw() {
     const { page, canvas } = this, view = page.stage.transform(), box = page.stage.node;
     const ratio = window.devicePixelRatio || 1, w = box.clientWidth, h = box.clientHeight;
@@ -66,6 +83,7 @@ class SlideRings {
       shown++;
     }
     if (page.selected !== null) this.selected(pen, view);
+    page.marking?.draw(pen, view);
     if (this.hasRuler) this.ruler(pen, view, w, h);
     page.root.dataset.shown = shown;
   }
@@ -96,6 +114,7 @@ class SlideRings {
   selected(pen, view) {
     const { page } = this, i = page.selected, { xs, ys } = page.cells;
     const x = view.x + xs[i] * view.scale, y = view.y + ys[i] * view.scale, r = Math.max(this.radius(i, view), 16);
+    page.root.dataset.at = `${x.toFixed(1)},${y.toFixed(1)}`;
     this.ring(pen, x, y, r, this.isOn ? this.look(this.kindOf(i)) : this.look(OPEN));
     for (const [width, color] of [[5, "rgba(255,255,255,.95)"], [2.4, "#14171d"]]) {
       pen.lineWidth = width; pen.strokeStyle = color;

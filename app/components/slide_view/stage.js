@@ -41,7 +41,11 @@ class SlideStage {
     this.viewer.canvas.append(this.page.rings.canvas);       // below the overview, above the tiles
     this.viewer.addHandler("update-viewport", () => this.drawn());
     this.viewer.addHandler("resize", () => this.drawn());
-    this.viewer.addHandler("canvas-click", event => { if (event.quick) this.page.click(event.position.x, event.position.y); });
+    const marking = () => this.page.marking?.isOn;
+    this.viewer.addHandler("canvas-press", event => { if (marking()) this.page.marking.press(event.position); });
+    this.viewer.addHandler("canvas-drag", event => { if (marking()) { event.preventDefaultAction = true; this.page.marking.drag(event.position); } });
+    this.viewer.addHandler("canvas-release", () => { if (marking()) this.page.marking.release(); });
+    this.viewer.addHandler("canvas-click", event => { if (!event.quick) return; if (marking() || this.page.marking?.justMarked()) return; this.page.click(event.position.x, event.position.y); });
     this.viewer.addHandler("tile-load-failed", () => { this.failed = true; this.drawScale(); });
   }
 
