@@ -1,6 +1,7 @@
 """How far a study's labels may be trusted, and what more of them would bring: figures with what they rest on."""
 
 import itertools
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -10,14 +11,17 @@ from sqlalchemy import select
 
 from app.services import Services
 from datasets import catalog
+from datasets.files import write_json
 from labeling import agreement
 from labeling.agreement import MISSING, Agreement, Codes
 from labeling.answers import current_labels, is_not_undone
 from labeling.mixture import REPEAT
 from labeling.records import IMPORTED, Assignment, Label
 from labeling.stopping import SAMPLE_ROWS, ArmComparison, StopSignal, compare_arms, stop_signals
-from labeling.suggestions import Study, second_looks
+from labeling.study import Study, second_looks
 
+FIGURES_FILE = "figures.json"
+"""What the last measurement found: for the pages, beside the database."""
 ORDERED = ("NILM", "ASC-US", "LSIL", "ASC-H", "HSIL", "SCC")
 """Squamous categories by severity; weighted figures leave the others out."""
 
@@ -40,6 +44,34 @@ class Quality:
         return asdict(self)
 
 
+def write_figures(services: Services) -> Quality:
+    """Compute all figures and keep them for the pages, which never wait for a fit."""
+    found = measure(services)
+    write_json(services.home / FIGURES_FILE, found.as_json())
+    return found
+
+
+def read_figures(services: Services) -> dict[str, Any] | None:
+    """Return the kept figures, None before the first."""
+    path = services.home / FIGURES_FILE
+    if not path.exists():
+        return None
+    kept: dict[str, Any] = json.loads(path.read_text())
+    return kept
+
+
+def gain_sentence(arms: dict[str, Any] | ArmComparison | None) -> str:
+    """Say what choosing cells has brought over chance in this study itself."""
+    if arms is None:
+        return "The queue against chance: too few labels of either kind yet (30 of each are needed)."
+    told = arms if isinstance(arms, dict) else asdict(arms)
+    return (
+        f"The queue against chance, {told['labels']} labels each, tested on chance cells of other slides: balanced "
+        f"accuracy {told['active']:.3f} against {told['random']:.3f}, gain {told['difference']:+.3f} "
+        f"({told['low']:+.3f} to {told['high']:+.3f})."
+    )
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DoctorPair:
     """Two doctors on the cells that both have decided."""
@@ -58,6 +90,7 @@ def open_study(services: Services) -> Study | None:
     study = Study.open(
         services.database, store, services.label_set,
         groups=catalog.slide_of_cells(services.database), reads=services.settings.reads,
+        exemplar_weight=services.settings.exemplar_weight,
     )  # fmt: skip
     return study if study.training is not None and len(set(study.training.classes)) > 1 else None
 

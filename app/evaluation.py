@@ -17,12 +17,12 @@ from datasets import catalog
 from datasets.errors import DatasetError
 from jepa.embed import Encoder
 from labeling import curves
-from labeling.answers import current_labels
+from labeling.answers import blind_cells, current_labels
 from labeling.curves import Truth
+from labeling.judging import interval_over_slides
 from labeling.probes import LinearProbe
 from labeling.records import IMPORTED
 
-_BOOTSTRAPS = 500
 _GOAL = 0.95
 """Share of the all-labels score for which labels are counted."""
 _RARE = 0.05
@@ -206,10 +206,11 @@ def score_doctors(services: Services, pool: Pool, name: str, features: Floats) -
         The score, or None while the doctors have not used two classes or nothing is left to test.
     """
     with services.database.read() as session:
+        walled = blind_cells(session)
         labels = {
             label.cell_id: label.category
             for label in current_labels(session)
-            if label.category in services.label_set.class_ids
+            if label.category in services.label_set.class_ids and label.cell_id not in walled
         }
     train = np.array([cell_id in labels for cell_id in pool.cell_ids])
     test = ~np.isin(pool.slides, pool.slides[train])
@@ -217,24 +218,9 @@ def score_doctors(services: Services, pool: Pool, name: str, features: Floats) -
     if len(set(answers)) < 2 or not test.any():
         return None
     guesses = LinearProbe().fit(features[train], answers).predict(features[test])
-    low, high = _interval_over_slides(pool.truth[test], guesses, pool.slides[test])
+    low, high = interval_over_slides(pool.truth[test], guesses, pool.slides[test])
     value = float(balanced_accuracy_score(pool.truth[test], guesses))
     return DoctorScore(encoder=name, labels=len(answers), balanced_accuracy=value, low=low, high=high)
-
-
-def _interval_over_slides(
-    truth: NDArray[np.str_], guesses: NDArray[np.str_], slides: NDArray[np.str_]
-) -> tuple[float, float]:
-    generator = np.random.default_rng(0)
-    rows_of = [np.flatnonzero(slides == slide) for slide in np.unique(slides)]
-    values = []
-    for _ in range(_BOOTSTRAPS):
-        picked = generator.integers(len(rows_of), size=len(rows_of))
-        rows = np.concatenate([rows_of[i] for i in picked])
-        hits = truth[rows] == guesses[rows]
-        values.append(np.mean([hits[truth[rows] == name].mean() for name in np.unique(truth[rows])]))
-    low, high = np.quantile(values, [0.025, 0.975])
-    return float(low), float(high)
 
 
 def as_json(rows: Sequence[Score | DoctorScore | CurvePair]) -> list[dict[str, Any]]:

@@ -11,7 +11,7 @@ from datasets import catalog
 from datasets.bethesda import BETHESDA, LABEL_SETS, Category, LabelSet
 from datasets.errors import LayoutError
 from datasets.ingest import IngestOptions, IngestReport, ingest
-from datasets.public import Plan
+from datasets.public import Plan, plan
 from labeling.imports.resolve import categories_by_word, normal_word
 from labeling.imports.store import ImportedLabel, store_labels
 
@@ -76,6 +76,30 @@ def take_in(
             f"not {settings.crop_um:.0f} um, and sizes cannot be compared. Give --mpp with a new workspace to mend it.",
         )
     return Intake(report=report, labels=count, notes=notes)
+
+
+def atlas_from_files(
+    services: Services, folder: Path, *, mpp: float | None = None,
+    on_progress: Callable[[int, int], None] = lambda done, total: None,
+) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:  # fmt: skip
+    """Ingest the pictures of an atlas; what its folders or tables say of them is nobody's label.
+
+    Args:
+        services: The open workspace.
+        folder: Class-named folders, or fields with a table of points.
+        mpp: Scale of all files in um/px, None for what the set publishes.
+        on_progress: Called with (files done, files in all).
+
+    Returns:
+        Cells with their classes, and what was refused with the reason; files are named without their folders.
+    """
+    settings = services.settings
+    options = IngestOptions(side_um=settings.crop_um, side_px=settings.crop_px, mpp=mpp)
+    report = ingest(services.database, services.home, services.secret_key, plan(folder), options, on_progress)
+    labels, unknown = _sort_labels(report.labels, services.label_set)
+    refused = [(path.name, reason) for path, reason in report.refused]
+    refused += [(word, f"{n} cells: not in the label set {services.label_set.id}") for word, n in unknown.items()]
+    return [(label.cell_id, label.category) for label in labels], refused
 
 
 def _sort_labels(labels: Iterable[tuple[str, str]], label_set: LabelSet) -> tuple[list[ImportedLabel], Counter[str]]:

@@ -7,15 +7,18 @@ from dataclasses import dataclass, field
 from sqlalchemy import func, select
 
 from app import job_run
+from app.agreement_figures import write_figures
 from app.cell_map import update_map
 from app.services import Services
 from datasets import catalog
 from datasets.embeddings import EmbeddingStore, store_state
-from labeling.records import Label, Undo
+from labeling.records import Exemplar, Label, Undo
 from labeling.suggestions import FitReport, refit
 
 POLL_SECONDS = 0.25
 """How often the watcher looks; also gathers labels that arrive in a burst."""
+QUIET_SECONDS = 10.0
+"""Without a change for so long, the figures of Progress and Review are computed anew."""
 
 
 def refit_study(services: Services) -> FitReport:
@@ -28,16 +31,20 @@ def watch(services: Services) -> None:
 
     Runs as a child of the server, so that no page ever waits for a fit.
     """
-    parent, seen = os.getppid(), None
-    desk = _Desk(services)
+    parent, seen, figured = os.getppid(), None, None
+    desk, changed_at = _Desk(services), time.monotonic()
     while os.getppid() == parent:
         state = desk.state()
         if state != seen:
             started = time.monotonic()
             report = desk.refit()
-            seen = state
+            seen, changed_at = state, time.monotonic()
             if (job := job_run.current()) is not None:
                 job.note(f"{report.labels} labels at the last fit, {time.monotonic() - started:.1f} s")
+        elif state != figured and time.monotonic() - changed_at > QUIET_SECONDS:
+            # They take longer than a fit: they wait for a pause, so that no label waits for them.
+            write_figures(services)
+            figured = state
         time.sleep(POLL_SECONDS)
 
 
@@ -60,6 +67,8 @@ class _Desk:
         report = refit(
             services.database, store, services.probes_folder, services.label_set,
             groups=self._slides, reads=services.settings.reads, shares=services.settings.shares,
+            abnormal_percent=services.settings.abnormal_percent,
+            exemplar_weight=services.settings.exemplar_weight,
         )  # fmt: skip
         if store is not None:
             update_map(services.home, store)
@@ -68,7 +77,7 @@ class _Desk:
     def state(self) -> tuple[object, ...]:
         """Return what a refit depends on; cheap enough to be asked several times a second."""
         with self.services.database.read() as session:
-            events = [session.scalar(select(func.max(table.id))) for table in (Label, Undo)]
+            events = [session.scalar(select(func.max(table.id))) for table in (Label, Undo, Exemplar)]
         cells = catalog.last_cell_number(self.services.database)
         return (*events, cells, store_state(self.services.embeddings_folder))
 

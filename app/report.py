@@ -20,6 +20,8 @@ class Findings:
     doctors: Sequence[DoctorScore]
     active: Sequence[CurvePair]
     seeds: int
+    blind: str | None = None
+    """What the study's own suggestions are worth on its blind test set."""
 
 
 def render(findings: Findings) -> str:
@@ -44,6 +46,7 @@ def render(findings: Findings) -> str:
             "has learned nothing that a doctor can use."
         ),
         *(_doctors(findings.doctors) if findings.doctors else []),
+        *([f"<h2>Blind test set</h2><p>{escape(findings.blind)}</p>"] if findings.blind else []),
         *(part for pair in findings.active for part in _active(pair, findings.chance)),
         note("Research use only. Not a medical device."),
     ]

@@ -58,6 +58,12 @@ class Settings:
     """Parts with a known verdict, for a doctor's own calibration."""
     share_repeat: int = _SHARES.repeat
     """Parts that the same doctor has decided long ago, for his own consistency."""
+    share_test: int = _SHARES.test
+    """Parts of the blind test set, where `cytojepa testset` has chosen one."""
+    abnormal_percent: int = 0
+    """Share of probably abnormal cells in the queue, for the doctor's expectation; 0: as the rules find them."""
+    exemplar_weight: float = 1.0
+    """What an exemplar counts in the probe, beside 1 of a doctor's answer; 0: exemplars are only shown."""
     inbox: Sequence[str] = ()
     """Folders of the server from which the page Jobs takes files in; none: only the command line does."""
     database: str = BUILT_IN
@@ -70,11 +76,17 @@ class Settings:
             )
         for name, low, high in (
             ("reads", 1, 5), ("lease_seconds", 30, 86_400), ("crop_um", 16, 512),
-            ("crop_px", 64, 1024), *((f"share_{field.name}", 0, 100) for field in fields(Shares)),
+            ("crop_px", 64, 1024), ("abnormal_percent", 0, 100), ("exemplar_weight", 0, 20),
+            *((f"share_{field.name}", 0, 100) for field in fields(Shares)),
         ):  # fmt: skip
             value = getattr(self, name)
             if not low <= value <= high:
                 raise SettingsError(f"{name} = {value}: use a value from {low} to {high}.")
+        if self.abnormal_percent and not 0 < len(self.label_set.abnormal_ids) < len(self.label_set.class_ids):
+            raise SettingsError(
+                f"abnormal_percent = {self.abnormal_percent}: the label set {self.label_set.id} does not tell findings "
+                "from the rest; put what is none into the group Negative, Normal or Other."
+            )
 
         if isinstance(self.inbox, str) or not all(Path(folder).is_absolute() for folder in self.inbox):
             raise SettingsError(f'inbox = {self.inbox!r}: list whole paths, such as ["/srv/slides"].')
@@ -155,6 +167,9 @@ _COMMENTS = {
     "share_shared": "parts that a second doctor decides as well",
     "share_gold": "parts with a known verdict",
     "share_repeat": "parts that the same doctor has decided long ago",
+    "share_test": "parts of the blind test set, where one was chosen (cytojepa testset)",
+    "abnormal_percent": "share of probably abnormal cells in the queue, 0 to 100; 0 = as the rules find them",
+    "exemplar_weight": "what an exemplar counts in the probe, beside 1 of a doctor's answer; 0 = only shown",
     "inbox": "folders of the server from which the page Jobs takes files in",
     "database": "sqlite, or postgresql://account@host/name; its password never stands here",
 }

@@ -37,6 +37,7 @@ ROUTE_RIGHTS: dict[str, Right] = {
     "/api/gallery": "label",
     "/api/release": "label",
     "/api/references": "label",
+    "/api/exemplars": "label",
     "/api/map": "label",
     "/api/cases": "adjudicate",
     "/api/verdicts": "adjudicate",

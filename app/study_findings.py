@@ -27,7 +27,7 @@ from labeling.heldout import held_out
 from labeling.probes import LinearProbe
 from labeling.records import IMPORTED, Probe
 from labeling.stopping import Growth, growth
-from labeling.suggestions import Study, newest_probe
+from labeling.study import Study, newest_probe
 
 
 @dataclass(slots=True)
@@ -169,7 +169,7 @@ def _bins(study: Study | None, probe: Probe | None) -> list[Bin]:
     """
     if study is None or study.training is None:
         return []
-    training = study.training
+    training = study.training.answers()
     slides_of = {name: len(set(training.slides[training.classes == name])) for name in set(training.classes)}
     kept = np.array([slides_of[name] > 1 for name in training.classes])
     fresh = LinearProbe(C=study.strength(), mean=study.scale.mean, std=study.scale.std)

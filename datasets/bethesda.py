@@ -12,6 +12,10 @@ RESERVED_KEYS = frozenset({"Z", "C", "R", "?"})
 """Z is undo, ? is help; Streamlit keeps C and R for itself."""
 
 
+_NO_FINDING = ("Negative", "Normal", "Other")
+"""Groups whose categories are no findings."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Category:
     """One answer that a doctor can give to a cell."""
@@ -70,6 +74,11 @@ class LabelSet:
     def class_ids(self) -> tuple[str, ...]:
         """Ids of the categories that a probe learns, in order."""
         return tuple(category.id for category in self.categories if category.is_class)
+
+    @property
+    def abnormal_ids(self) -> tuple[str, ...]:
+        """Ids of the classes that are findings: all but those of the groups Negative, Normal and Other."""
+        return tuple(c.id for c in self.categories if c.is_class and c.group not in _NO_FINDING)
 
     def __getitem__(self, category_id: str) -> Category:
         for category in self.categories:

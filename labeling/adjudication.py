@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from datasets.bethesda import LabelSet
 from datasets.catalog import Cell
 from datasets.db import Database, repeated, utc_now
+from labeling import exemplars
 from labeling.answers import CurrentLabel, current_labels, is_not_undone
 from labeling.errors import LabelRefused
 from labeling.openings import needs_reader
@@ -138,16 +139,20 @@ def reference_cells(
 ) -> list[tuple[str, str]]:
     """Return cells that show a category to this annotator, with where that is known from.
 
-    Only cells that he will not be asked about: decided ones that need no more readers, then his own.
+    Only cells that he will not be asked about: exemplars and decided ones that need no more readers,
+    then his own.
 
     Returns:
-        Pairs of cell and source, "verdict" or "your label".
+        Pairs of cell and source, "exemplar", "verdict" or "your label".
     """
     now = utc_now()
     with database.read() as session:
         decided = [cell for cell, verdict in standing_verdicts(session).items() if verdict.category == category]
+        shown = [cell for cell, row in exemplars.standing(session).items() if row.category == category]
         asked_later = set(
-            session.scalars(select(Cell.id).where(Cell.id.in_(decided), needs_reader(Cell.id, annotator, reads, now)))
+            session.scalars(
+                select(Cell.id).where(Cell.id.in_([*decided, *shown]), needs_reader(Cell.id, annotator, reads, now))
+            )
         )
         own = session.scalars(
             select(Label.cell_id)
@@ -155,7 +160,10 @@ def reference_cells(
             .order_by(Label.id.desc())
             .limit(limit)
         ).all()
-    found = {cell: "verdict" for cell in decided if cell not in asked_later}
+    found = {cell: "exemplar" for cell in shown if cell not in asked_later}
+    for cell in decided:
+        if cell not in asked_later:
+            found.setdefault(cell, "verdict")
     for cell in own:
         found.setdefault(cell, "your label")
     return list(found.items())[:limit]

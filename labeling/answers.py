@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from datasets.catalog import Cell
 from datasets.db import Database
-from labeling.records import IMPORTED, Label, Lease, Undo
+from labeling.records import IMPORTED, BlindSlide, Label, Lease, Undo
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -120,6 +120,17 @@ def progress(database: Database, annotator: str) -> Progress:
             labelled=session.scalar(cells.where(Label.annotator != IMPORTED)) or 0,
             cells=session.scalar(select(func.count()).select_from(Cell)) or 0,
         )
+
+
+def blind_slides(session: Session) -> set[str]:
+    """Return the slides of the blind test set; empty where none was chosen."""
+    return set(session.scalars(select(BlindSlide.slide_id)))
+
+
+def blind_cells(session: Session) -> set[str]:
+    """Return the labelled cells of the blind test set: their labels must reach nothing that is fitted or chosen."""
+    is_labelled = exists().where(Label.cell_id == Cell.id)
+    return set(session.scalars(select(Cell.id).where(Cell.slide_id.in_(select(BlindSlide.slide_id)), is_labelled)))
 
 
 def is_not_undone() -> ColumnElement[bool]:

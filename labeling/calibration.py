@@ -28,7 +28,8 @@ def choose_temperature(logits: Floats, codes: NDArray[np.intp], weights: Floats 
         codes: Class of each row, shape (n,).
         weights: Trust in each row, shape (n,); None: all alike.
     """
-    if np.bincount(codes, minlength=logits.shape[1]).min() < SMALLEST_CLASS_FOR_TEMPERATURE:
+    counts = np.bincount(codes)
+    if counts[counts > 0].min() < SMALLEST_CLASS_FOR_TEMPERATURE:
         return 1.0
     trust = np.ones(len(codes)) if weights is None else weights
     grid = np.exp(np.linspace(-1.5, 1.5, 61))

@@ -1,9 +1,10 @@
 """Errors of this package.
 
 LabelingError
-|-- AccountError     a name that is taken, a wrong password, a role that may not
-|-- LabelRefused     a label that cannot be stored; carries the reason
-`-- ProbeGone        a probe that cannot be made again
+|-- AccountError      a name that is taken, a wrong password, a role that may not
+|-- BlindTestRefused  a blind test set that cannot be chosen as asked
+|-- LabelRefused      a label that cannot be stored; carries the reason
+`-- ProbeGone         a probe that cannot be made again
 """
 
 
@@ -21,3 +22,7 @@ class LabelRefused(LabelingError):
 
 class ProbeGone(LabelingError):
     """A probe whose files are deleted or whose vectors are not at hand."""
+
+
+class BlindTestRefused(LabelingError):
+    """The blind test set cannot be chosen as asked, with the reason."""

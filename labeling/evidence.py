@@ -13,7 +13,8 @@ from sqlalchemy.orm import Session
 
 from datasets.bethesda import LabelSet
 from datasets.db import Database, utc_now
-from labeling.answers import CurrentLabel, current_labels
+from labeling import exemplars
+from labeling.answers import CurrentLabel, blind_cells, blind_slides, current_labels
 from labeling.mixture import RANDOM, SHARED
 from labeling.records import Assignment, Label, Lease
 from labeling.reference import collect, reliability, soft_labels
@@ -21,7 +22,7 @@ from labeling.reference import collect, reliability, soft_labels
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Evidence:
-    """All that a refit needs to know of the database."""
+    """All that a refit needs to know of the database. Labels of the blind test set are in `finished` alone."""
 
     shares: dict[str, dict[str, float]]
     """For each cell with a usable label: the share of each class in its answers."""
@@ -34,6 +35,10 @@ class Evidence:
     random: set[str]
     """Labelled cells that were chosen by chance."""
     leased: set[str]
+    exemplars: dict[str, str]
+    """Class of each exemplar: learned from, but nobody's answer."""
+    blind_slides: set[str]
+    """Slides of the blind test set."""
     last_label_id: int
 
 
@@ -50,17 +55,23 @@ def gather(database: Database, label_set: LabelSet, *, reads: int) -> Evidence:
         last = session.scalar(select(func.max(Label.id))) or 0
         arms = arms_of_cells(session)
         leased = set(session.scalars(select(Lease.cell_id).where(Lease.until > utc_now())))
+        walled, slides = blind_cells(session), blind_slides(session)
+        shown = {i: row.category for i, row in exemplars.standing(session).items() if row.category is not None}
+        atlas = exemplars.atlas_cells(session)
     by_cell: dict[str, set[str]] = defaultdict(set)
     for label in labels:
         by_cell[label.cell_id].add(label.annotator)
     shared = {cell for cell in by_cell if SHARED in arms.get(cell, ())}
     wanted = {cell: max(reads, 2) if cell in shared else reads for cell in by_cell}
     finished = {cell for cell, readers in by_cell.items() if len(readers) >= wanted[cell]}
-    shares = class_shares_of_cells(labels, label_set)
+    seen = [label for label in labels if label.cell_id not in walled]
+    shares = class_shares_of_cells(seen, label_set)
+    random = {x.cell_id for x in seen if {RANDOM, SHARED} & arms.get(x.cell_id, set())}
     return Evidence(
-        shares=shares, parents=_parents(labels, label_set, set(shares)), finished=finished,
-        waiting=shared - finished, random={c for c in by_cell if {RANDOM, SHARED} & arms.get(c, set())},
-        leased=leased, last_label_id=last,
+        shares=shares, parents=_parents(seen, label_set, set(shares)), finished=finished | atlas,
+        waiting=shared - finished - walled, random=random, leased=leased,
+        exemplars={i: name for i, name in shown.items() if name in label_set.class_ids}, blind_slides=slides,
+        last_label_id=last,
     )  # fmt: skip
 
 

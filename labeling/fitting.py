@@ -42,12 +42,24 @@ class Training:
     slides: Words
     is_random: NDArray[np.bool_]
     """Which cells were chosen by chance: only they tell the classes' shares."""
+    is_exemplar: NDArray[np.bool_]
+    """Which rows are exemplars: learned from, and no part of any figure. They come first."""
 
     def first(self, count: int) -> "Training":
         """Return the first rows."""
         return Training(
             cell_ids=self.cell_ids[:count], vectors=self.vectors[:count], classes=self.classes[:count],
             weights=self.weights[:count], slides=self.slides[:count], is_random=self.is_random[:count],
+            is_exemplar=self.is_exemplar[:count],
+        )  # fmt: skip
+
+    def answers(self) -> "Training":
+        """Return the doctors' rows alone."""
+        rows = np.flatnonzero(~self.is_exemplar)
+        return Training(
+            cell_ids=[self.cell_ids[row] for row in rows], vectors=self.vectors[rows], classes=self.classes[rows],
+            weights=self.weights[rows], slides=self.slides[rows], is_random=self.is_random[rows],
+            is_exemplar=self.is_exemplar[rows],
         )  # fmt: skip
 
 
@@ -73,15 +85,19 @@ def fit(training: Training, scale: PoolScale, *, strength: float) -> Fit:
     """
     probe = _probe(scale, strength).fit(training.vectors, training.classes, sample_weight=training.weights)
     classes, codes = np.unique(training.classes, return_inverse=True)
-    counts: Floats = np.bincount(codes, weights=training.weights).astype(np.float64)
+    counts: Floats = np.bincount(codes, weights=np.where(training.is_exemplar, 0.0, training.weights)).astype(
+        np.float64
+    )
     prior = _prior(training, codes, len(classes))
     metrics: dict[str, Any] = {
         "balanced_accuracy": None, "calibration_error": None, "conformal": None,
         "labels_per_class": dict(zip(classes.tolist(), counts.round(3).tolist(), strict=True)),
         "prior": None if prior is None else prior.round(6).tolist(), "random_labels": int(training.is_random.sum()),
+        "exemplars": int(training.is_exemplar.sum()),
     }  # fmt: skip
     found = held_out(
-        training.vectors, training.classes, training.slides, probe=probe, sample_weight=training.weights
+        training.vectors, training.classes, training.slides, probe=probe, sample_weight=training.weights,
+        is_extra=training.is_exemplar,
     )  # fmt: skip
     if found is not None:
         probe.set_params(temperature=_temperature(found))
@@ -93,7 +109,7 @@ def tune(training: Training, scale: PoolScale) -> float:
     """Choose the probe's strength by folds that leave slides out."""
     return choose_strength(
         training.vectors, training.classes, training.slides,
-        probe=_probe(scale, LinearProbe().C), sample_weight=training.weights,
+        probe=_probe(scale, LinearProbe().C), sample_weight=training.weights, is_extra=training.is_exemplar,
     )  # fmt: skip
 
 

@@ -54,7 +54,7 @@ class HeldOut:
 
 def held_out(
     vectors: Floats, y: Words, groups: Words, *, probe: LinearProbe,
-    sample_weight: Floats | None = None, seed: int = 0,
+    sample_weight: Floats | None = None, seed: int = 0, is_extra: NDArray[np.bool_] | None = None,
 ) -> HeldOut | None:  # fmt: skip
     """Predict every labelled row by a probe that has not seen its group.
 
@@ -65,18 +65,23 @@ def held_out(
         probe: Settings of the fits; where it is fitted already, the folds begin at its solution.
         sample_weight: Trust in each row, shape (n,).
         seed: Source of chance of the folds.
+        is_extra: Rows that are only learned from, wherever their slide is not the one to predict.
 
     Returns:
         None when the labels are too few: every class needs two rows in two groups.
     """
     classes, codes = np.unique(y, return_inverse=True)
-    smallest = min(len(set(groups[codes == c])) for c in range(len(classes)))
+    extra = np.zeros(len(y), bool) if is_extra is None else is_extra
+    rows = np.flatnonzero(~extra)
+    smallest = min((len(set(groups[rows][codes[rows] == c])) for c in np.unique(codes[rows])), default=0)
     if len(classes) < 2 or smallest < 2:
         return None
     weights = np.ones(len(y)) if sample_weight is None else sample_weight
     logits, has_logits = np.zeros((len(y), len(classes))), np.zeros(len(y), bool)
     folds = StratifiedGroupKFold(min(FOLDS, smallest), shuffle=True, random_state=seed)
-    for train, test in folds.split(vectors, y, groups):
+    for fold_train, fold_test in folds.split(vectors[rows], y[rows], groups[rows]):
+        test = rows[fold_test]
+        train = np.concatenate([np.flatnonzero(extra & ~np.isin(groups, groups[test])), rows[fold_train]])
         if len(set(y[train])) < len(classes):
             continue
         fold = _starting_at(probe).fit(vectors[train], y[train], sample_weight=weights[train])
@@ -90,18 +95,20 @@ def held_out(
 def choose_strength(
     vectors: Floats, y: Words, groups: Words, *, probe: LinearProbe,
     sample_weight: Floats | None = None, candidates: Sequence[float] = STRENGTHS,
+    is_extra: NDArray[np.bool_] | None = None,
 ) -> float:  # fmt: skip
     """Choose the probe's C by the log-loss on slides left out.
 
     Returns:
         The probe's own C while the labels are too few for a choice.
     """
-    if len(y) < _FEWEST_FOR_CHOICE:
+    if len(y) - (0 if is_extra is None else is_extra.sum()) < _FEWEST_FOR_CHOICE:
         return float(probe.C)
     losses = {}
     for strength in candidates:
         found = held_out(
-            vectors, y, groups, probe=clone(probe).set_params(C=strength), sample_weight=sample_weight
+            vectors, y, groups, probe=clone(probe).set_params(C=strength), sample_weight=sample_weight,
+            is_extra=is_extra,
         )  # fmt: skip
         if found is None:
             return float(probe.C)

@@ -13,11 +13,15 @@ from numpy.typing import NDArray
 from labeling.acquisition import Floats, Indices, PoolView, Scores, coverage, representative
 
 UNCERTAIN, NOVEL, RANDOM, SHARED, GOLD, REPEAT = "uncertain", "novel", "random", "shared", "gold", "repeat"
+TEST = "test"
+"""The arm of the blind test set, which no probe ever learns from."""
+DIAL = "dial"
+"""The arm of cells that stand in the queue for the study's share of abnormal ones."""
 TYPICAL = "typical"
 """The arm of the first cells of a study, before the probe knows two classes."""
 RANKED = (UNCERTAIN, NOVEL, RANDOM, SHARED)
 """Arms that are the same for all doctors; gold cells and repeats depend on what a doctor has answered."""
-BLIND = frozenset({RANDOM, SHARED, GOLD, REPEAT})
+BLIND = frozenset({RANDOM, SHARED, GOLD, REPEAT, TEST})
 """Arms that measure something: their answers must not have seen a suggestion."""
 
 CHECK_REASON = "a check cell: keeps the figures of this study honest"
@@ -41,6 +45,8 @@ class Shares:
     """Cells with a verdict, for a doctor's own calibration."""
     repeat: int = 5
     """Cells that the same doctor has decided long ago, for his own consistency."""
+    test: int = 5
+    """Cells of the blind test set, where the study has one."""
 
     def __post_init__(self) -> None:
         parts = asdict(self)
@@ -51,8 +57,8 @@ class Shares:
             raise ValueError("all of uncertain, novel, random and shared are 0: nothing is left to ask.")
 
     def of(self, arm: str) -> float:
-        """Return an arm's share of everything, 0 to 1."""
-        parts = asdict(self)
+        """Return an arm's share of everything outside the blind test set, 0 to 1."""
+        parts = asdict(self) | {TEST: 0}
         return float(parts[arm] / sum(parts.values()))
 
     def ranked(self) -> dict[str, int]:
@@ -75,9 +81,24 @@ def interleave(parts: Mapping[str, int], length: int) -> list[str]:
     return order
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Dial:
+    """How many cells of a queue are to be probably abnormal.
+
+    Readers miss more where findings are rare, and call more where they are frequent: what a doctor
+    expects is a choice of the study, not a by-product of the rule that looks for rare cells.
+    """
+
+    percent: int
+    """Of the queue, 1 to 100."""
+    abnormal: NDArray[np.floating]
+    """Probability that each row is a finding, shape (n,); from 0.5 it is probably abnormal."""
+
+
 def mix(
     view: PoolView, scores: Scores, open_rows: Indices, known: Floats, *,
-    parts: Mapping[str, int], length: int, generator: np.random.Generator,
+    parts: Mapping[str, int], length: int, generator: np.random.Generator, test_rows: Indices | None = None,
+    dial: Dial | None = None,
 ) -> list[tuple[int, str]]:  # fmt: skip
     """Fill a queue: rows with their arms, first the first to ask. No row stands twice.
 
@@ -89,10 +110,15 @@ def mix(
         parts: Parts of the ranked arms.
         length: Length of the queue; shorter where the pool is.
         generator: The only source of chance.
+        test_rows: Rows of the blind test set that need a reader, none of them in `open_rows`; drawn by chance.
+        dial: The wanted share of probably abnormal cells; None: as the rules find them.
     """
-    order = interleave(parts, min(length, len(open_rows)))
+    tests = np.empty(0, np.intp) if test_rows is None else test_rows
+    order = interleave(parts, min(length, len(open_rows) + len(tests)))
     taken = np.zeros(len(scores), bool)
-    picks: dict[str, list[int]] = {}
+    # A stream of its own: how far the test set is labelled moves no other choice.
+    drawn = np.random.default_rng(len(tests)).permutation(tests) if len(tests) else tests
+    picks: dict[str, list[int]] = {TEST: drawn[: order.count(TEST)].tolist()}
     chance = (
         generator.permutation(open_rows) if len(open_rows) < 4 * length else _draw(generator, open_rows, 4 * length)
     )
@@ -108,7 +134,31 @@ def mix(
     near = np.concatenate([known, view.units(far)]) if len(far) else known
     unclear = representative(eligible, view, order.count(UNCERTAIN), near)
     picks[UNCERTAIN] = _keep(unclear.tolist(), length, taken)
-    return [(picks[arm].pop(0), arm) for arm in order if picks[arm]]
+    queue = [(picks[arm].pop(0), arm) for arm in order if picks[arm]]
+    return queue if dial is None else _dialled(queue, dial, view, eligible, taken)
+
+
+def _dialled(
+    queue: list[tuple[int, str]], dial: Dial, view: PoolView, eligible: Scores, taken: NDArray[np.bool_]
+) -> list[tuple[int, str]]:
+    """Exchange uncertain cells of a queue until the wanted share of it is probably abnormal.
+
+    The arms that measure something keep their cells: theirs must be as chance brings them.
+    """
+    is_abnormal = dial.abnormal >= 0.5
+    missing = round(len(queue) * dial.percent / 100) - sum(bool(is_abnormal[row]) for row, _ in queue)
+    wants_abnormal = missing > 0
+    places = [
+        place for place, (row, arm) in enumerate(queue) if arm == UNCERTAIN and is_abnormal[row] != wants_abnormal
+    ]
+    # The last of the queue are the least uncertain: they go first.
+    places = places[::-1][: abs(missing)]
+    left = np.where(taken | (is_abnormal != wants_abnormal), eligible.dtype.type(-1), eligible)
+    others = representative(left, view, len(places), view.units(np.array([row for row, _ in queue], np.intp)))
+    changed = list(queue)
+    for place, row in zip(sorted(places), others.tolist(), strict=False):
+        changed[place] = (row, DIAL)
+    return changed
 
 
 def _draw(generator: np.random.Generator, rows: Indices, count: int) -> NDArray[np.intp]:

@@ -11,7 +11,7 @@ from sqlalchemy.orm import InstrumentedAttribute, aliased
 from datasets.catalog import Cell
 from datasets.db import UtcDateTime
 from labeling.answers import is_not_undone
-from labeling.records import IMPORTED, Candidate, Label, Lease
+from labeling.records import IMPORTED, Candidate, Exemplar, Label, Lease
 
 CellColumn = InstrumentedAttribute[str]
 
@@ -75,7 +75,8 @@ def needs_reader(
     held = select(func.count()).select_from(Lease).where(
         Lease.cell_id == cell_id, Lease.annotator != annotator, Lease.until > now, ~_is_repeat()
     )  # fmt: skip
-    return and_(~mine.exists(), done.scalar_subquery() + held.scalar_subquery() < wanted)
+    of_atlas = select(Exemplar.id).where(Exemplar.cell_id == cell_id, Exemplar.is_atlas)
+    return and_(~of_atlas.exists(), ~mine.exists(), done.scalar_subquery() + held.scalar_subquery() < wanted)
 
 
 def _is_repeat() -> ColumnElement[bool]:

@@ -34,10 +34,11 @@ def write(
     write_atomically(target / "weights.npy", buffer.getvalue())
     write_json(target / "labels.json", {
         "cells": training.cell_ids, "classes": training.classes.tolist(), "weights": training.weights.tolist(),
+        "is_exemplar": training.is_exemplar.tolist(),
     })  # fmt: skip
     description = {
         "id": probe_id, "encoder_fingerprint": fingerprint, "last_label_id": last_label_id,
-        "num_labels": len(set(training.cell_ids)), "classes": found.probe.classes_.tolist(),
+        "num_labels": len(set(training.answers().cell_ids)), "classes": found.probe.classes_.tolist(),
         "settings": dict(settings), "metrics": found.metrics,
     }  # fmt: skip
     write_json(target / "probe.json", description)

@@ -213,6 +213,35 @@ class Assignment(Base):
     served_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
+class Exemplar(Base):
+    """A cell that shows a category well. Written by `exemplars`; never changed, the newest of a cell counts.
+
+    `category` None withdraws it. It is nobody's answer: it is in no figure about doctors.
+    """
+
+    __tablename__ = "exemplars"
+    __table_args__ = (Index("exemplars_by_cell", "cell_id"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    key: Mapped[str] = mapped_column(String(80), unique=True)
+    cell_id: Mapped[str] = mapped_column(ForeignKey("cells.id"))
+    category: Mapped[str | None] = mapped_column(String(64))
+    source: Mapped[str] = mapped_column(String(80))
+    """The account that marked it, or "atlas" with a name."""
+    is_atlas: Mapped[bool]
+    """True for a cell that came with an atlas: no doctor is asked about it."""
+    made_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class BlindSlide(Base):
+    """A slide of the blind test set. Written by `blindtest`, once; what doctors say of its cells trains nothing."""
+
+    __tablename__ = "blind_slides"
+
+    slide_id: Mapped[str] = mapped_column(ForeignKey("slides.id"), primary_key=True)
+    chosen_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
 class Candidate(Base):
     """A cell that is worth a doctor's next look, best rank first. Written by `worklist`.
 
@@ -234,7 +263,7 @@ class Candidate(Base):
     probe_id: Mapped[str | None] = mapped_column(String(64))
 
 
-CHAINED_TABLES = ("labels", "undos", "verdicts", "finds", "opinions")
+CHAINED_TABLES = ("labels", "undos", "verdicts", "exemplars", "finds", "opinions")
 """Tables whose every new row becomes an event of the chain."""
 
 for _table in (*CHAINED_TABLES, "events"):

@@ -62,6 +62,7 @@ def stop_signals(training: Training, scale: PoolScale, sample: Floats, *, streng
         sample: A fixed random sample of the pool, shape (m, d).
         strength: The probe's C.
     """
+    training = training.answers()
     names = np.unique(training.classes)
     counts = {str(name): float(training.weights[training.classes == name].sum()) for name in names}
     probe = LinearProbe(C=strength, mean=scale.mean, std=scale.std)
@@ -76,6 +77,7 @@ def compare_arms(training: Training, scale: PoolScale, *, seeds: int = 20) -> Ar
     Returns:
         None while either arm has fewer than 30 labels, or no draw leaves two classes.
     """
+    training = training.answers()
     random, active = np.flatnonzero(training.is_random), np.flatnonzero(~training.is_random)
     if min(len(random), len(active)) < _FEWEST_OF_AN_ARM:
         return None
@@ -127,6 +129,7 @@ def growth(training: Training, scale: PoolScale, *, strength: float, seeds: int 
         Points in the order of the labels; the last one is all labels of the training side. A number at which
         too few draws have two classes is left out.
     """
+    training = training.answers()
     probe = LinearProbe(C=strength, mean=scale.mean, std=scale.std)
     truth = Truth(classes=training.classes, slides=training.slides)
     splits = [split_by_slide(truth, seed) for seed in range(seeds)]

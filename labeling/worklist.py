@@ -1,6 +1,6 @@
 """What a doctor should see next, and why. The only writer of the table of candidates."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,9 +11,9 @@ from sqlalchemy.orm import Session
 from datasets.catalog import Cell
 from datasets.db import Database, utc_now
 from labeling import mixture
-from labeling.acquisition import Indices, PoolView, Scores, typical
+from labeling.acquisition import Floats, Indices, PoolView, Scores, typical
 from labeling.leases import WorkItem
-from labeling.mixture import CHECK_REASON, Shares
+from labeling.mixture import CHECK_REASON, Dial, Shares
 from labeling.openings import EVERYTHING, POOL_REASON, Focus, needs_reader
 from labeling.records import Candidate
 
@@ -36,6 +36,12 @@ class Guess:
     scores: Scores
     """Acquisition score, shape (n,), not negative."""
 
+    def abnormal(self, findings: Collection[str]) -> Floats:
+        """Return the probability that each cell is a finding, shape (n,)."""
+        columns = [place for place, name in enumerate(self.classes) if name in findings]
+        found: Floats = self.probabilities[:, columns].sum(axis=1, dtype=np.float64)
+        return found
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Pool:
@@ -49,6 +55,8 @@ class Pool:
     """Cells that are labelled or leased: near-duplicates of them are not asked."""
     waiting_rows: Indices
     """Shared cells that one doctor has decided: the second one sees them first."""
+    test_rows: Indices
+    """Cells of the blind test set that need a reader; none of them is in the other three."""
 
 
 def rank_typical(pool: Pool) -> list[Candidate]:
@@ -62,7 +70,7 @@ def rank_typical(pool: Pool) -> list[Candidate]:
     ]
 
 
-def rank_mixed(pool: Pool, guess: Guess, shares: Shares, *, seed: int) -> list[Candidate]:
+def rank_mixed(pool: Pool, guess: Guess, shares: Shares, *, seed: int, dial: Dial | None = None) -> list[Candidate]:
     """Rank a pool by the study's mixture of uncertain, novel, random and shared cells.
 
     Args:
@@ -70,11 +78,13 @@ def rank_mixed(pool: Pool, guess: Guess, shares: Shares, *, seed: int) -> list[C
         guess: The probe's probabilities and scores.
         shares: Parts of the mixture.
         seed: Source of chance; the label count, so that equal labels give equal lists.
+        dial: The wanted share of probably abnormal cells; None: as the rules find them.
     """
     fresh = np.setdiff1d(pool.open_rows, pool.waiting_rows)
+    parts = shares.ranked() | ({mixture.TEST: shares.test} if len(pool.test_rows) else {})
     queue = mixture.mix(
-        pool.view, guess.scores, fresh, pool.view.units(pool.known_rows),
-        parts=shares.ranked(), length=LENGTH, generator=np.random.default_rng(seed),
+        pool.view, guess.scores, fresh, pool.view.units(pool.known_rows), parts=parts, length=LENGTH,
+        generator=np.random.default_rng(seed), test_rows=pool.test_rows, dial=dial,
     )  # fmt: skip
     waiting = [(int(row), mixture.SHARED) for row in pool.waiting_rows]
     return [_candidate(rank, row, arm, pool, guess) for rank, (row, arm) in enumerate([*waiting, *queue])]
@@ -96,6 +106,8 @@ def _reason(arm: str, guess: Guess, row: int) -> str:
     if arm == mixture.NOVEL:
         return _NOVEL
     second, first = np.argsort(guess.probabilities[row], kind="stable")[-2:]
+    if arm == mixture.DIAL:
+        return f"looks like {guess.classes[first]}: keeps the mix of normal and abnormal cells as the study has set it"
     return f"{guess.classes[first]} or {guess.classes[second]} is unclear"
 
 

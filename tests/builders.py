@@ -26,6 +26,31 @@ def drawn_study(home: Path, scratch: Path, num_slides: int) -> Services:
     return services
 
 
+VECTOR_CELLS = 400
+VECTOR_CLASSES = ("NILM", "LSIL", "HSIL")
+
+
+def vector_truth(cell: int) -> str:
+    """Return the class of a cell of `vector_study`: six of ten are NILM."""
+    return VECTOR_CLASSES[0 if cell % 10 < 6 else 1 + cell % 2]
+
+
+def vector_study(services: Services) -> Services:
+    """Give a workspace 400 cells CE00000... on 20 slides, without pictures, with vectors that tell their class."""
+    now = utc_now()
+    slides = [Slide(id=f"SL{n}", kind="cells", mpp=0.25, mpp_source="given", added_at=now) for n in range(20)]
+    cells = [
+        Cell(id=f"CE{n:05d}", slide_id=f"SL{n // 20}", origin="imported", added_at=now) for n in range(VECTOR_CELLS)
+    ]
+    catalog.add(services.database, slides, cells)
+    store = EmbeddingStore(services.embeddings_folder, "f1")
+    classes = [VECTOR_CLASSES.index(vector_truth(n)) for n in range(VECTOR_CELLS)]
+    vectors = np.random.default_rng(0).normal(size=(VECTOR_CELLS, 16)) + 2.5 * np.eye(16)[classes]
+    store.append([cell.id for cell in cells], vectors)
+    set_current(services.embeddings_folder, "f1")
+    return services
+
+
 def noise_pack(folder: Path, *, tiles: int, side_px: int, mpp: float = 0.5, seed: int = 0) -> Path:
     """Write a tile pack of smooth coloured noise: enough for an engine, quicker than drawn slides."""
     generator = np.random.default_rng(seed)

@@ -12,7 +12,8 @@ from app.pictures import MOST_TILES
 from app.services import Services
 from app.similar import GalleryPage, chosen_page, gallery_page
 from datasets import catalog
-from labeling import adjudication, leases
+from labeling import adjudication, exemplars, leases
+from labeling.errors import LabelRefused
 
 _MOST_HELD = 400
 _REFERENCES = 4
@@ -25,6 +26,7 @@ def gallery_routes(services: Services) -> list[Route]:
         Route("/api/gallery", guarded(api.page)),
         Route("/api/release", guarded(api.release), methods=["POST"]),
         Route("/api/references", guarded(api.references)),
+        Route("/api/exemplars", guarded(api.exemplar), methods=["POST"]),
     ]
 
 
@@ -72,6 +74,20 @@ class _Gallery:
             leases.give_back, self._services.database, allowed(request, "label").name, cell_ids
         )
         return JSONResponse({"released": count})
+
+    async def exemplar(self, request: Request) -> Response:
+        person, row = allowed(request, "label"), await web.json_body(request)
+        if not isinstance(row, dict):
+            raise BadRequest("an object with key, cell and category is needed.")
+        category = web.text_of(row, "category") if row.get("category") is not None else None
+        try:
+            await run_in_threadpool(
+                exemplars.mark, self._services.database, person.name, web.text_of(row, "cell"), category,
+                key=web.text_of(row, "key"), label_set=self._services.label_set,
+            )  # fmt: skip
+        except LabelRefused as refusal:
+            raise BadRequest(str(refusal)) from refusal
+        return JSONResponse({"category": category})
 
     async def references(self, request: Request) -> Response:
         found = await run_in_threadpool(self._references, allowed(request, "label").name)

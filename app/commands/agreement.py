@@ -18,7 +18,7 @@ from labeling.agreement import LITERATURE
 def agreement(home: Path, as_json: bool) -> None:
     """Measure agreement, consistency, what more labels bring, and whether the queue beats chance."""
     services = Services.open(home)
-    found = figures.measure(services)
+    found = figures.write_figures(services)
     services.database.close()
     emit(as_json, found.as_json(), _lines(found))
 
@@ -41,12 +41,7 @@ def _lines(found: Quality) -> list[str]:
             ("category", "labels", "moved by the last 64", "gain of 100 more", "low", "high", "advice"),
             [(s.category, s.labels, s.churn, s.gain, s.low, s.high, s.advice) for s in found.stop],
         )
-    arms = found.arms
-    lines.append(
-        "The queue against chance: too few labels of either kind yet." if arms is None else
-        f"With {arms.labels} labels on new slides: queue {arms.active:.3f}, chance {arms.random:.3f}, difference "
-        f"{arms.difference:+.3f} ({arms.low:+.3f} to {arms.high:+.3f})."
-    )  # fmt: skip
+    lines.append(figures.gain_sentence(found.arms))
     if found.second_look:
         lines.append(f"Worth a second look: {', '.join(found.second_look)}")
     return lines

@@ -9,6 +9,7 @@ import click
 
 from app import evaluation, report
 from app.commands.output import ProgressBar, emit, home_option, json_option, table, verb
+from app.commands.testset import sentence as blind_sentence
 from app.encoders import HANDCRAFTED, open_encoder, open_learned
 from app.evaluation import CurvePair, Floats, Pool, Score
 from app.intake import adopt_label_set, take_in
@@ -20,6 +21,7 @@ from datasets.public import Plan, plan
 from jepa.embed import Encoder
 from jepa.encoder import FrozenEncoder, random_encoder
 from jepa.errors import CheckpointError
+from labeling import blindtest
 
 SIZE, RANDOM = "size", "random"
 BASELINES = (SIZE, RANDOM, HANDCRAFTED)
@@ -70,15 +72,22 @@ def evaluate(workspace: bool, folder: Path | None, groups_file: Path | None, mpp
             doctors += [by_doctors] if by_doctors else []
             if is_active and name not in (SIZE, RANDOM):
                 curves.append(evaluation.compare_queues(desk.pool, name, features, budget=budget, seeds=seeds))
+        blind = None if folder else _blind(target)
         target.database.close()
     pool = desk.pool
     findings = report.Findings(
         cells=len(pool.cell_ids), slides=len(set(pool.slides)), classes=len(set(pool.truth)),
         chance=evaluation.chance(pool), scores=scores, doctors=doctors, active=curves, seeds=seeds,
+        blind=blind,
     )  # fmt: skip
     if report_file:
         write_atomically(report_file, report.render(findings).encode())
     emit(as_json, _result(findings, report_file), _lines(findings))
+
+
+def _blind(study: Services) -> str | None:
+    found = blindtest.figures(study.database, study.probes_folder, study.store(), study.label_set)
+    return None if found is None else blind_sentence(found)
 
 
 def _shots(text: str) -> list[int]:
@@ -181,7 +190,7 @@ def _result(findings: report.Findings, report_file: Path | None) -> dict[str, ob
         "results": results, "doctors": evaluation.as_json(findings.doctors),
         "baselines": {"chance": findings.chance, "results": [r for r in results if r["encoder"] in BASELINES]},
         "active": evaluation.as_json(findings.active) or None,
-        "report": str(report_file) if report_file else None,
+        "blind_test_set": findings.blind, "report": str(report_file) if report_file else None,
     }  # fmt: skip
 
 
@@ -195,6 +204,7 @@ def _lines(findings: report.Findings) -> list[str]:
         f"{s.encoder}, {s.labels} labels of doctors: {s.balanced_accuracy:.3f} ({s.low:.3f} to {s.high:.3f})"
         for s in findings.doctors
     ]
+    lines += [findings.blind] if findings.blind else []
     return lines + [_sentence(pair) for pair in findings.active]
 
 

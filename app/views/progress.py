@@ -4,14 +4,15 @@ import pandas as pd
 import streamlit as st
 
 from app import agreement_figures
+from app.agreement_figures import gain_sentence, read_figures
 from app.theme import ACCENT
 from app.views import people, pieces
 from app.views.pieces import Bar
 from datasets import catalog
-from labeling import adjudication, agreement
+from labeling import adjudication, agreement, blindtest
 from labeling.export.rows import export_rows
 from labeling.records import IMPORTED
-from labeling.suggestions import newest_probe
+from labeling.study import newest_probe
 
 _PAUSE_SECONDS = 120
 """A longer gap between two labels is a break, not work."""
@@ -124,7 +125,16 @@ def show_suggestions(labels: pd.DataFrame) -> None:
     if len(judged):
         share = 100 * (judged["suggestion"] == judged["category"]).mean()
         values.append((f"{share:.0f} %", f"of {len(judged)} suggestions were the doctor's answer"))
+    blind = blindtest.figures(services.database, services.probes_folder, services.store(), services.label_set)
+    if blind is not None:
+        found = blind.judgement
+        value = f"{found.balanced_accuracy:.2f} ({found.low:.2f} to {found.high:.2f})"
+        what = f"on the blind test set: {found.cells} cells of {found.slides} slides that nothing learns from"
+        values.append((value, what))
     pieces.figures(values)
+    kept = read_figures(services)
+    if kept is not None:
+        st.write(gain_sentence(kept["arms"]))
     st.caption(
         "The uncertain cells are asked first, so the share understates the suggestions. A dash means that the labels "
         f"are still too few to say. Fitted on {probe.num_labels} labelled cells of {len(probe.classes)} classes "

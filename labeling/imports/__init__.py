@@ -61,6 +61,30 @@ def import_file(
     return report
 
 
+def cells_of_file(
+    database: Database, path: Path, *, label_set: LabelSet
+) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
+    """Return the cells of the study that a file names, with their category, and what was refused with the reason.
+
+    Args:
+        database: The study's database.
+        path: CSV, Parquet, GeoJSON, COCO or Label Studio; nothing of it is stored.
+        label_set: The study's answers.
+
+    Raises:
+        LabelingError: The file is none of these formats.
+    """
+    resolver, cells, refused = Resolver(database, label_set, None), [], []
+    for found in _read(path):
+        try:
+            label = resolver.label(found)
+        except LabelRefused as refusal:
+            refused.append((found.where, str(refusal)))
+        else:
+            cells.append((label.cell_id, label.category))
+    return cells, refused
+
+
 def _read(path: Path) -> Iterator[Found]:
     if path.is_dir():
         for file in sorted(path.glob("*.geojson")):

@@ -16,9 +16,10 @@ from labeling import leases, probe_files
 from labeling.errors import ProbeGone
 from labeling.evidence import gather
 from labeling.labels import LabelEvent, UndoEvent, record
-from labeling.mixture import RANDOM, SHARED, UNCERTAIN
+from labeling.mixture import DIAL, RANDOM, SHARED, UNCERTAIN
 from labeling.records import Assignment, Candidate, Probe
-from labeling.suggestions import Study, current, rebuild, refit, second_looks
+from labeling.study import Study, second_looks
+from labeling.suggestions import current, rebuild, refit
 
 CELLS, SLIDES = 600, 20
 CLASSES = ("NILM", "LSIL", "HSIL")
@@ -89,6 +90,22 @@ def test_refit__good_suggestions_a_mixed_queue_and_figures(study) -> None:
     assert probe.metrics["labels_per_class"] == {"HSIL": 12.0, "LSIL": 12.0, "NILM": 96.0}
     assert 0 <= probe.metrics["calibration_error"] < 0.2
     assert probe.metrics["conformal"]["labels"] == [12, 12, 96]
+
+
+def test_refit__the_dial_sets_the_mix_and_the_reason_says_so(study) -> None:
+    database, store, folder = study
+    _label_truly(study, range(120))
+    shares = []
+    for percent in (0, 5):
+        refit(database, store, folder, BETHESDA, groups=catalog.slide_of_cells(database), reads=1,
+              abnormal_percent=percent)  # fmt: skip
+        with database.read() as session:
+            queue = session.scalars(select(Candidate)).all()
+        shares.append(np.mean([row.suggestion != "NILM" for row in queue]))
+    dialled = [row for row in queue if row.arm == DIAL]
+
+    assert shares[1] < shares[0]
+    assert {(row.suggestion, row.reason.split(":")[0]) for row in dialled} == {("NILM", "looks like NILM")}
 
 
 def test_rebuild__gives_the_same_bits_and_an_undo_the_same_probe(study) -> None:

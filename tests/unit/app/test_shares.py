@@ -3,6 +3,7 @@
 import pytest
 
 from app.settings import Settings
+from datasets.bethesda import HERLEV, LabelSet
 from datasets.errors import SettingsError
 from labeling.mixture import Shares
 
@@ -26,6 +27,11 @@ def test_shares__chosen_in_the_file(tmp_path) -> None:
     [
         ({"share_gold": 101}, "share_gold = 101: use a value from 0 to 100"),
         ({"share_random": -1}, "share_random = -1"),
+        ({"abnormal_percent": 101}, "abnormal_percent = 101: use a value from 0 to 100"),
+        (
+            {"abnormal_percent": 20, "label_set": LabelSet(id="own", name="own", categories=HERLEV.categories[3:7])},
+            "own does not tell findings from the rest",
+        ),
         (
             dict.fromkeys(("share_uncertain", "share_novel", "share_random", "share_shared"), 0),
             "nothing is left to ask",

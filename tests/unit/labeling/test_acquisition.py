@@ -17,7 +17,7 @@ from labeling.acquisition import (
     typical,
     unit_vectors,
 )
-from labeling.mixture import NOVEL, RANDOM, RANKED, SHARED, UNCERTAIN, Shares, interleave, mix
+from labeling.mixture import DIAL, NOVEL, RANDOM, RANKED, SHARED, TEST, UNCERTAIN, Dial, Shares, interleave, mix
 from labeling.probes import PoolScale
 
 
@@ -134,6 +134,42 @@ def test_mix__shares_are_kept_and_chance_is_blind_to_scores() -> None:
     assert {arm: len(rows) for arm, rows in by_arm.items()} == {UNCERTAIN: 240, NOVEL: 40, RANDOM: 40, SHARED: 40}
     assert np.mean(by_arm[UNCERTAIN]) > 3300
     assert 1500 < np.mean(by_arm[RANDOM] + by_arm[SHARED]) < 2500
+
+
+@pytest.mark.parametrize("percent", [10, 30, 60, 80])
+def test_mix__dial_sets_the_share_of_probably_abnormal_cells_and_measuring_arms_keep_theirs(percent: int) -> None:
+    view = _view(rows=4000)
+    abnormal = np.where(np.arange(4000) % 20 == 0, 0.9, 0.1)
+    scores = abnormal + np.random.default_rng(1).random(4000) / 10
+    options = {"parts": Shares().ranked(), "length": 180}
+    plain, dialled = (
+        mix(view, scores, np.arange(4000), view.units(np.array([0])), generator=np.random.default_rng(0), dial=dial,
+            **options)
+        for dial in (None, Dial(percent=percent, abnormal=abnormal))
+    )  # fmt: skip
+    share = np.mean([abnormal[row] >= 0.5 for row, _ in dialled])
+
+    assert share == pytest.approx(np.clip(percent / 100, 0.02, 0.70), abs=0.02)
+    assert len({row for row, _ in dialled}) == 180
+    assert [x for x in dialled if x[1] in (RANDOM, SHARED, NOVEL)] == [x for x in plain if x[1] != UNCERTAIN]
+    changed = [after for before, after in zip(plain, dialled, strict=True) if before != after]
+    assert {arm for _, arm in changed} == {DIAL}
+
+
+def test_mix__test_rows_come_by_chance_and_move_no_other_choice() -> None:
+    view, scores = _view(rows=2000), np.linspace(0, 1, 2000)
+    parts = {**Shares().ranked(), TEST: 10}
+    queues = [
+        mix(view, scores, np.arange(1500), view.units(np.array([0])), parts=parts, length=100,
+            generator=np.random.default_rng(0), test_rows=np.arange(1500 + gone, 2000))
+        for gone in (0, 37)
+    ]  # fmt: skip
+    tests = [[row for row, arm in queue if arm == TEST] for queue in queues]
+
+    assert [len(rows) for rows in tests] == [10, 10]
+    assert all(row >= 1500 for rows in tests for row in rows)
+    assert tests[0] != tests[1]
+    assert [x for x in queues[0] if x[1] != TEST] == [x for x in queues[1] if x[1] != TEST]
 
 
 def test_shares__what_makes_no_sense_is_told() -> None:

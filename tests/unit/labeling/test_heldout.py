@@ -19,7 +19,7 @@ def _study(seed: int = 0, rows: int = 240, slides: int = 24) -> tuple[np.ndarray
 def _training() -> Training:
     x, y, groups = _study()
     return Training(cell_ids=[f"c{i}" for i in range(240)], vectors=x, classes=y, weights=np.ones(240), slides=groups,
-                    is_random=np.arange(240) < 60)  # fmt: skip
+                    is_random=np.arange(240) < 60, is_exemplar=np.zeros(240, bool))  # fmt: skip
 
 
 def test_held_out__a_slide_that_gives_its_class_away_does_not_help() -> None:

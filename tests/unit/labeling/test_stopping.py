@@ -15,6 +15,7 @@ def _training(rows: int, *, gap: float, is_random: np.ndarray | None = None, see
         cell_ids=[f"c{n}" for n in range(rows)], vectors=vectors, classes=np.array(["NILM", "LSIL", "SCC"])[y],
         weights=np.ones(rows), slides=np.arange(rows) % 41,
         is_random=generator.random(rows) < 0.5 if is_random is None else is_random,
+        is_exemplar=np.zeros(rows, bool),
     )  # fmt: skip
 
 

@@ -1,0 +1,171 @@
+"""Vectors and labels of a study, joined by row: what a fit learns from and what the worklist ranks. Only reads."""
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import softmax
+from sqlalchemy import select
+
+from datasets.bethesda import LabelSet
+from datasets.db import Database
+from datasets.embeddings import EmbeddingStore
+from datasets.files import sha256_of_json
+from labeling import fitting
+from labeling.acquisition import PoolView
+from labeling.evidence import Evidence, gather
+from labeling.fitting import Fit, Training
+from labeling.heldout import held_out
+from labeling.probes import LinearProbe, PoolScale
+from labeling.records import Probe
+from labeling.reference import likely_slips
+from labeling.worklist import Pool
+
+ALGORITHM = "balanced L2 multinomial logistic regression, version 2"
+
+
+def newest_probe(database: Database) -> Probe | None:
+    """Return the newest fit, None before the first."""
+    with database.read() as session:
+        return session.scalar(select(Probe).order_by(Probe.number.desc()).limit(1))
+
+
+class Study:
+    """Vectors and labels, joined by row.
+
+    Args:
+        store: Vectors of the current encoder.
+        evidence: What the labels say.
+        groups: Slide of each cell.
+        before: The newest probe, whose strength is kept until the labels have doubled.
+        exemplar_weight: What an exemplar counts, beside 1 of a doctor's answer.
+    """
+
+    def __init__(
+        self, store: EmbeddingStore, evidence: Evidence, groups: dict[str, str], before: Probe | None,
+        exemplar_weight: float = 1.0,
+    ) -> None:  # fmt: skip
+        self._exemplar_weight = exemplar_weight
+        self.store, self.evidence, self._groups, self._before = store, evidence, groups, before
+        self.vectors = store.stack()
+        self.scale = PoolScale.of(self.vectors)
+        self._rows = store.row_of()
+        self.training = self._with_parents(self._training(evidence.shares))
+        self._tuning_key = ""
+
+    @classmethod
+    def open(cls, database: Database, store: EmbeddingStore, label_set: LabelSet, *, groups: dict[str, str],
+             reads: int, exemplar_weight: float = 1.0) -> "Study":  # fmt: skip
+        """Join a study's labels with its vectors as they stand."""
+        evidence = gather(database, label_set, reads=reads)
+        return cls(store, evidence, groups, newest_probe(database), exemplar_weight)
+
+    def fit(self) -> Fit:
+        """Fit and calibrate on all labels."""
+        assert self.training is not None
+        return fitting.fit(self.training, self.scale, strength=self.strength())
+
+    def settings(self, found: Fit) -> dict[str, object]:
+        """Return all that a fit is made with, besides the labels."""
+        return {"algorithm": ALGORITHM, "rows": len(self.store), "tuned_on": self._tuning_key,
+                **fitting.refit_settings(found.probe)}  # fmt: skip
+
+    def identity(self, found: Fit) -> str:
+        """Name a probe by all that decides its guesses."""
+        assert self.training is not None
+        snapshot = sorted(zip(self.training.cell_ids, self.training.classes.tolist(), self.training.weights.tolist(),
+                              strict=True))  # fmt: skip
+        identity = {"encoder": self.store.fingerprint, "labels": snapshot, "settings": self.settings(found),
+                    "prior": found.metrics["prior"]}  # fmt: skip
+        return sha256_of_json(identity)[:32]
+
+    def pool(self) -> Pool:
+        """Return the pool as the worklist wants it."""
+        closed = self._places(self.evidence.finished)
+        is_open = np.ones(len(self.store), bool)
+        is_open[closed] = False
+        is_test = self._is_test()
+        test_rows = np.flatnonzero(is_open & is_test)
+        is_open &= ~is_test
+        leased = self._places(self.evidence.leased)
+        decided = self._places({*self.evidence.shares, *self.evidence.exemplars})
+        known = np.union1d(decided, leased[~is_test[leased]])
+        return Pool(
+            cell_ids=self.store.cell_ids, view=PoolView(self.vectors, self.scale),
+            open_rows=np.flatnonzero(is_open), known_rows=known,
+            waiting_rows=np.intersect1d(self._places(self.evidence.waiting), np.flatnonzero(is_open)),
+            test_rows=test_rows,
+        )  # fmt: skip
+
+    def _is_test(self) -> NDArray[np.bool_]:
+        """Return which rows belong to the blind test set."""
+        slides = self.evidence.blind_slides
+        if not slides:
+            return np.zeros(len(self.store), bool)
+        of = self._groups
+        return np.fromiter((of.get(i) in slides for i in self.store.cell_ids), bool, len(self.store))
+
+    def _places(self, cells: object) -> NDArray[np.intp]:
+        return np.array(sorted(self._rows[i] for i in cells if i in self._rows), np.intp)  # type: ignore[attr-defined]
+
+    def _training(self, shares: dict[str, dict[str, float]]) -> Training | None:
+        shown = {i: name for i, name in self.evidence.exemplars.items() if i in self._rows and self._exemplar_weight}
+        rows = [(i, name, self._exemplar_weight) for i, name in shown.items()]
+        rows += [
+            (i, name, part) for i, parts in shares.items() if i in self._rows for name, part in parts.items() if part
+        ]
+        is_exemplar = np.arange(len(rows)) < len(shown)
+        if not rows:
+            return None
+        cells = [cell_id for cell_id, _, _ in rows]
+        return Training(
+            cell_ids=cells, vectors=self.vectors[np.array([self._rows[i] for i in cells], np.intp)].astype(np.float64),
+            classes=np.array([name for _, name, _ in rows]), weights=np.array([part for _, _, part in rows]),
+            slides=np.array([self._groups.get(i, i) for i in cells]),
+            is_random=np.array([i in self.evidence.random for i in cells]) & ~is_exemplar, is_exemplar=is_exemplar,
+        )  # fmt: skip
+
+    def _with_parents(self, training: Training | None) -> Training | None:
+        """Add the cells that only a parent node was given to, in the shares that the others suggest."""
+        parents = {i: covers for i, covers in self.evidence.parents.items() if i in self._rows}
+        if training is None or not parents or len(set(training.classes)) < 2:
+            return training
+        probe = LinearProbe(mean=self.scale.mean, std=self.scale.std).fit(
+            training.vectors, training.classes, sample_weight=training.weights
+        )
+        places = np.array([self._rows[i] for i in parents], np.intp)
+        spread = fitting.spread_parents(probe, self.vectors[places].astype(np.float64), list(parents.values()))
+        return self._training({**self.evidence.shares, **dict(zip(parents, spread, strict=True))})
+
+    def strength(self) -> float:
+        """Tune on the first power of two of the labels: anew at each doubling, and never by the last label."""
+        training = self.training
+        assert training is not None
+        exemplars = int(training.is_exemplar.sum())
+        answers = len(training.cell_ids) - exemplars
+        first = training.first(exemplars + (1 << (answers.bit_length() - 1) if answers else 0))
+        self._tuning_key = sha256_of_json(
+            [self.store.fingerprint, first.cell_ids, first.classes.tolist(), first.weights.round(6).tolist()]
+        )[:16]
+        if self._before is not None and self._before.settings.get("tuned_on") == self._tuning_key:
+            return float(self._before.settings["C"])
+        return fitting.tune(first, self.scale)
+
+
+def second_looks(study: Study) -> list[str]:
+    """Return cells whose undisputed label a probe that has not seen their slide finds least likely.
+
+    At most 30, the least likely first: for a second look by a doctor who is not told why, never for
+    correction by the program. Empty while the labels are too few to say.
+    """
+    training = study.training
+    if training is None:
+        return []
+    found = held_out(
+        training.vectors, training.classes, training.slides,
+        probe=LinearProbe(mean=study.scale.mean, std=study.scale.std), sample_weight=training.weights,
+        is_extra=training.is_exemplar,
+    )  # fmt: skip
+    if found is None:
+        return []
+    rows = np.flatnonzero(found.has_logits & (training.weights > 1 - 1e-9))
+    suspects = likely_slips(softmax(found.logits[rows], axis=1), found.codes[rows])
+    return [training.cell_ids[row] for row in rows[suspects]]
