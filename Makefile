@@ -1,6 +1,6 @@
 # CytoJEPA: `make demo` to see it, `make test` to check it. `make help` lists the rest.
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint unit integration browser nightly chromium postgresql lock clean
+.PHONY: help install demo test lint unit integration browser nightly docs chromium postgresql lock clean
 
 PYTHON ?= python3
 PORT ?= 8501
@@ -69,6 +69,9 @@ browser: $(TEST_INSTALL) chromium  ## Tests in a real browser; they also take th
 nightly: $(TEST_INSTALL) chromium postgresql  ## The long counts, hours on two cores
 	$(RUN) pytest -q -m slow tests
 
+docs: $(TEST_INSTALL)  ## The site of the guides, in site/; open site/index.html
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+
 lock: .venv/.installed  ## Pin all dependencies anew
 	$(UV) pip compile --system-certs pyproject.toml --group install --universal --generate-hashes --no-emit-index-url --no-header \
 	  --quiet --output-file requirements.lock
@@ -76,4 +79,4 @@ lock: .venv/.installed  ## Pin all dependencies anew
 	  --no-emit-index-url --no-header --quiet --output-file tests/requirements.lock
 
 clean:  ## Remove the environment and the demonstration
-	rm -rf .venv demo-home .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf .venv demo-home site .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -18,7 +18,7 @@ from labeling.answers import current_labels, is_not_undone
 from labeling.mixture import REPEAT
 from labeling.records import IMPORTED, Assignment, Label
 from labeling.stopping import SAMPLE_ROWS, ArmComparison, StopSignal, compare_arms, stop_signals
-from labeling.study import Study, second_looks
+from labeling.study import LikelyError, Study, likely_errors
 
 FIGURES_FILE = "figures.json"
 """What the last measurement found: for the pages, beside the database."""
@@ -36,8 +36,8 @@ class Quality:
     """Of each doctor with himself, on cells that came back."""
     stop: list[StopSignal]
     arms: ArmComparison | None
-    second_look: list[str]
-    """Cells whose label a probe that has not seen them doubts most: look again, without being told why."""
+    second_look: list[LikelyError]
+    """Labels that a probe which has not seen their slide doubts most: look again, without being told why."""
 
     def as_json(self) -> dict[str, Any]:
         """Return what JSON knows."""
@@ -110,7 +110,7 @@ def measure_study(services: Services, study: Study | None) -> Quality:
         sample = study.vectors[rows].astype(np.float64)
         stop = stop_signals(study.training, study.scale, sample, strength=study.strength())
         arms = compare_arms(study.training, study.scale)
-        looks = second_looks(study)
+        looks = likely_errors(study)
     return Quality(agreement=between(services), intra=within(services), stop=stop, arms=arms, second_look=looks)
 
 

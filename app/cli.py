@@ -11,6 +11,7 @@ from app.name_clash import refuse_foreign_datasets
 
 VERBS = {
     "agreement": "agreement",
+    "api": "api",
     "backup": "backup",
     "database": "database",
     "demo": "demo",

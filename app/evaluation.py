@@ -17,6 +17,7 @@ from datasets import catalog
 from datasets.errors import DatasetError
 from jepa.embed import Encoder
 from labeling import curves
+from labeling.acquisition import DEFAULT_RULE
 from labeling.answers import blind_cells, current_labels
 from labeling.curves import Truth
 from labeling.judging import interval_over_slides
@@ -170,11 +171,13 @@ def score_shots(pool: Pool, name: str, features: Floats, *, shots: Sequence[int]
     return scores
 
 
-def compare_queues(pool: Pool, name: str, features: Floats, *, budget: int, seeds: int) -> CurvePair:
+def compare_queues(
+    pool: Pool, name: str, features: Floats, *, budget: int, seeds: int, rule: str = DEFAULT_RULE
+) -> CurvePair:
     """Run the study's own queue against chance, on the same splits."""
     arms: dict[bool, list[curves.Curve]] = {
         is_active: [
-            curves.learning_curve(features, pool.split_by, is_active=is_active, budget=budget, seed=seed)
+            curves.learning_curve(features, pool.split_by, is_active=is_active, budget=budget, seed=seed, rule=rule)
             for seed in range(seeds)
         ]
         for is_active in (True, False)

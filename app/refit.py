@@ -12,6 +12,7 @@ from app.cell_map import update_map
 from app.services import Services
 from datasets import catalog
 from datasets.embeddings import EmbeddingStore, store_state
+from labeling.neighbours import update_index
 from labeling.records import Exemplar, Label, Undo
 from labeling.suggestions import FitReport, refit
 
@@ -67,11 +68,13 @@ class _Desk:
         report = refit(
             services.database, store, services.probes_folder, services.label_set,
             groups=self._slides, reads=services.settings.reads, shares=services.settings.shares,
+            rule=services.settings.acquisition,
             abnormal_percent=services.settings.abnormal_percent,
             exemplar_weight=services.settings.exemplar_weight,
         )  # fmt: skip
         if store is not None:
             update_map(services.home, store)
+            update_index(services.neighbours_folder(store.fingerprint), store.stack())
         return report
 
     def state(self) -> tuple[object, ...]:

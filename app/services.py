@@ -102,6 +102,10 @@ class Services:
         """Where the fitted probes and their suggestions lie."""
         return self.home / "probes"
 
+    def neighbours_folder(self, fingerprint: str) -> Path:
+        """Return where the index of an encoder's vectors lies; it can be made again at any time."""
+        return self.home / "neighbours" / fingerprint
+
     def store(self) -> EmbeddingStore | None:
         """Open the current embedding store, None before the first `embed`."""
         return current_store(self.embeddings_folder)

@@ -14,10 +14,13 @@ from sqlalchemy.exc import ArgumentError
 from datasets.bethesda import BETHESDA, LABEL_SETS, Category, LabelSet
 from datasets.errors import SettingsError
 from datasets.files import write_atomically
+from labeling.acquisition import DEFAULT_RULE, RULES
 from labeling.mixture import Shares
 
 SETTINGS_FILE = "cytojepa.toml"
 DEFAULT_HOME = "cytojepa-home"
+SETTINGS_VERSION = 1
+"""Of the file; a change that an older program would misread makes a new one."""
 BUILT_IN = "sqlite"
 """The setting `database` of a study whose database is a file in its folder."""
 
@@ -66,6 +69,8 @@ class Settings:
     """What an exemplar counts in the probe, beside 1 of a doctor's answer; 0: exemplars are only shown."""
     inbox: Sequence[str] = ()
     """Folders of the server from which the page Jobs takes files in; none: only the command line does."""
+    acquisition: str = DEFAULT_RULE
+    """How the uncertain cells are scored: a name of `labeling.acquisition.RULES`."""
     database: str = BUILT_IN
     """"sqlite", or where a PostgreSQL database is: postgresql://account@host/name, without a password."""
 
@@ -95,6 +100,8 @@ class Settings:
                 "database: a password stands in the settings. Put it into a file that only the program reads and "
                 "name that in CYTOJEPA_DATABASE_PASSWORD_FILE."
             )
+        if self.acquisition not in RULES:
+            raise SettingsError(f"acquisition = {self.acquisition!r}: use one of {', '.join(RULES)}.")
         try:
             _ = self.shares
         except ValueError as error:
@@ -121,9 +128,11 @@ class Settings:
         if not path.exists():
             return cls()
         try:
-            study = tomllib.loads(path.read_text()).get("study", {})
+            document = tomllib.loads(path.read_text())
         except tomllib.TOMLDecodeError as error:
             raise SettingsError(f"{SETTINGS_FILE}: not valid TOML ({error}).") from error
+        _check_version(document)
+        study = document.get("study", {})
         known = {field.name for field in fields(cls)} | {"categories"}
         unknown = sorted(set(study) - known)
         if unknown:
@@ -144,6 +153,7 @@ class Settings:
             study[name].comment(comment)
         document = tomlkit.document()
         document.add(tomlkit.comment("Settings of this CytoJEPA study."))
+        document.add("version", SETTINGS_VERSION)
         document.add("study", study)
         if self.label_set != LABEL_SETS.get(self.label_set.id):
             categories = tomlkit.aot()
@@ -171,8 +181,31 @@ _COMMENTS = {
     "abnormal_percent": "share of probably abnormal cells in the queue, 0 to 100; 0 = as the rules find them",
     "exemplar_weight": "what an exemplar counts in the probe, beside 1 of a doctor's answer; 0 = only shown",
     "inbox": "folders of the server from which the page Jobs takes files in",
+    "acquisition": "rule of the uncertain cells: rarity-margin, margin, entropy, least-confident, or a package's",
     "database": "sqlite, or postgresql://account@host/name; its password never stands here",
 }
+
+
+def described_settings() -> list[tuple[str, str, str]]:
+    """Return key, default (as the file writes it) and meaning of every setting of `[study]`, in order."""
+    defaults = Settings()
+    values = {name: BETHESDA.id if name == "label_set" else getattr(defaults, name) for name in _COMMENTS}
+    return [(name, tomlkit.item(_plain(values[name])).as_string(), meaning) for name, meaning in _COMMENTS.items()]
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _check_version(document: dict[str, Any]) -> None:
+    version = document.get("version", 1)
+    if not isinstance(version, int) or isinstance(version, bool) or version < 1:
+        raise SettingsError(f"{SETTINGS_FILE}: version = {version!r}: use {SETTINGS_VERSION}.")
+    if version > SETTINGS_VERSION:
+        raise SettingsError(
+            f"{SETTINGS_FILE}: version {version} is newer than {SETTINGS_VERSION}, which this program knows. "
+            "Use the program that wrote it, or take back the backup from before the upgrade."
+        )
 
 
 def _label_set(name: str, rows: list[dict[str, Any]] | None) -> LabelSet:

@@ -1,4 +1,4 @@
-"""The gate: nothing is answered to a browser that has not signed in, whatever the route.
+"""The gate: nothing is answered to a browser that has not signed in, nor to a program without a token.
 
 A pure ASGI middleware, because Starlette's own base class does not see websockets.
 """
@@ -15,7 +15,6 @@ from starlette.requests import Request
 from starlette.responses import (
     HTMLResponse,
     JSONResponse,
-    PlainTextResponse,
     RedirectResponse,
     Response,
 )
@@ -24,31 +23,37 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.theme import LOGIN_STYLE
 from datasets.db import Database
-from labeling import accounts
+from labeling import accounts, tokens
 from labeling.accounts import FailureBrake, Right, SignedIn
 
 COOKIE = "cytojepa_session"
 OPEN_PATHS = frozenset({"/login", "/health"})
 """All that a stranger gets to see."""
+PUBLIC = "/api/v1"
+"""Where the routes lie that other programs use too; all that a token opens."""
 ROUTE_RIGHTS: dict[str, Right] = {
-    "/api/worklist": "label",
-    "/api/events": "label",
-    "/api/recent": "label",
+    f"{PUBLIC}/study": "progress",
+    f"{PUBLIC}/openapi.json": "progress",
+    f"{PUBLIC}/worklist": "label",
+    f"{PUBLIC}/labels": "label",
+    f"{PUBLIC}/recent": "label",
+    f"{PUBLIC}/release": "label",
+    f"{PUBLIC}/cells": "pictures",
+    f"{PUBLIC}/suggestions": "pictures",
+    f"{PUBLIC}/export": "export",
     "/api/gallery": "label",
-    "/api/release": "label",
     "/api/references": "label",
     "/api/exemplars": "label",
     "/api/map": "label",
     "/api/cases": "adjudicate",
     "/api/verdicts": "adjudicate",
-    "/api/cells": "pictures",
     "/api/atlas": "pictures",
     "/api/slides": "pictures",
     "/api/slide-cells": "label",
     "/api/finds": "label",
     "/api/opinions": "label",
 }
-"""What it takes to use a route of our own, by the first two parts of its path; others are closed to all."""
+"""What it takes to use a route of our own, by `room_of` its path; others are closed to all."""
 _RECHECK_SECONDS = 1.0
 _REVOKED = 4401
 
@@ -86,8 +91,13 @@ class SignInGate:
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)
-        token = session_token(headers)
-        person = await run_in_threadpool(accounts.check_sign_in, self._database, token) if token else None
+        token, person = session_token(headers), None
+        if scope["type"] == "http" and "authorization" in headers:
+            # A program: its cookies, if it has any, count for nothing.
+            secret = bearer_token(headers)
+            person = await run_in_threadpool(tokens.check, self._database, secret) if secret else None
+        elif token:
+            person = await run_in_threadpool(accounts.check_sign_in, self._database, token)
         scope.setdefault("state", {})["signed_in"] = person
         if scope["type"] == "websocket":
             await self._websocket(scope, receive, send, token if person else None)
@@ -117,26 +127,45 @@ class SignInGate:
 def _refusal(scope: Scope, headers: Headers, person: SignedIn | None) -> Response | None:
     path, is_change = scope["path"], scope["method"] not in ("GET", "HEAD")
     if is_change and not _is_same_origin(headers):
-        return PlainTextResponse("another origin", 403)
+        return JSONResponse({"error": "The request comes from a page of another origin."}, 403)
     if path in OPEN_PATHS:
         return None
     if person is None:
-        wants_page = "text/html" in headers.get("accept", "") and not is_change
-        if wants_page:
-            return RedirectResponse("/login", 303)
-        return JSONResponse({"error": "Signed out. Sign in again."}, 401)
-    if is_change and path.startswith("/api/") and headers.get("x-csrf-token") != person.csrf_token:
-        return JSONResponse({"error": "The page is from another sign-in. Reload it."}, 403)
+        return _stranger(headers, is_change=is_change)
+    if person.via is None:
+        if is_change and path.startswith("/api/") and headers.get("x-csrf-token") != person.csrf_token:
+            return JSONResponse({"error": "The page is from another sign-in. Reload it."}, 403)
+    elif not path.startswith(f"{PUBLIC}/"):
+        return JSONResponse({"error": f"A token opens what lies below {PUBLIC}, nothing else."}, 403)
     return _forbidden(path, person)
+
+
+def _stranger(headers: Headers, *, is_change: bool) -> Response:
+    if "authorization" in headers:
+        sentence = "The token is unknown, expired or revoked, or its account is disabled."
+    elif "text/html" in headers.get("accept", "") and not is_change:
+        return RedirectResponse("/login", 303)
+    else:
+        sentence = "Signed out. Sign in again."
+    return JSONResponse({"error": sentence}, 401, headers={"WWW-Authenticate": "Bearer"})
 
 
 def _forbidden(path: str, person: SignedIn) -> Response | None:
     if not path.startswith("/api/"):
         return None
-    right = ROUTE_RIGHTS.get("/".join(path.split("/")[:3]))
-    if right is None or not person.may(right):
+    if not path.isprintable():  # a line feed would slip past the patterns of the routes
+        return JSONResponse({"error": "The path holds a character that no path has."}, 400)
+    right = ROUTE_RIGHTS.get(room_of(path))
+    if right is None:
+        return JSONResponse({"error": "No route of this name is open to anybody."}, 403)
+    if not person.may(right):
         return JSONResponse({"error": f"The role {person.role} may not do this."}, 403)
     return None
+
+
+def room_of(path: str) -> str:
+    """Return the part of a path that names its right: two words, below `PUBLIC` three."""
+    return "/".join(path.split("/")[: 4 if path.startswith(f"{PUBLIC}/") else 3])
 
 
 def _is_same_origin(headers: Headers) -> bool:
@@ -159,6 +188,12 @@ def session_token(headers: Headers) -> str | None:
     """Return the browser's token from its cookie."""
     cookie: SimpleCookie = SimpleCookie(headers.get("cookie", ""))
     return cookie[COOKIE].value if COOKIE in cookie else None
+
+
+def bearer_token(headers: Headers) -> str | None:
+    """Return a program's token from its header, None where it holds something else."""
+    scheme, _, secret = headers.get("authorization", "").partition(" ")
+    return secret.strip() if scheme.lower() == "bearer" else None
 
 
 def sign_in_routes(database: Database, brake: FailureBrake) -> list[Route]:

@@ -2,17 +2,15 @@
 
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
 from app.services import Services
-from datasets.embeddings import EmbeddingStore
 from labeling import leases
 from labeling.leases import Offer
+from labeling.neighbours import more_like
 from labeling.suggestions import SuggestionTable, current
 from labeling.worklist import peek
 
-_CHUNK_ROWS = 8192
+_GROWTH = 8
+"""How much farther to look when the nearest cells are all decided or held."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,29 +55,21 @@ def gallery_page(
     seed = like if like in rows else _next_cell(services, annotator, rows)
     if seed is None:
         return GalleryPage(cell_ids=(), seed=None, suggestions=suggestions)
-    order = np.argsort(-likeness(store, rows[seed]), kind="stable")
-    unwanted = set(exclude)
+    folder, unwanted = services.neighbours_folder(store.fingerprint), set(exclude)
     found: list[str] = []
-    for start in range(0, len(order), 2 * limit):
-        near = [store.cell_ids[row] for row in order[start : start + 2 * limit]]
-        offers = [_offer(cell_id, suggestions) for cell_id in near if cell_id not in unwanted]
-        found += leases.claim(services.database, annotator, offers[: 2 * limit], most=limit - len(found),
-                              reads=settings.reads, lease_seconds=settings.lease_seconds)  # fmt: skip
-        if len(found) >= limit:
-            break
+    count = looked = 0
+    while len(found) < limit and looked < len(store):
+        count = min(max(4 * limit, _GROWTH * count), len(store))
+        near = more_like(folder, store.stack(), rows[seed], count)
+        for start in range(looked, len(near), 2 * limit):
+            part = [store.cell_ids[row] for row in near[start : start + 2 * limit]]
+            offers = [_offer(cell_id, suggestions) for cell_id in part if cell_id not in unwanted.union(found)]
+            found += leases.claim(services.database, annotator, offers, most=limit - len(found),
+                                  reads=settings.reads, lease_seconds=settings.lease_seconds)  # fmt: skip
+            if len(found) >= limit:
+                break
+        looked = count
     return GalleryPage(cell_ids=tuple(found), seed=seed, suggestions=suggestions)
-
-
-def likeness(store: EmbeddingStore, row: int) -> NDArray[np.float32]:
-    """Return the cosine between one cell's vector and all others, shape (rows,)."""
-    vectors = store.stack()
-    seed = vectors[np.array([row])][0].astype(np.float32)
-    seed /= max(float(np.linalg.norm(seed)), 1e-12)
-    found = np.empty(len(vectors), np.float32)
-    for start in range(0, len(vectors), _CHUNK_ROWS):
-        part = vectors[start : start + _CHUNK_ROWS].astype(np.float32)
-        found[start : start + len(part)] = part @ seed / np.maximum(np.linalg.norm(part, axis=1), 1e-12)
-    return found
 
 
 def _next_cell(services: Services, annotator: str, rows: dict[str, int]) -> str | None:

@@ -3,16 +3,15 @@
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
-import numpy as np
-
 from app.services import Services
 from datasets import catalog
 from datasets.catalog import Cell, Slide
 from datasets.crops import read_own_png
 from datasets.errors import UnreadableFile
 from datasets.pictures import open_picture
-from datasets.quality import Quality, alike_vectors, measure, outliers, picture_hash, same_pictures
+from datasets.quality import Quality, measure, outliers, picture_hash, same_pictures
 from datasets.sandbox import Decoder
+from labeling.neighbours import near_duplicates
 
 QUALITY_FILE = "quality.json"
 """What the last survey found: study codes and numbers, for the page of the slides."""
@@ -112,7 +111,7 @@ def _same_by_vector(services: Services, cells: list[Cell]) -> list[Same]:
     if store is None or len(store) < 2:
         return []
     known = {cell.id: cell for cell in cells}
-    pairs = alike_vectors(np.asarray(store.vectors(), np.float32))
+    pairs = near_duplicates(store.stack())
     rows = [(store.cell_ids[a], store.cell_ids[b], cosine) for a, b, cosine in pairs]
     return [
         Same(first=a, second=b, found_by="embedding", likeness=cosine)

@@ -25,7 +25,7 @@ from datasets.facts import Fact
 from datasets.postgresql import PostgresStore, is_passing
 from datasets.sqlite import SqliteStore
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 
 class Base(DeclarativeBase):

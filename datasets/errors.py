@@ -4,6 +4,7 @@ DatasetError
 |-- UnreadableFile       a file that cannot be decoded; carries the reason
 |-- LayoutError          a folder whose layout is not understood
 |-- SettingsError        a study setting that makes no sense
+|-- ExtensionError       a package of the study's own that names what is not there
 |-- StoreError           an embedding store or manifest that does not fit
 `-- DatabaseError        the catalogue cannot be opened
     `-- ConnectionLost   to the server, at a moment of which nobody knows whether the commit came through
@@ -28,6 +29,10 @@ class LayoutError(DatasetError):
 
 class SettingsError(DatasetError):
     """A setting of the study that contradicts itself."""
+
+
+class ExtensionError(DatasetError):
+    """A package that adds to the program, but cannot be loaded or brings something else than it says."""
 
 
 class StoreError(DatasetError):

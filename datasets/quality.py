@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from datasets.crops import OUTSIDE, Picture
 from datasets.detection import foreground_share
@@ -122,34 +121,6 @@ def _compare(hashes: Sequence[int], members: list[int], bits: int, found: dict[t
         for offset in np.flatnonzero(different <= bits):
             pair = (members[position], members[position + 1 + int(offset)])
             found[pair] = int(different[offset])
-
-
-def alike_vectors(
-    vectors: NDArray[np.floating], *, least: float = 0.98, block: int = 2048
-) -> list[tuple[int, int, float]]:
-    """Find pairs of embeddings that point the same way: near-duplicates that were moved or recoloured.
-
-    Args:
-        vectors: Shape (rows, dim).
-        least: Smallest cosine of a pair.
-        block: Rows compared at once; memory is block x rows floats.
-
-    Returns:
-        (first, second, cosine), by row, the most alike first; of each row only its nearest.
-    """
-    unit = np.asarray(vectors, np.float32)
-    unit = unit - unit.mean(axis=0)
-    unit /= np.maximum(np.linalg.norm(unit, axis=1, keepdims=True), 1e-9)
-    pairs: dict[tuple[int, int], float] = {}
-    for start in range(0, len(unit), block):
-        cosine = unit[start : start + block] @ unit.T
-        rows = np.arange(len(cosine))
-        cosine[rows, rows + start] = -1
-        nearest = cosine.argmax(axis=1)
-        for row in np.flatnonzero(cosine[rows, nearest] >= least):
-            first, second = sorted((int(row) + start, int(nearest[row])))
-            pairs[first, second] = float(cosine[row, nearest[row]])
-    return sorted(((a, b, c) for (a, b), c in pairs.items()), key=lambda row: -row[2])
 
 
 def outliers(rows: Sequence[Quality], *, deviations: float = 4.0) -> list[tuple[int, str, float]]:

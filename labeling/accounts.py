@@ -21,16 +21,16 @@ from labeling import audit
 from labeling.errors import AccountError
 from labeling.records import IMPORTED, Account, SignIn
 
-Right = Literal["label", "adjudicate", "pictures", "progress", "runs", "audit", "people"]
+Right = Literal["label", "adjudicate", "pictures", "progress", "export", "runs", "audit", "people"]
 """label: decide cells; adjudicate: see what others answered, and decide where they differ; pictures: see
-cells; progress: see how far the study is; runs: see and stop pretraining; audit: look at the chain of
-events; people: make, change and disable accounts."""
+cells; progress: see how far the study is; export: take out everybody's labels; runs: see and stop
+pretraining; audit: look at the chain of events; people: make, change and disable accounts and tokens."""
 
 RIGHTS: dict[str, frozenset[Right]] = {
     "annotator": frozenset({"label", "pictures", "progress"}),
-    "adjudicator": frozenset({"label", "adjudicate", "pictures", "progress"}),
-    "data-manager": frozenset({"pictures", "progress", "runs"}),
-    "admin": frozenset({"label", "adjudicate", "pictures", "progress", "runs", "audit", "people"}),
+    "adjudicator": frozenset({"label", "adjudicate", "pictures", "progress", "export"}),
+    "data-manager": frozenset({"pictures", "progress", "export", "runs"}),
+    "admin": frozenset({"label", "adjudicate", "pictures", "progress", "export", "runs", "audit", "people"}),
     "auditor": frozenset({"progress", "audit"}),
 }
 """What each role may do; all else is denied. What an admin does is told in the chain of events too."""
@@ -51,11 +51,13 @@ _UNKNOWN_HASH = _HASHER.hash(secrets.token_hex())
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SignedIn:
-    """Who a browser belongs to."""
+    """Who a browser belongs to, or as whom a program acts."""
 
     name: str
     role: str
     csrf_token: str
+    via: str | None = None
+    """By which token a program asks; None: it is a browser, whose changes need the `csrf_token`."""
 
     def may(self, right: Right) -> bool:
         """Return whether this person's role has a right; an unknown role has none."""
@@ -93,7 +95,7 @@ def add_account(database: Database, name: str, role: str, password: str, *, by: 
     """
     if role not in ROLES:
         raise AccountError(f"role {role}: there are {', '.join(ROLES)}.")
-    if not (0 < len(name) <= 64 and name.isprintable() and name == name.strip()) or name == IMPORTED:
+    if not is_usable_name(name):
         raise AccountError(f"name {name!r}: use 1 to 64 visible characters, and not {IMPORTED!r}.")
     if len(password) < SHORTEST_PASSWORD:
         raise AccountError(f"the password has {len(password)} characters; use at least {SHORTEST_PASSWORD}.")
@@ -105,6 +107,11 @@ def add_account(database: Database, name: str, role: str, password: str, *, by: 
         session.add(Account(name=name, role=role, password_hash=password_hash, created_at=utc_now(),
                             disabled_at=None))  # fmt: skip
         audit.append(session, kind="account added", by=by, facts={"name": name, "role": role})
+
+
+def is_usable_name(name: str) -> bool:
+    """Return whether somebody can be called so: 1 to 64 visible characters, and not "imported"."""
+    return 0 < len(name) <= 64 and name.isprintable() and name == name.strip() and name != IMPORTED
 
 
 def list_accounts(database: Database) -> list[Account]:

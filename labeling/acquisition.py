@@ -12,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.cluster import KMeans
 
+from datasets.extensions import Registry
+from labeling.errors import LabelingError
 from labeling.probes import Matrix, PoolScale
 
 Floats = NDArray[np.float64]
@@ -69,14 +71,39 @@ def rarity_margin(probabilities: Scores, counts: Counts) -> Floats:
     return scores
 
 
-RULES: dict[str, Callable[[Scores, Counts], Floats]] = {
+Rule = Callable[[Scores, Counts], Floats]
+
+RULES: Registry[Rule] = Registry("acquisition", object, {
     "least-confident": lambda probabilities, _counts: least_confident(probabilities),
     "margin": lambda probabilities, _counts: margin(probabilities),
     "entropy": lambda probabilities, _counts: entropy(probabilities),
     "rarity-margin": rarity_margin,
-}
-"""The rules that score a cell by the probe's probabilities; the last one is the default."""
+})  # fmt: skip
+"""The rules that score a cell by the probe's probabilities, shape (n, K), and the labels of each class, shape (K,)."""
 DEFAULT_RULE = "rarity-margin"
+
+
+def scores_of(rule: str, probabilities: Scores, counts: Counts) -> Floats:
+    """Score cells by a rule, which may be a package's, and hold it to what a score is.
+
+    Args:
+        rule: A name of `RULES`.
+        probabilities: Shape (n, K).
+        counts: Labels of each class, shape (K,).
+
+    Returns:
+        Shape (n,), 0 or more.
+
+    Raises:
+        LabelingError: The rule gives something else.
+    """
+    scores: Floats = np.asarray(RULES[rule](probabilities, counts))
+    if scores.shape != (len(probabilities),) or not np.isfinite(scores).all() or (scores < 0).any():
+        raise LabelingError(
+            f"acquisition {rule}: gave scores of shape {scores.shape} for {len(probabilities)} cells, or some below 0 "
+            "or not finite. Mend the rule, or choose another in cytojepa.toml."
+        )
+    return scores
 
 
 @dataclass(frozen=True, slots=True)

@@ -147,4 +147,6 @@ def _chain_new_rows(session: Session, _context: UOWTransaction) -> None:
 def _row_body(session: Session, row: Any, at: str) -> dict[str, Any]:
     values = {column.key: getattr(row, column.key) for column in row.__table__.columns}
     by = session.info.get("by") or values.get("annotator") or values.get("adjudicator") or values.get("source")
-    return {"kind": row.__tablename__, "by": by, "at": at, "row": row_facts(values)}
+    via = session.info.get("via")
+    told = {"kind": row.__tablename__, "by": by, "at": at, "row": row_facts(values)}
+    return told if via is None else {**told, "via": via}

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labeling import mixture
-from labeling.acquisition import DEFAULT_RULE, RULES, Floats, Indices, PoolView, typical
+from labeling.acquisition import DEFAULT_RULE, Indices, PoolView, scores_of, typical
 from labeling.probes import LinearProbe, PoolScale, Words
 
 TEST_SHARE = 0.4
@@ -134,7 +134,7 @@ def _next(
     if len(names) < 2:
         return typical(view, left, count, seed=int(generator.integers(1 << 31))).tolist()[:count]
     probe = LinearProbe(mean=view.scale.mean, std=view.scale.std).fit(view.vectors[asked], classes[asked])
-    scores: Floats = RULES[rule](probe.predict_proba(view.vectors[:]), np.bincount(codes))
+    scores = scores_of(rule, probe.predict_proba(view.vectors[:]), np.bincount(codes))
     parts = mixture.Shares().ranked()
     queue = mixture.mix(view, scores, left, view.units(np.array(asked)), parts=parts, length=count, generator=generator)
     return [row for row, _ in queue]

@@ -76,6 +76,7 @@ def record(
     shown: bool = False,
     reads: int = 1,
     lease_seconds: int = 600,
+    via: str | None = None,
 ) -> list[Receipt]:
     """Store an annotator's events in their order, in one transaction, each key once.
 
@@ -92,11 +93,13 @@ def record(
         reads: How many doctors see each cell; an undone cell is not leased again where that many
             others hold it.
         lease_seconds: How long a cell stays with the annotator after an undo.
+        via: By which program, told in the chain of events; None: by the annotator's own hand.
 
     Returns:
         One receipt per event, in order; when it returns, the accepted ones are on disk.
     """
     with database.write() as session:
+        session.info["via"] = via
         desk = _Desk(session, annotator, label_set, shown, reads, lease_seconds)
         return [desk.accept(event) for event in events]
 

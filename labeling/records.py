@@ -39,6 +39,24 @@ class SignIn(Base):
     ended_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
 
+class ApiToken(Base):
+    """The right of one program to act as an account. Written by `tokens`; holds the hash, never the token."""
+
+    __tablename__ = "api_tokens"
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    token_sha256: Mapped[str] = mapped_column(String(64), unique=True)
+    account: Mapped[str] = mapped_column(ForeignKey("accounts.name"))
+    purpose: Mapped[str] = mapped_column(String(64))
+    """Which program, in the words of whoever made it."""
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    created_by: Mapped[str] = mapped_column(String(64))
+    expires_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    seen_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    """Its last request, to the minute."""
+    revoked_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+
 class Label(Base):
     """One annotator's decision about one cell at one time. Written by `labels`; never changed.
 

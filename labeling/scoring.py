@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datasets.files import sync_folder
-from labeling.acquisition import DEFAULT_RULE, RULES, rarity
+from labeling.acquisition import DEFAULT_RULE, rarity, scores_of
 from labeling.fitting import Fit
 from labeling.probes import Matrix
 from labeling.scan import ScanWeights, margin_columns, scan, softmax_columns
@@ -34,6 +34,9 @@ def score_pool(vectors: Matrix, fit: Fit, *, rule: str = DEFAULT_RULE, path: Pat
         fit: The fitted probe.
         rule: A name of `acquisition.RULES`.
         path: Where to keep the probabilities, as an array file; None: in memory.
+
+    Raises:
+        LabelingError: The rule gives something else than one finite score, 0 or more, for each cell.
     """
     shape = (len(vectors), len(fit.probe.classes_))
     temporary = None if path is None else path.with_suffix(".partial.npy")
@@ -51,7 +54,7 @@ def score_pool(vectors: Matrix, fit: Fit, *, rule: str = DEFAULT_RULE, path: Pat
         # The default in the layout of the pass; the others are as fast as numpy makes them.
         scores[rows] = (
             margin_columns(balanced) * (wanted @ balanced)
-            if rule == DEFAULT_RULE else RULES[rule](balanced.T, fit.counts)
+            if rule == DEFAULT_RULE else scores_of(rule, balanced.T, fit.counts)
         )  # fmt: skip
         shown[rows] = (balanced if shift is None else softmax_columns(logits + shift)).T
     if path is not None and temporary is not None:

@@ -1,5 +1,7 @@
 """Vectors and labels of a study, joined by row: what a fit learns from and what the worklist ranks. Only reads."""
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import softmax
@@ -10,7 +12,8 @@ from datasets.db import Database
 from datasets.embeddings import EmbeddingStore
 from datasets.files import sha256_of_json
 from labeling import fitting
-from labeling.acquisition import PoolView
+from labeling.acquisition import PoolView, unit_vectors
+from labeling.calibration import novelty
 from labeling.evidence import Evidence, gather
 from labeling.fitting import Fit, Training
 from labeling.heldout import held_out
@@ -150,8 +153,20 @@ class Study:
         return fitting.tune(first, self.scale)
 
 
-def second_looks(study: Study) -> list[str]:
-    """Return cells whose undisputed label a probe that has not seen their slide finds least likely.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LikelyError:
+    """A cell whose label deserves a second look."""
+
+    cell_id: str
+    answer: str
+    likelihood: float
+    """What a probe that has not seen the slide gives to the answer, 0 to 1."""
+    novelty: float
+    """How unusual the cell is among the other labelled ones, 0 to 1: near 1 the doubt says little."""
+
+
+def likely_errors(study: Study) -> list[LikelyError]:
+    """Return undisputed labels that a probe which has not seen their slide finds least likely.
 
     At most 30, the least likely first: for a second look by a doctor who is not told why, never for
     correction by the program. Empty while the labels are too few to say.
@@ -167,5 +182,13 @@ def second_looks(study: Study) -> list[str]:
     if found is None:
         return []
     rows = np.flatnonzero(found.has_logits & (training.weights > 1 - 1e-9))
-    suspects = likely_slips(softmax(found.logits[rows], axis=1), found.codes[rows])
-    return [training.cell_ids[row] for row in rows[suspects]]
+    probabilities = softmax(found.logits[rows], axis=1)
+    units = unit_vectors(training.vectors, study.scale)
+    return [
+        LikelyError(
+            cell_id=training.cell_ids[rows[place]], answer=str(training.classes[rows[place]]),
+            likelihood=float(probabilities[place, found.codes[rows[place]]]),
+            novelty=float(novelty(units[[rows[place]]], np.delete(units, rows[place], axis=0))[0]),
+        )
+        for place in likely_slips(probabilities, found.codes[rows])
+    ]  # fmt: skip

@@ -68,8 +68,8 @@ class SuggestionTable:
 
 def refit(
     database: Database, store: EmbeddingStore | None, folder: Path, label_set: LabelSet, *,
-    groups: dict[str, str], reads: int, shares: Shares | None = None, abnormal_percent: int = 0,
-    exemplar_weight: float = 1.0,
+    groups: dict[str, str], reads: int, shares: Shares | None = None, rule: str = DEFAULT_RULE,
+    abnormal_percent: int = 0, exemplar_weight: float = 1.0,
 ) -> FitReport:  # fmt: skip
     """Fit the probe on the doctors' labels, write its guesses, and rank the worklist anew.
 
@@ -83,6 +83,7 @@ def refit(
         groups: Slide of each cell.
         reads: How many doctors decide each cell.
         shares: Parts of the queue; None: the defaults.
+        rule: How uncertain cells are scored, a name of `acquisition.RULES`.
         abnormal_percent: Share of probably abnormal cells in the queue; 0: as the rules find them.
         exemplar_weight: What an exemplar counts, beside 1 of a doctor's answer.
     """
@@ -98,7 +99,7 @@ def refit(
     found = study.fit()
     probe_id = study.identity(found)
     weights = score_pool(
-        study.vectors, found, rule=DEFAULT_RULE, path=probe_files.probabilities_path(folder, probe_id)
+        study.vectors, found, rule=rule, path=probe_files.probabilities_path(folder, probe_id)
     )  # fmt: skip
     probe = probe_files.write(folder, probe_id, store.fingerprint, found, study.training, evidence.last_label_id,
                               study.settings(found))  # fmt: skip

@@ -12,6 +12,7 @@ from datasets.catalog import Cell
 from datasets.db import Database, utc_now
 from labeling import mixture
 from labeling.acquisition import Floats, Indices, PoolView, Scores, typical
+from labeling.calibration import novelty
 from labeling.leases import WorkItem
 from labeling.mixture import CHECK_REASON, Dial, Shares
 from labeling.openings import EVERYTHING, POOL_REASON, Focus, needs_reader
@@ -23,6 +24,9 @@ SECOND_READS = 2
 """Doctors that decide a shared cell."""
 _TYPICAL = "typical of a group of cells"
 _NOVEL = "unlike the cells labelled so far"
+_COVERED = "stands for cells of which few are labelled so far"
+_FAR = 0.9
+"""Novelty from which a cell is called unlike the others: farther out than nine of ten labelled cells are."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -82,29 +86,34 @@ def rank_mixed(pool: Pool, guess: Guess, shares: Shares, *, seed: int, dial: Dia
     """
     fresh = np.setdiff1d(pool.open_rows, pool.waiting_rows)
     parts = shares.ranked() | ({mixture.TEST: shares.test} if len(pool.test_rows) else {})
+    known = pool.view.units(pool.known_rows)
     queue = mixture.mix(
-        pool.view, guess.scores, fresh, pool.view.units(pool.known_rows), parts=parts, length=LENGTH,
+        pool.view, guess.scores, fresh, known, parts=parts, length=LENGTH,
         generator=np.random.default_rng(seed), test_rows=pool.test_rows, dial=dial,
     )  # fmt: skip
     waiting = [(int(row), mixture.SHARED) for row in pool.waiting_rows]
-    return [_candidate(rank, row, arm, pool, guess) for rank, (row, arm) in enumerate([*waiting, *queue])]
+    covering = np.array([row for row, arm in queue if arm == mixture.NOVEL], np.intp)
+    far = set(covering[novelty(pool.view.units(covering), known) >= _FAR].tolist()) if len(covering) else set()
+    return [
+        _candidate(rank, row, arm, pool, guess, is_far=row in far) for rank, (row, arm) in enumerate([*waiting, *queue])
+    ]
 
 
-def _candidate(rank: int, row: int, arm: str, pool: Pool, guess: Guess) -> Candidate:
+def _candidate(rank: int, row: int, arm: str, pool: Pool, guess: Guess, *, is_far: bool) -> Candidate:
     best = int(guess.probabilities[row].argmax())
     return Candidate(
         rank=rank, cell_id=pool.cell_ids[row], arm=arm, reads=SECOND_READS if arm == mixture.SHARED else 1,
-        reason=_reason(arm, guess, row), score=float(guess.scores[row]), suggestion=guess.classes[best],
+        reason=_reason(arm, guess, row, is_far=is_far), score=float(guess.scores[row]), suggestion=guess.classes[best],
         suggestion_probability=float(guess.probabilities[row, best]), probe_id=guess.probe_id,
     )  # fmt: skip
 
 
-def _reason(arm: str, guess: Guess, row: int) -> str:
+def _reason(arm: str, guess: Guess, row: int, *, is_far: bool) -> str:
     """Say in the doctor's words why a cell is asked; blind arms share one sentence."""
     if arm in mixture.BLIND:
         return CHECK_REASON
     if arm == mixture.NOVEL:
-        return _NOVEL
+        return _NOVEL if is_far else _COVERED
     second, first = np.argsort(guess.probabilities[row], kind="stable")[-2:]
     if arm == mixture.DIAL:
         return f"looks like {guess.classes[first]}: keeps the mix of normal and abnormal cells as the study has set it"

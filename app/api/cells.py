@@ -4,6 +4,7 @@ import re
 from typing import Any
 
 from app.settings import SuggestionMode
+from app.sign_in import PUBLIC
 from datasets.bethesda import LabelSet
 from labeling.openings import POOL_REASON
 from labeling.records import Label
@@ -14,7 +15,7 @@ _PLAIN = {POOL_REASON: "next in line; nothing speaks for another one yet"}
 
 def cell_row(cell_id: str, mpp: float | None) -> dict[str, Any]:
     """Return a cell for a page; `mpp` is the scale of its crop, None where unknown."""
-    return {"cell": cell_id, "image": f"/api/cells/{cell_id}/image", "mpp": mpp}
+    return {"cell": cell_id, "image": f"{PUBLIC}/cells/{cell_id}/image", "mpp": mpp}
 
 
 def suggestion_row(category: str | None, probability: float | None) -> dict[str, Any] | None:

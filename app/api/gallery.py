@@ -12,7 +12,7 @@ from app.pictures import MOST_TILES
 from app.services import Services
 from app.similar import GalleryPage, chosen_page, gallery_page
 from datasets import catalog
-from labeling import adjudication, exemplars, leases
+from labeling import adjudication, exemplars
 from labeling.errors import LabelRefused
 
 _MOST_HELD = 400
@@ -24,7 +24,6 @@ def gallery_routes(services: Services) -> list[Route]:
     api = _Gallery(services)
     return [
         Route("/api/gallery", guarded(api.page)),
-        Route("/api/release", guarded(api.release), methods=["POST"]),
         Route("/api/references", guarded(api.references)),
         Route("/api/exemplars", guarded(api.exemplar), methods=["POST"]),
     ]
@@ -60,20 +59,6 @@ class _Gallery:
             limit=web.whole_number(request, "limit", default=120, most=MOST_TILES),
             exclude=web.id_list(request, "held", most=_MOST_HELD),
         )  # fmt: skip
-
-    async def release(self, request: Request) -> Response:
-        body = await web.json_body(request)
-        cell_ids = body.get("cells") if isinstance(body, dict) else None
-        if (
-            not isinstance(cell_ids, list)
-            or len(cell_ids) > MOST_TILES
-            or not all(isinstance(i, str) for i in cell_ids)
-        ):
-            raise BadRequest(f"cells: a list of at most {MOST_TILES} ids is needed.")
-        count = await run_in_threadpool(
-            leases.give_back, self._services.database, allowed(request, "label").name, cell_ids
-        )
-        return JSONResponse({"released": count})
 
     async def exemplar(self, request: Request) -> Response:
         person, row = allowed(request, "label"), await web.json_body(request)

@@ -25,6 +25,14 @@ class Forbidden(Exception):
     """A request that this account may not make, with the reason."""
 
 
+class NotFound(Exception):
+    """Something that is not there."""
+
+
+class TooMany(Exception):
+    """A request that others of its kind leave no room for."""
+
+
 def guarded(handler: Handler) -> Handler:
     """Answer a refused request with its reason as JSON."""
 
@@ -91,7 +99,16 @@ def id_list(request: Request, name: str, *, most: int) -> list[str]:
     Raises:
         BadRequest: There are more than `most`.
     """
-    ids = [part for part in request.query_params.get(name, "").split(",") if part]
+    return ids_of(name, request.query_params.get(name, ""), most)
+
+
+def ids_of(name: str, text: str, most: int) -> list[str]:
+    """Read ids, separated by commas.
+
+    Raises:
+        BadRequest: There are more than `most`.
+    """
+    ids = [part for part in text.split(",") if part]
     if len(ids) > most:
         raise BadRequest(f"{name}: {len(ids)} ids; at most {most}.")
     return ids

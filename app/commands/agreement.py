@@ -43,5 +43,5 @@ def _lines(found: Quality) -> list[str]:
         )
     lines.append(figures.gain_sentence(found.arms))
     if found.second_look:
-        lines.append(f"Worth a second look: {', '.join(found.second_look)}")
+        lines.append(f"Worth a second look: {', '.join(row.cell_id for row in found.second_look)}")
     return lines

@@ -22,6 +22,7 @@ from jepa.embed import Encoder
 from jepa.encoder import FrozenEncoder, random_encoder
 from jepa.errors import CheckpointError
 from labeling import blindtest
+from labeling.acquisition import DEFAULT_RULE, RULES
 
 SIZE, RANDOM = "size", "random"
 BASELINES = (SIZE, RANDOM, HANDCRAFTED)
@@ -46,19 +47,22 @@ BASELINES = (SIZE, RANDOM, HANDCRAFTED)
 @click.option("--shots", default="1,5,10,20", metavar="N,M", help="Labels for each class.")
 @click.option("--seeds", type=click.IntRange(1, 100), default=5, help="Draws for each number of labels.")
 @click.option("--active", "is_active", is_flag=True, help="Also compare this study's queue with chance.")
+@click.option("--acquisition", default=DEFAULT_RULE, metavar="NAME", help="The rule of the --active queue.")
 @click.option("--budget", type=click.IntRange(20, 10_000), default=200, help="Labels of the --active curves.")
 @click.option("--report", "report_file", type=click.Path(path_type=Path), metavar="OUT.html", help="Write a report.")
 @home_option
 @json_option
 @verb
 def evaluate(workspace: bool, folder: Path | None, groups_file: Path | None, mpp: float | None, encoders: str,
-             shots: str, seeds: int, is_active: bool, budget: int, report_file: Path | None,
+             shots: str, seeds: int, is_active: bool, acquisition: str, budget: int, report_file: Path | None,
              home: Path, as_json: bool) -> None:  # fmt: skip
     """Score frozen encoders by linear probes; train and test never share a slide."""
     if workspace == (folder is not None):
         raise click.UsageError("give either --workspace or --cells FOLDER.")
     if folder is None and (groups_file or mpp):
         raise click.UsageError("--groups and --mpp go with --cells FOLDER.")
+    if acquisition not in RULES:
+        raise click.UsageError(f"--acquisition {acquisition}: there are {', '.join(RULES)}.")
     counts = _shots(shots)
     with tempfile.TemporaryDirectory() as scratch:
         target = _temporary_study(Path(scratch), folder, groups_file, mpp) if folder else Services.open(home)
@@ -71,7 +75,10 @@ def evaluate(workspace: bool, folder: Path | None, groups_file: Path | None, mpp
             by_doctors = evaluation.score_doctors(target, desk.pool, name, features)
             doctors += [by_doctors] if by_doctors else []
             if is_active and name not in (SIZE, RANDOM):
-                curves.append(evaluation.compare_queues(desk.pool, name, features, budget=budget, seeds=seeds))
+                pair = evaluation.compare_queues(
+                    desk.pool, name, features, budget=budget, seeds=seeds, rule=acquisition
+                )
+                curves.append(pair)
         blind = None if folder else _blind(target)
         target.database.close()
     pool = desk.pool

@@ -7,13 +7,14 @@ from pathlib import Path
 import click
 
 from app.commands.output import emit, home_option, json_option, table, verb
+from app.commands.tokens import token
 from app.services import Services
 from labeling import accounts
 
 
 @click.group()
 def users() -> None:
-    """Add and list accounts, change roles, disable."""
+    """Add and list accounts, change roles, disable; tokens of other programs."""
 
 
 @users.command()
@@ -82,6 +83,9 @@ def change_role(name: str, role: str, home: Path, as_json: bool) -> None:
     services = Services.open(home)
     accounts.set_role(services.database, name, role)
     emit(as_json, {"users": _rows(services)}, [f"{name} is {role} now."])
+
+
+users.add_command(token)
 
 
 def _rows(services: Services) -> list[dict[str, object]]:

@@ -3,7 +3,7 @@
 import streamlit as st
 
 from app.views import people
-from labeling import accounts
+from labeling import accounts, tokens
 from labeling.errors import AccountError
 
 _DUTIES = {
@@ -43,4 +43,36 @@ with right, st.form("disable"):
     st.caption("The labels stay. The person is signed out at the next action.")
     if st.form_submit_button("Disable") and chosen:
         accounts.disable(services.database, chosen, by=person.name)
+        st.rerun()
+
+st.subheader("Programs", help="Another program acts as an account, with that account's role, through /api/v1.")
+rows = tokens.list_tokens(services.database)
+if rows:
+    st.dataframe(
+        [
+            {"number": t.id, "account": t.account, "program": t.purpose, "state": tokens.state_of(t),
+             "made by": t.created_by, "ends": t.expires_at, "last request": t.seen_at}
+            for t in rows
+        ],
+        hide_index=True,
+    )  # fmt: skip
+left, right = st.columns(2, gap="large")
+with left, st.form("token", clear_on_submit=True):
+    account = st.selectbox("Account", active)
+    purpose = st.text_input("Which program it is for")
+    days = st.number_input("Days until it ends", 1, tokens.MOST_DAYS, tokens.DEFAULT_DAYS)
+    if st.form_submit_button("Make a token") and account:
+        try:
+            made = tokens.create(services.database, account, purpose.strip(), days=int(days), by=person.name)
+        except AccountError as error:
+            st.error(str(error))
+        else:
+            st.success(f"Token {made.id} for {account}. It is shown only now: hand it over and close this page.")
+            st.code(made.secret, language=None)
+live = [t.id for t in rows if tokens.state_of(t) == "active"]
+with right, st.form("revoke"):
+    number = st.selectbox("Token number", live)
+    st.caption("The program is shut out at its next request.")
+    if st.form_submit_button("Revoke") and number:
+        tokens.revoke(services.database, number, by=person.name)
         st.rerun()

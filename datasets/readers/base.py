@@ -4,8 +4,9 @@ Coordinates are level-0 pixels (x, y), sizes are (width, height) in pixels of th
 (H, W, 3). Readers run only inside the killable child that `sandbox` starts.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, Protocol, Self
 
 import numpy as np
@@ -105,6 +106,16 @@ class SlideReader(Protocol):
 
     def close(self) -> None:
         """Give back files and memory."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ReaderKind:
+    """A way to read slides of one kind."""
+
+    detects: Callable[[Path], bool]
+    """Whether a file is of this kind, told by its bytes."""
+    open: Callable[[Sequence[Path]], SlideReader]
+    """Opens a slide of one file, or of all its DICOM instances; raises `UnreadableFile` with the reason."""
 
 
 def inner_box(level: Level, x: int, y: int, width: int, height: int) -> tuple[int, int, int, int]:

@@ -9,7 +9,8 @@ import openslide
 
 from datasets.crops import OUTSIDE, Picture
 from datasets.errors import UnreadableFile
-from datasets.readers.base import SlideInfo, SlideReader
+from datasets.extensions import Registry
+from datasets.readers.base import ReaderKind, SlideInfo, SlideReader
 from datasets.readers.dicom import DicomReader, StitchedReader, describe, ycc_to_rgb
 from datasets.readers.pyramid import PyramidReader
 
@@ -31,7 +32,15 @@ def is_scan(path: Path) -> bool:
     """Return whether the file is a slide: DICOM of that class, or of a format that OpenSlide knows."""
     if is_dicom(path):
         return bool(describe(path)["is_wsi"])
+    return _kind_of(path) is not None
+
+
+def _is_pyramid(path: Path) -> bool:
     return openslide.OpenSlide.detect_format(path) not in (None, "dicom")
+
+
+def _kind_of(path: Path) -> ReaderKind | None:
+    return next((kind for kind in READERS.values() if kind.detects(path)), None)
 
 
 def open_slide(paths: Sequence[Path]) -> SlideReader:
@@ -53,14 +62,24 @@ def open_slide(paths: Sequence[Path]) -> SlideReader:
 
 
 def _open(paths: Sequence[Path]) -> SlideReader:
-    if not is_dicom(paths[0]):
-        return PyramidReader(paths[0])
+    kind = _kind_of(paths[0])
+    return kind.open(paths) if kind else PyramidReader(paths[0])
+
+
+def _open_dicom(paths: Sequence[Path]) -> SlideReader:
     try:
         return DicomReader(paths)
     except UnreadableFile:
         if len(paths) > 1:
             raise
         return StitchedReader(paths[0])
+
+
+READERS: Registry[ReaderKind] = Registry("readers", ReaderKind, {
+    "dicom": ReaderKind(detects=is_dicom, open=_open_dicom),
+    "openslide": ReaderKind(detects=_is_pyramid, open=lambda paths: PyramidReader(paths[0])),
+})  # fmt: skip
+"""The readers by name; the first that knows a file's bytes opens it."""
 
 
 def overview(reader: SlideReader) -> Picture:

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from datasets.bethesda import LabelSet
 from datasets.db import Database
+from datasets.extensions import Registry
 from datasets.files import sha256_of_file, sync_file, sync_folder
 from labeling.errors import LabelingError
 from labeling.export.coco import write_coco
@@ -26,8 +27,11 @@ ProgressCallback = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class _Format:
+class Format:
+    """How labels are written."""
+
     write: Callable[..., None]
+    """Called with rows (`rows.Row`), a path that does not exist yet (or an empty folder) and the `Study`."""
     kinds: tuple[Kind, ...] = ("label",)
     """What it holds unless something else is asked for."""
     is_current_only: bool = True
@@ -37,18 +41,17 @@ class _Format:
     """Leaves out single-cell pictures, which lie nowhere on a slide."""
 
 
-_FORMATS = {
-    "csv": _Format(write=write_csv, kinds=("label", "reference", "opinion"), is_current_only=False),
-    "parquet": _Format(write=write_parquet, kinds=("label", "reference", "opinion"), is_current_only=False),
-    "coco": _Format(write=write_coco),
-    "geojson": _Format(write=write_geojson),
-    "labelstudio": _Format(write=write_labelstudio, is_by_cell=True),
-    "dicom-ann": _Format(write=write_dicom_folder, is_by_cell=True, is_folder=True, needs_place=True),
-    "imagefolder": _Format(write=write_image_folder, kinds=("reference",), is_by_cell=True, is_folder=True),
-}
-_GEOJSON_FOLDER = _Format(write=write_geojson_folder, is_by_cell=True, is_folder=True)
-FORMATS = tuple(_FORMATS)
-"""Names of the formats."""
+FORMATS: Registry[Format] = Registry("export", Format, {
+    "csv": Format(write=write_csv, kinds=("label", "reference", "opinion"), is_current_only=False),
+    "parquet": Format(write=write_parquet, kinds=("label", "reference", "opinion"), is_current_only=False),
+    "coco": Format(write=write_coco),
+    "geojson": Format(write=write_geojson),
+    "labelstudio": Format(write=write_labelstudio, is_by_cell=True),
+    "dicom-ann": Format(write=write_dicom_folder, is_by_cell=True, is_folder=True, needs_place=True),
+    "imagefolder": Format(write=write_image_folder, kinds=("reference",), is_by_cell=True, is_folder=True),
+})  # fmt: skip
+"""The formats by name; the names are stable."""
+_GEOJSON_FOLDER = Format(write=write_geojson_folder, is_by_cell=True, is_folder=True)
 EVERYTHING = Selection()
 
 
@@ -86,9 +89,9 @@ def export_labels(
         LabelingError: An unknown format, or a folder that is not empty.
         OSError: The file cannot be written.
     """
-    if format_name not in _FORMATS:
+    if format_name not in FORMATS:
         raise LabelingError(f"format {format_name}: there are {', '.join(FORMATS)}.")
-    chosen = _GEOJSON_FOLDER if format_name == "geojson" and not out.suffix else _FORMATS[format_name]
+    chosen = _GEOJSON_FOLDER if format_name == "geojson" and not out.suffix else FORMATS[format_name]
     selection = _narrow(chosen, selection)
     study = Study(label_set=label_set, crop_px=crop_px)
     if chosen.is_folder and out.exists() and (not out.is_dir() or any(out.iterdir())):
@@ -105,19 +108,19 @@ def export_labels(
         return _finish(draft, out, counted.count)
 
 
-def _narrow(chosen: _Format, selection: Selection) -> Selection:
+def _narrow(chosen: Format, selection: Selection) -> Selection:
     is_current = chosen.is_current_only or selection.is_current_only
     kinds = selection.kinds if selection.kinds != EVERYTHING.kinds else chosen.kinds
     return replace(selection, is_current_only=is_current, kinds=kinds)
 
 
-def _rows(session: Session, study: Study, selection: Selection, chosen: _Format) -> Iterator[Row]:
+def _rows(session: Session, study: Study, selection: Selection, chosen: Format) -> Iterator[Row]:
     for row in _all_rows(session, study, selection, chosen):
         if not chosen.needs_place or row["x_px"] is not None:
             yield row
 
 
-def _all_rows(session: Session, study: Study, selection: Selection, chosen: _Format) -> Iterator[Row]:
+def _all_rows(session: Session, study: Study, selection: Selection, chosen: Format) -> Iterator[Row]:
     if "label" in selection.kinds:
         yield from iter_labels(session, study, selection, by_cell=chosen.is_by_cell)
     # A reference label belongs to no annotator: it is not asked for where one annotator's labels are.

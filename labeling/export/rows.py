@@ -50,6 +50,8 @@ class Selection:
     is_current_only: bool = False
     """Leave out what was taken back or replaced by the same annotator."""
     kinds: tuple[Kind, ...] = ("label", "reference", "opinion")
+    after_label_id: int = 0
+    """Only labels that were stored after this one."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -221,7 +223,8 @@ def _is_current() -> ColumnElement[bool]:
 def _conditions(selection: Selection) -> list[ColumnElement[bool]]:
     wanted = ((Cell.slide_id, selection.slides), (Label.annotator, selection.annotators),
               (Label.category, selection.categories))  # fmt: skip
-    return [column.in_(values) for column, values in wanted if values]
+    after = [Label.id > selection.after_label_id] if selection.after_label_id else []
+    return [*after, *(column.in_(values) for column, values in wanted if values)]
 
 
 def _iso(moment: Any) -> str | None:

@@ -96,10 +96,10 @@ def test_five_seconds_offline_and_a_reload__lose_and_double_nothing(page, server
     page.wait_for_selector(ALL_SAVED)
     assert server.labels("ada") == before + answered
 
-    page.route("**/api/events", lambda route: route.abort())
+    page.route("**/api/v1/labels", lambda route: route.abort())
     answered += _press(page, 3)
     page.wait_for_selector("text=NOT SAVED: 3 waiting")
-    page.unroute("**/api/events")
+    page.unroute("**/api/v1/labels")
     page.reload()
     page.wait_for_selector(f"{ALL_SAVED}[data-cell]")
     assert server.labels("ada") == before + answered
@@ -126,7 +126,7 @@ def test_two_windows_of_one_account__ask_for_different_cells_and_double_nothing(
 
 def test_label_kept_by_a_closed_window__is_sent_by_the_next(page, server) -> None:
     before = server.labels("ada")
-    page.route("**/api/events", lambda route: route.abort())
+    page.route("**/api/v1/labels", lambda route: route.abort())
     answered = _press(page, 2)
     page.wait_for_selector("text=NOT SAVED: 2 waiting")
     other = page.context.new_page()
@@ -152,8 +152,8 @@ def test_kill_9__loses_no_acknowledged_label_and_doubles_none(page, server) -> N
 
 @pytest.mark.parametrize(
     "path",
-    ["/", "/api/worklist", "/api/recent", "/api/cells/x/image", "/api/cells/x/wide", "/api/atlas", "/api/gallery",
-     "/api/references", "/api/cases", "/media/x", "/_stcore/host-config"],
+    ["/", "/api/v1/worklist", "/api/v1/recent", "/api/v1/cells/x/image", "/api/v1/cells/x/wide", "/api/atlas",
+     "/api/gallery", "/api/references", "/api/cases", "/media/x", "/_stcore/host-config"],
 )  # fmt: skip
 def test_without_sign_in__every_route_is_closed(server, path: str) -> None:
     assert httpx.get(server.url + path).status_code == 401

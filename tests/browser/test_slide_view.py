@@ -54,13 +54,13 @@ def test_ring__is_clicked_answered_by_a_key_and_taken_back(slide, server) -> Non
 
 def test_answers__wait_without_network_and_survive_a_reload(slide, server) -> None:
     before, answered = server.labels("ada"), []
-    slide.route("**/api/events", lambda route: route.abort())
+    slide.route("**/api/v1/labels", lambda route: route.abort())
     for key, category in (("1", "NILM"), ("3", "LSIL")):
         answered.append((_next(slide), category))
         slide.keyboard.press(key)
     slide.wait_for_selector("text=NOT SAVED: 2 waiting")
     assert server.labels("ada") == before
-    slide.unroute("**/api/events")
+    slide.unroute("**/api/v1/labels")
     slide.reload()
     slide.wait_for_selector(READY)
     slide.wait_for_selector(ALL_SAVED)

@@ -63,7 +63,7 @@ def test_serve__no_call_leaves_the_machine(tmp_path: Path) -> None:
         _wait(url, tmp_path / "out")
         with httpx.Client(base_url=url, headers={"accept": "text/html"}) as client:
             assert client.post("/login", data={"name": "ada", "password": PASSWORD}).status_code == 303
-            for path in ("/", "/_stcore/host-config", "/_stcore/health", "/api/worklist", "/progress"):
+            for path in ("/", "/_stcore/host-config", "/_stcore/health", "/api/v1/worklist", "/progress"):
                 assert client.get(path).status_code == 200, path
         # The other loopback addresses stand for those of the network: only the named one is listened to.
         with socket.socket() as stranger:

@@ -74,7 +74,7 @@ def test_field__is_a_slide_of_one_level_with_its_cells(study) -> None:
 
 def _answer(client, cell: str, category: str, key: str) -> dict:
     events = [{"kind": "label", "key": key, "cell": cell, "category": category}]
-    return client.post("/api/events", json={"events": events}).json()["receipts"][0]
+    return client.post("/api/v1/labels", json={"events": events}).json()["receipts"][0]
 
 
 def test_claim__gives_a_cell_to_one_doctor_and_shows_nobody_anothers_answer(study) -> None:
@@ -107,7 +107,7 @@ def test_cell_that_one_is_asked_about_again__does_not_show_the_answer_from_befor
     client.post(claim, json={"cell": cell})
     _answer(client, cell, "LSIL", "c1")
     undo = {"kind": "undo", "key": "c2", "label_key": "c1"}
-    client.post("/api/events", json={"events": [undo]})
+    client.post("/api/v1/labels", json={"events": [undo]})
 
     assert client.get(f"/api/slide-cells/{slide}").json()["answers"] == []
     assert not client.post(claim, json={"cell": cell}).json()["is_new"]  # the undo has given it back to her

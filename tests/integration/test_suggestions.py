@@ -18,7 +18,7 @@ from labeling.evidence import gather
 from labeling.labels import LabelEvent, UndoEvent, record
 from labeling.mixture import DIAL, RANDOM, SHARED, UNCERTAIN
 from labeling.records import Assignment, Candidate, Probe
-from labeling.study import Study, second_looks
+from labeling.study import Study, likely_errors
 from labeling.suggestions import current, rebuild, refit
 
 CELLS, SLIDES = 600, 20
@@ -176,14 +176,19 @@ def test_evidence__parents_shares_and_second_readers(study) -> None:
     assert rebuild(store, folder, probe_id).classes_.tolist() == sorted(CLASSES)
 
 
-def test_second_looks__planted_slips_are_among_the_first(study) -> None:
+def test_likely_errors__planted_slips_are_among_the_first(study) -> None:
     database, store, _ = study
     _label_truly(study, range(200))
     slips = {"CE00008": "NILM", "CE00010": "HSIL", "CE00019": "NILM", "CE00033": "LSIL"}
     _answer(database, "ada", slips, prefix="slip")
     opened = Study.open(database, store, BETHESDA, groups=catalog.slide_of_cells(database), reads=1)
 
-    assert len(set(second_looks(opened)[:10]) & set(slips)) >= 2
+    found = likely_errors(opened)
+
+    assert len({row.cell_id for row in found[:10]} & set(slips)) >= 2
+    assert [row.likelihood for row in found] == sorted(row.likelihood for row in found)
+    assert {row.answer for row in found if row.cell_id == "CE00010"} <= {"HSIL"}
+    assert all(0 <= row.novelty <= 1 for row in found)
 
 
 def test_last_cell_number__grows_with_cells_and_only_with_them(study) -> None:

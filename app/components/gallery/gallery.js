@@ -17,7 +17,7 @@ class Gallery {
     this.size = kept("cytojepa/gallery-size", 120); this.tile = kept("cytojepa/gallery-tile", 96);
     this.tally = { taken: 0, saved: 0, refused: 0 };
     this.holds = new Holds(this.account);
-    this.outbox = new Outbox({ name: "labels", account: this.account, url: "/api/events", csrf: this.csrf,
+    this.outbox = new Outbox({ name: "labels", account: this.account, url: "/api/v1/labels", csrf: this.csrf,
       on: { change: () => this.drawState(), receipts: (list, own) => this.receive(list, own), elsewhere: e => this.elsewhere(e) } });
     this.build();
     document.addEventListener("keydown", this.onKey = e => this.key(e), true);
@@ -41,7 +41,7 @@ class Gallery {
   release() {  // a page holds many cells: colleagues get what was left of it at once, not when it expires
     const cells = this.items.filter(i => this.isOpen(i)).map(i => i.cell);
     if (!cells.length) return null;
-    return fetch("/api/release", { method: "POST", keepalive: true, body: JSON.stringify({ cells }),
+    return fetch("/api/v1/release", { method: "POST", keepalive: true, body: JSON.stringify({ cells }),
       headers: { "Content-Type": "application/json", "X-CSRF-Token": this.csrf } }).catch(() => null);
   }
 
@@ -72,7 +72,7 @@ class Gallery {
 
   async older() {
     try {
-      const { steps } = await getJson("/api/recent?limit=12");
+      const { steps } = await getJson("/api/v1/recent?limit=12");
       const gone = this.outbox.takenBack(), here = new Set(this.past.map(s => s.step));
       const found = steps.filter(s => !here.has(s.step)).map(s => ({ ...s, labels: s.labels.filter(l => !gone.has(l.key)) })).filter(s => s.labels.length);
       this.past = [...found.reverse(), ...this.past];

@@ -1,6 +1,6 @@
 """The labelling surface: one cell, one key, one saved label.
 
-It talks to `/api/` by itself: a label through a Streamlit rerun would cost twenty times as much and
+It talks to `/api/v1` by itself: a label through a Streamlit rerun would cost twenty times as much and
 could be lost or land on the wrong cell.
 """
 

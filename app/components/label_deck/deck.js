@@ -23,7 +23,7 @@ class Deck {
     this.progress = { mine: 0, labelled: 0, cells: 0 };
     this.tally = { taken: 0, saved: 0, refused: 0, ignored: 0 };
     this.holds = new Holds(this.account);
-    this.outbox = new Outbox({ name: "labels", account: this.account, url: "/api/events", csrf: this.csrf,
+    this.outbox = new Outbox({ name: "labels", account: this.account, url: "/api/v1/labels", csrf: this.csrf,
       on: { change: () => this.draw(), receipts: (list, own, progress) => this.receive(list, own, progress), elsewhere: e => this.elsewhere(e) } });
     this.build();
     document.addEventListener("keydown", this.onKey = e => this.key(e), true);
@@ -56,7 +56,7 @@ class Deck {
     this.isReading = true;
     try {
       const known = this.past.find(step => step.labels.every(l => this.isKnown(l)));
-      const { steps } = await getJson(`/api/recent?limit=${PAST_KEPT}${known ? `&before=${known.step}` : ""}`);
+      const { steps } = await getJson(`/api/v1/recent?limit=${PAST_KEPT}${known ? `&before=${known.step}` : ""}`);
       const gone = this.outbox.takenBack(), here = new Set(this.past.map(step => step.step));
       const found = steps.map(s => ({ ...s, labels: s.labels.filter(l => !gone.has(l.key) && !this.redone(l.key)) }))
         .filter(s => s.labels.length && !here.has(s.step));
@@ -81,7 +81,7 @@ class Deck {
     try {
       const others = new Set(this.holds.others(HOLD_MOST));
       const held = new Set([...this.outbox.cells(), ...this.mine()]);
-      const url = `/api/worklist?limit=${Math.max(1, this.ahead - this.queue.length)}&held=${[...held, ...others].slice(0, 400).join(",")}`;
+      const url = `/api/v1/worklist?limit=${Math.max(1, this.ahead - this.queue.length)}&held=${[...held, ...others].slice(0, 400).join(",")}`;
       const { items, done, progress } = await getJson(url);
       const sent = new Set([...this.outbox.cells(), ...this.mine()]);
       this.queue.push(...items.filter(i => !sent.has(i.cell)));

@@ -188,7 +188,7 @@ class CellMap {
       const [cell] = await this.cells([best]).catch(() => []);
       if (!cell) return;
       const image = new Image();
-      image.src = `/api/cells/${cell}/image`; image.alt = "";
+      image.src = `/api/v1/cells/${cell}/image`; image.alt = "";
       this.tip.replaceChildren(image, el("span", "", this.legend[this.codes[best]].name));
       this.tip.style.left = `${Math.min(p[0] + 16, this.size[0] - 150)}px`; this.tip.style.top = `${Math.min(p[1] + 16, this.size[1] - 160)}px`;
     }, 90);

@@ -8,7 +8,7 @@ class Claims {
   }
 
   async take(cell) {
-    const { page } = this, item = { cell, image: `/api/cells/${cell}/image`, mpp: null, suggestion: null };
+    const { page } = this, item = { cell, image: `/api/v1/cells/${cell}/image`, mpp: null, suggestion: null };
     if (page.answers.has(cell)) return this.have(cell, item);   // an answer of one's own can be replaced without asking
     try {
       const answer = await this.post(`/api/slide-cells/${page.stage.slide.slide}/claim`, { cell });
@@ -32,5 +32,5 @@ class Claims {
     if (item?.isNew && !this.page.answers.has(item.cell)) this.giveBack(item.cell);
   }
 
-  giveBack(cell) { this.post("/api/release", { cells: [cell] }).catch(() => null); }
+  giveBack(cell) { this.post("/api/v1/release", { cells: [cell] }).catch(() => null); }
 }

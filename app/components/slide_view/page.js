@@ -18,7 +18,7 @@ class SlidePage {
     this.selected = null; this.current = null; this.claiming = null; this.confidence = null; this.comment = "";
     this.said = ""; this.problem = ""; this.from = new URLSearchParams(location.search).get("from");
     this.tally = { taken: 0, saved: 0, refused: 0, ignored: 0 };
-    this.outbox = new Outbox({ name: "labels", account: this.account, url: "/api/events", csrf: this.csrf,
+    this.outbox = new Outbox({ name: "labels", account: this.account, url: "/api/v1/labels", csrf: this.csrf,
       on: { change: () => this.draw(), receipts: (list, own) => this.receive(list, own), elsewhere: e => this.elsewhere(e) } });
     this.root.classList.add("cj");
     this.claims = new Claims(this);
@@ -107,7 +107,7 @@ class SlidePage {
   }
 
   remember(event) {  // an answer that the server has not acknowledged yet
-    if (this.cells.ids.includes(event.cell)) this.answers.set(event.cell, { ...event, image: `/api/cells/${event.cell}/image`, suggestion: null });
+    if (this.cells.ids.includes(event.cell)) this.answers.set(event.cell, { ...event, image: `/api/v1/cells/${event.cell}/image`, suggestion: null });
   }
 
   elsewhere(event) { if (event.kind === "label") { this.remember(event); this.draw(); } }

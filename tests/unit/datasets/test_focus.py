@@ -75,10 +75,10 @@ def test_other_planes__reach_the_deck_and_are_softer_than_the_crop(services, tmp
     find_cells(services.database, services.home, services.secret_key, FindOptions(side_um=64, side_px=256))
     pictures = Pictures(services)
     client = client_of(services, pictures, "ada")
-    item = client.get("/api/worklist").json()["items"][0]
+    item = client.get("/api/v1/worklist").json()["items"][0]
     looks = {}
     for z in item["planes"]:
-        answer = client.get(f"/api/cells/{item['cell']}/image?z={z}")
+        answer = client.get(f"/api/v1/cells/{item['cell']}/image?z={z}")
         assert answer.status_code == 200
         looks[z] = sharpness(cv2.imdecode(np.frombuffer(answer.content, np.uint8), cv2.IMREAD_COLOR))
     crop = read_own_png(catalog.crop_path(services.home, item["cell"]))

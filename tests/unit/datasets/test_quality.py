@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from datasets.quality import Quality, alike_vectors, focus, measure, outliers, picture_hash, same_pictures, sharpness
+from datasets.quality import Quality, focus, measure, outliers, picture_hash, same_pictures, sharpness
 from datasets.synthetic import MPP, draw_slide
 
 
@@ -57,14 +57,6 @@ def test_same_pictures__agrees_with_comparing_all() -> None:
     slow = {(a, b) for a in range(360) for b in range(a + 1, 360) if (hashes[a] ^ hashes[b]).bit_count() <= 6}
 
     assert {(a, b) for a, b, _ in same_pictures(hashes)} == slow
-
-
-def test_alike_vectors__finds_the_copy_across_blocks() -> None:
-    vectors = np.random.default_rng(1).normal(size=(500, 32)).astype(np.float32)
-    vectors[490] = vectors[3] * 1.5 + 0.001
-    found = alike_vectors(vectors, block=64)
-
-    assert [(a, b) for a, b, _ in found] == [(3, 490)]
 
 
 def test_outliers__name_the_measure_and_need_a_rest() -> None:

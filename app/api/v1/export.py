@@ -1,0 +1,106 @@
+"""Labels out as a file, as `cytojepa export` writes it."""
+
+import tempfile
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Annotated, Literal
+
+from fastapi import APIRouter, Depends, Query
+from fastapi.responses import StreamingResponse
+
+from app.api.v1.answers import Documented, may
+from app.api.v1.shapes import Problem, Text
+from app.api.web import TooMany
+from app.services import Services
+from labeling import audit
+from labeling.accounts import SignedIn
+from labeling.export import EVERYTHING, ExportReport, export_labels
+from labeling.export.rows import Kind, Selection
+
+FileFormat = Literal["csv", "parquet", "coco", "geojson", "labelstudio"]
+_KINDS: dict[str, tuple[str, str]] = {
+    "csv": ("text/csv; charset=utf-8", "csv"),
+    "parquet": ("application/vnd.apache.parquet", "parquet"),
+    "coco": ("application/json", "json"),
+    "geojson": ("application/geo+json", "geojson"),
+    "labelstudio": ("application/json", "json"),
+}
+"""Media type and ending of each format."""
+_MOST_AT_ONCE = 2
+_CHUNK_BYTES = 1 << 16
+
+Taker = Annotated[SignedIn, Depends(may("export"))]
+Names = Annotated[list[Annotated[Text, Query(max_length=64)]], Query(max_length=100)]
+_ANSWERS: Documented = {
+    200: {
+        "description": "The file; the same study gives the same bytes.",
+        "content": {kind.partition(";")[0]: {} for kind, _ in _KINDS.values()},
+        "headers": {
+            "X-Rows": {"description": "Rows in the file.", "schema": {"type": "integer"}},
+            "X-Content-SHA256": {"description": "Of the file's bytes.", "schema": {"type": "string"}},
+        },
+    },
+    429: {"model": Problem, "description": f"{_MOST_AT_ONCE} exports are under way."},
+}
+
+
+def add_export(router: APIRouter, services: Services) -> None:
+    """Add the route of the export."""
+    router.add_api_route("/export/{format_name}", _Export(services).file, tags=["export"], summary="Labels as a file",
+                         response_class=StreamingResponse, responses=_ANSWERS)  # fmt: skip
+
+
+class _Export:
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._room = threading.BoundedSemaphore(_MOST_AT_ONCE)
+
+    def file(
+        self, person: Taker, format_name: FileFormat, slide: Names = [], annotator: Names = [], category: Names = [],  # noqa: B006
+        current: bool = False, rows: Kind | None = None,
+    ) -> StreamingResponse:  # fmt: skip
+        """Return labels with where they come from, as one file.
+
+        CSV and Parquet hold all labels, also those that were taken back, and the reference labels; the
+        others the current labels. `slide`, `annotator` and `category` may be given more than once; `current`
+        leaves out what was taken back or replaced; `rows` asks for labels or reference labels only. That an
+        account has taken labels out is told in the chain of events.
+        """
+        selection = Selection(
+            slides=tuple(slide), annotators=tuple(annotator), categories=tuple(category), is_current_only=current,
+            kinds=EVERYTHING.kinds if rows is None else (rows,),
+        )  # fmt: skip
+        if not self._room.acquire(blocking=False):
+            raise TooMany(f"{_MOST_AT_ONCE} exports are under way; ask again when one of them is done.")
+        try:
+            stream, report = self._write(format_name, selection)
+        finally:
+            self._room.release()
+        self._tell(person, format_name, report)
+        kind, ending = _KINDS[format_name]
+        headers = {
+            "Content-Disposition": f'attachment; filename="labels-{format_name}.{ending}"', "Cache-Control": "no-store",
+            "X-Rows": str(report.rows), "X-Content-SHA256": report.sha256,
+        }  # fmt: skip
+        return StreamingResponse(_chunks(stream), media_type=kind, headers=headers)
+
+    def _write(self, format_name: FileFormat, selection: Selection) -> tuple[IO[bytes], ExportReport]:
+        """Write the file and open it; its name is gone before the first byte leaves, so nothing is left behind."""
+        settings = self._services.settings
+        with tempfile.TemporaryDirectory(prefix="cytojepa-export-") as folder:
+            out = Path(folder) / f"labels.{_KINDS[format_name][1]}"
+            report = export_labels(self._services.database, format_name, out, label_set=settings.label_set,
+                                   crop_px=settings.crop_px, selection=selection)  # fmt: skip
+            return out.open("rb"), report
+
+    def _tell(self, person: SignedIn, format_name: str, report: ExportReport) -> None:
+        facts = {"format": format_name, "rows": report.rows, "sha256": report.sha256, "via": person.via}
+        with self._services.database.write() as session:
+            audit.append(session, kind="labels exported", by=person.name, facts=facts)
+
+
+def _chunks(stream: IO[bytes]) -> Iterator[bytes]:
+    with stream:
+        while chunk := stream.read(_CHUNK_BYTES):
+            yield chunk

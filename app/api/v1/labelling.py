@@ -1,0 +1,180 @@
+"""Cells out, labels in: for the labelling pages and for other programs alike."""
+
+from itertools import islice
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Query
+
+from app.api.cells import asked_because, cell_row, suggestion_row
+from app.api.v1 import shapes
+from app.api.v1.answers import TOO_LONG, may
+from app.api.v1.shapes import Ids, Text
+from app.api.web import ids_of
+from app.services import Services
+from datasets import catalog, places
+from labeling import answers, labels, leases
+from labeling.accounts import SignedIn
+from labeling.export.rows import Row, Selection, Study, iter_labels
+from labeling.labels import LabelEvent, Receipt, UndoEvent
+from labeling.leases import WorkItem
+from labeling.openings import Focus
+
+MOST_ITEMS = 50
+MOST_HELD = 400
+MOST_SLIDES = 200
+MOST_LABELS = 1000
+
+Labeller = Annotated[SignedIn, Depends(may("label"))]
+Items = Annotated[int, Query(ge=1, le=MOST_ITEMS)]
+
+
+def add_labelling(router: APIRouter, services: Services) -> None:
+    """Add the routes of the worklist, of the labels and of the last answers."""
+    api = _Labelling(services)
+    changing: dict[str, Any] = {"methods": ["POST"], "responses": TOO_LONG}
+    for path, handler, summary, more in (
+        ("/worklist", api.worklist, "Lease the next cells", {}),
+        ("/release", api.release, "Give cells back", changing),
+        ("/labels", api.record, "Store labels and undos", changing),
+        ("/labels", api.labels, "List labels", {}),
+        ("/recent", api.recent, "The account's last actions", {}),
+    ):
+        router.add_api_route(path, handler, tags=["labelling"], summary=summary, **more)
+
+
+class _Labelling:
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._mode = services.settings.suggestions
+
+    def worklist(
+        self, person: Labeller, limit: Items = 12, held: Annotated[Ids, Query()] = "",
+        slides: Annotated[Ids, Query()] = "",
+    ) -> shapes.Worklist:  # fmt: skip
+        """Lease the next cells to this account and say why each is asked.
+
+        A lease ends with the label, with `/release`, or after the study's `lease_seconds`; asking again
+        renews it. `held` names the cells that the asker has at hand already: they are not sent again.
+        `slides` asks for cells of certain slides only.
+        """
+        settings, database, known = self._services.settings, self._services.database, ids_of("held", held, MOST_HELD)
+        items = leases.take(
+            database, person.name, limit, reads=settings.reads, lease_seconds=settings.lease_seconds, exclude=known,
+            shares=settings.shares, focus=Focus(slides=tuple(ids_of("slides", slides, MOST_SLIDES))),
+        )  # fmt: skip
+        scales = catalog.crop_scales(database, [i.cell_id for i in items])
+        done = answers.settled_among(database, person.name, known)
+        planes = places.planes_of_cells(database, [i.cell_id for i in items])
+        rows = [self._work_cell(item, scales.get(item.cell_id), planes.get(item.cell_id)) for item in items]
+        return shapes.Worklist(items=rows, done=sorted(done), progress=self._progress(person))
+
+    def release(self, person: Labeller, body: shapes.Cells) -> shapes.Released:
+        """End the account's leases of some cells, so that others get them."""
+        count = leases.give_back(self._services.database, person.name, body.cells)
+        return shapes.Released(released=count)
+
+    def record(self, person: Labeller, body: shapes.Events) -> shapes.Receipts:
+        """Store labels and undos, each key once: send again until the receipts are there.
+
+        A refused event never costs the others: read each receipt. Labels need no lease, but only a leased
+        cell's label remembers why it was asked and what had been suggested.
+        """
+        settings = self._services.settings
+        receipts = labels.record(
+            self._services.database, person.name, [_event(event) for event in body.events],
+            label_set=settings.label_set, shown=self._mode == "shown", reads=settings.reads,
+            lease_seconds=settings.lease_seconds, via=person.via,
+        )  # fmt: skip
+        return shapes.Receipts(receipts=[self._receipt(r) for r in receipts], progress=self._progress(person))
+
+    def labels(
+        self, person: Labeller, after: Annotated[int, Query(ge=0, le=2**31 - 1)] = 0,
+        limit: Annotated[int, Query(ge=1, le=MOST_LABELS)] = 100,
+    ) -> shapes.Labels:  # fmt: skip
+        """List labels in the order in which they were stored, also those that were taken back.
+
+        An annotator gets the own ones, an adjudicator or admin everybody's.
+        """
+        mine = () if person.may("adjudicate") else (person.name,)
+        study = Study(label_set=self._services.label_set, crop_px=self._services.settings.crop_px)
+        with self._services.database.read() as session:
+            found = iter_labels(session, study, Selection(annotators=mine, after_label_id=after))
+            rows = list(islice(found, limit + 1))
+        page = [self._label_row(row, is_own=row["annotator"] == person.name) for row in rows[:limit]]
+        return shapes.Labels(labels=page, next=page[-1].label_id if len(rows) > limit else None)
+
+    def recent(
+        self, person: Labeller, limit: Items = 12, before: Annotated[Text | None, Query()] = None
+    ) -> shapes.Steps:
+        """Return the account's last actions that were not taken back, the newest first.
+
+        `before` names a step; only older ones are returned.
+        """
+        database = self._services.database
+        steps = answers.recent_steps(database, person.name, limit, before=before)
+        scales = catalog.crop_scales(database, [label.cell_id for step in steps for label in step.labels])
+        found = [
+            shapes.Step(step=step.id, labels=[self._step_label(label, scales) for label in step.labels])
+            for step in steps
+        ]
+        return shapes.Steps(steps=found)
+
+    def _work_cell(
+        self, item: WorkItem, mpp: float | None, planes: tuple[float, list[float]] | None
+    ) -> shapes.WorkCell:
+        is_shown = self._mode == "shown" and item.may_show
+        return shapes.WorkCell(
+            **cell_row(item.cell_id, mpp), until=item.until.isoformat() if item.until else None,
+            reason=asked_because(item.reason, self._services.label_set, is_blind=self._mode != "shown"),
+            suggestion=_suggestion(item.suggestion, item.probability) if is_shown else None,
+            plane=planes[0] if planes else None, planes=planes[1] if planes else None,
+        )  # fmt: skip
+
+    def _step_label(self, label: Any, scales: dict[str, float | None]) -> shapes.StepLabel:
+        return shapes.StepLabel(
+            **cell_row(label.cell_id, scales.get(label.cell_id)), key=label.key, category=label.category,
+            confidence=label.confidence, comment=label.comment,
+            suggestion=self._after(label.suggestion, label.suggestion_probability),
+            asked_because=self._because(label.reason),
+        )  # fmt: skip
+
+    def _label_row(self, row: Row, *, is_own: bool) -> shapes.LabelRow:
+        told = {name: row[name] for name in shapes.LabelRow.model_fields}
+        if not is_own or self._mode == "hidden":
+            # What the probe said of a cell that this account may still have to decide.
+            told |= {"suggestion": None, "suggestion_probability": None}
+        told["reason"] = self._because(row["reason"]) if is_own else None
+        return shapes.LabelRow(**told)
+
+    def _progress(self, person: SignedIn) -> shapes.Progress:
+        found = answers.progress(self._services.database, person.name)
+        return shapes.Progress(mine=found.labelled_by_me, labelled=found.labelled, cells=found.cells)
+
+    def _receipt(self, receipt: Receipt) -> shapes.Receipt:
+        return shapes.Receipt(
+            key=receipt.key, accepted=receipt.accepted, reason=receipt.reason,
+            suggestion=self._after(receipt.suggestion, receipt.probability),
+            asked_because=self._because(receipt.asked_because),
+        )  # fmt: skip
+
+    def _after(self, category: str | None, probability: float | None) -> shapes.Suggestion | None:
+        return None if self._mode == "hidden" else _suggestion(category, probability)
+
+    def _because(self, reason: str | None) -> str | None:
+        if reason is None:
+            return None
+        return asked_because(reason, self._services.label_set, is_blind=self._mode == "hidden")
+
+
+def _suggestion(category: str | None, probability: float | None) -> shapes.Suggestion | None:
+    found = suggestion_row(category, probability)
+    return shapes.Suggestion(**found) if found else None
+
+
+def _event(event: shapes.LabelEvent | shapes.UndoEvent) -> LabelEvent | UndoEvent:
+    if isinstance(event, shapes.UndoEvent):
+        return UndoEvent(key=event.key, label_key=event.label_key)
+    return LabelEvent(
+        key=event.key, cell_id=event.cell, category=event.category, decided_at=event.decided_at, seconds=event.seconds,
+        confidence=event.confidence or None, comment=event.comment or None, step=event.step or None,
+    )  # fmt: skip

@@ -1,0 +1,76 @@
+"""What the study is, and what its probe says."""
+
+from importlib.metadata import version
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query
+
+from app.api.v1 import shapes
+from app.api.v1.answers import may
+from app.api.v1.shapes import Ids
+from app.api.web import Forbidden, ids_of
+from app.services import Services
+from datasets import catalog
+from labeling import answers
+from labeling.accounts import RIGHTS, SignedIn
+from labeling.suggestions import current
+
+MOST_SUGGESTIONS = 1000
+_MOST_NAMED = 200
+
+Member = Annotated[SignedIn, Depends(may("progress"))]
+Looker = Annotated[SignedIn, Depends(may("pictures"))]
+
+
+def add_study(router: APIRouter, services: Services) -> None:
+    """Add the routes of the study and of its suggestions."""
+    api = _Study(services)
+    router.add_api_route("/study", api.study, tags=["study"], summary="The study and the asking account")
+    router.add_api_route("/suggestions", api.suggestions, tags=["study"], summary="What the probe says of cells")
+
+
+class _Study:
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    def study(self, person: Member) -> shapes.Study:
+        """Return the label set, the settings that matter to a program, the progress and the account's rights."""
+        settings, database, store = self._services.settings, self._services.database, self._services.store()
+        progress = answers.progress(database, person.name)
+        return shapes.Study(
+            version=version("cytojepa"), label_set=settings.label_set.id,
+            categories=[shapes.Category(id=c.id, name=c.name) for c in settings.label_set.categories],
+            reads=settings.reads, suggestions=settings.suggestions, crop_um=settings.crop_um, crop_px=settings.crop_px,
+            slides=catalog.counts(database).slides, encoder_fingerprint=store.fingerprint if store else None,
+            progress=shapes.Progress(mine=progress.labelled_by_me, labelled=progress.labelled, cells=progress.cells),
+            account=person.name, role=person.role, rights=sorted(RIGHTS.get(person.role, ())),
+        )  # fmt: skip
+
+    def suggestions(
+        self, person: Looker, start: Annotated[int, Query(ge=0, le=2**31 - 1)] = 0,
+        limit: Annotated[int, Query(ge=1, le=MOST_SUGGESTIONS)] = 100, cells: Annotated[Ids, Query()] = "",
+    ) -> shapes.Suggestions:  # fmt: skip
+        """Return the present suggestions of the cells named in `cells`, or of all, page by page.
+
+        A suggestion must not lead who labels. So an account that may label gets, unless the study shows
+        suggestions before the answer, those of cells only that it has answered (a page may then hold few or
+        none and still have a next one), and none at all where the study hides them.
+        """
+        is_blind = person.may("label") and self._services.settings.suggestions != "shown"
+        if is_blind and self._services.settings.suggestions == "hidden":
+            raise Forbidden("This study hides suggestions from those who label.")
+        store, database = self._services.store(), self._services.database
+        table = current(database, self._services.probes_folder, store)
+        if store is None or table is None:
+            return shapes.Suggestions(probe=None, encoder_fingerprint=None, suggestions=[], next=None)
+        named = ids_of("cells", cells, _MOST_NAMED)
+        wanted = named or store.cell_ids[start : start + limit]
+        if is_blind:
+            answered = answers.settled_among(database, person.name, wanted)
+            wanted = [cell for cell in wanted if cell in answered]
+        guesses = [(cell, table.of(cell)) for cell in wanted]
+        has_more = not named and start + limit < len(store)
+        return shapes.Suggestions(
+            probe=table.probe_id, encoder_fingerprint=store.fingerprint, next=start + limit if has_more else None,
+            suggestions=[shapes.CellSuggestion(cell=c, category=g[0], probability=g[1]) for c, g in guesses if g],
+        )  # fmt: skip

@@ -1,0 +1,118 @@
+"""The two pages that are lists, settings and commands: written from the program whenever the site is built."""
+
+from collections.abc import Iterator
+
+import click
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.structure.files import File, Files
+
+from app.cli import VERBS, cytojepa
+from app.settings import SETTINGS_VERSION, described_settings
+
+
+def settings_page() -> str:
+    """Return the page of settings: every key with default and meaning."""
+    rows = "\n".join(f"| `{name}` | `{default}` | {meaning} |" for name, default, meaning in described_settings())
+    return f"""# Settings
+
+Each study has one file, `cytojepa.toml`, in its folder. `cytojepa ingest` and `cytojepa demo` write it with every key.
+A key that is missing has its default. A key that the program does not know, or a value outside its range, is refused
+with a sentence: nothing is guessed. After a change, start `cytojepa serve` again.
+
+```toml
+version = {SETTINGS_VERSION}
+
+[study]
+reads = 2
+suggestions = "after"
+```
+
+`version` is the version of the file, {SETTINGS_VERSION} today; a file without it counts as 1. A program that is older
+than the file refuses it.
+
+| key of `[study]` | default | meaning |
+|---|---|---|
+{rows}
+
+`label_set` may be a name of your own. Then the file lists the answers:
+
+```toml
+[[study.categories]]
+id = "koilocyte"
+key = "1"
+name = "Koilocyte"
+description = "Halo with a sharp edge"
+group = "Squamous"
+color = "#43936c"
+shape = "square"
+is_class = true
+covers = []
+```
+
+`crop_um` and `crop_px` decide how cells are cut when they are ingested. Change them only before the first `cytojepa
+ingest`.
+
+Of the environment, `CYTOJEPA_HOME` is the folder of the study where `--home` is not given. Those that begin with
+`CYTOJEPA_DATABASE` are told on the page [PostgreSQL](postgresql.md).
+"""
+
+
+def commands_page() -> str:
+    """Return the page of commands: every verb with its arguments and options."""
+    context = click.Context(cytojepa)
+    sections = "\n".join(_section(name, _command(context, name)) for name in sorted(VERBS))
+    return f"""# Command line
+
+Every verb takes `--home DIR`; without it `CYTOJEPA_HOME` counts, else `./cytojepa-home`. With `--json` a verb prints
+one JSON object on its standard output; progress and warnings go to standard error. The exit code is 0, 1 (a fact stands
+in the way: one sentence on standard error) or 2 (wrong usage).
+
+{sections}"""
+
+
+def _command(context: click.Context, name: str) -> click.Command:
+    found = cytojepa.get_command(context, name)
+    assert found is not None
+    return found
+
+
+def _section(name: str, command: click.Command) -> str:
+    if isinstance(command, click.Group):
+        return "\n".join(_section(f"{name} {sub}", inner) for sub, inner in sorted(command.commands.items()))
+    arguments = "".join(f" {_argument(p)}" for p in command.params if isinstance(p, click.Argument))
+    options = [p for p in command.params if isinstance(p, click.Option) and p.name not in ("home", "as_json")]
+    lines = [f"## {name}", f"`cytojepa {name}{arguments}`", (command.help or "").replace("\n", " ")]
+    lines += [
+        f"{_argument(p)} is one of {', '.join(f'`{choice}`' for choice in p.type.choices)}."
+        for p in command.params
+        if isinstance(p, click.Argument) and isinstance(p.type, click.Choice)
+    ]
+    if options:
+        lines.append("| option | meaning |\n|---|---|\n" + "\n".join(_rows(options)))
+    return "\n\n".join(lines) + "\n"
+
+
+def _argument(argument: click.Argument) -> str:
+    name = argument.metavar or (argument.name or "").upper()
+    return name if argument.required or name.startswith("[") else f"[{name}]"
+
+
+def _rows(options: list[click.Option]) -> Iterator[str]:
+    for option in options:
+        words = option.help or ""
+        if isinstance(option.type, click.Choice):
+            words = f"{words} One of {', '.join(option.type.choices)}.".strip()
+        if isinstance(option.default, int | float | str) and not option.is_flag and str(option.default):
+            words = f"{words} Default {option.default}.".strip()
+        name = option.opts[0] if option.is_flag else f"{option.opts[0]} {(option.metavar or option.name or '').upper()}"
+        yield f"| `{name.replace('|', chr(92) + '|')}` | {words.replace('|', chr(92) + '|') or '-'} |"
+
+
+PAGES = {"settings.md": settings_page, "commands.md": commands_page}
+
+
+def on_files(files: Files, config: MkDocsConfig) -> Files:
+    """Add the pages to the site; mkdocs calls this hook."""
+    for name, text in PAGES.items():
+        files.append(File.generated(config, name, content=text()))
+    return files
