@@ -2,6 +2,7 @@
 
 import os
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from sqlalchemy import func, select
@@ -16,6 +17,8 @@ from labeling.neighbours import update_index
 from labeling.records import Exemplar, Label, Undo
 from labeling.suggestions import FitReport, refit
 
+_TURN_SECONDS = 1.0
+"""How often a server's watcher looks whether the study needs another one."""
 POLL_SECONDS = 0.25
 """How often the watcher looks; also gathers labels that arrive in a burst."""
 QUIET_SECONDS = 10.0
@@ -30,11 +33,21 @@ def refit_study(services: Services) -> FitReport:
 def watch(services: Services) -> None:
     """Refit whenever labels, cells or vectors have changed, until the parent process is gone.
 
-    Runs as a child of the server, so that no page ever waits for a fit.
+    Runs as a child of the server, so that no page ever waits for a fit. Of several servers of one study
+    one watches at a time; when it dies another takes over.
     """
-    parent, seen, figured = os.getppid(), None, None
-    desk, changed_at = _Desk(services), time.monotonic()
+    parent = os.getppid()
     while os.getppid() == parent:
+        with services.database.alone("watch") as is_ours:
+            if is_ours is not None:
+                _watch(services, lambda: os.getppid() == parent and is_ours())
+        time.sleep(_TURN_SECONDS)
+
+
+def _watch(services: Services, may_go_on: Callable[[], bool]) -> None:
+    seen, figured = None, None
+    desk, changed_at = _Desk(services), time.monotonic()
+    while may_go_on():
         state = desk.state()
         if state != seen:
             started = time.monotonic()
@@ -60,6 +73,14 @@ class _Desk:
     _last_cell: int = -1
 
     def refit(self) -> FitReport:
+        """Wait for any refit by another process, then do one."""
+        while True:
+            with self.services.database.alone("refit") as is_ours:
+                if is_ours is not None:
+                    return self._refit()
+            time.sleep(POLL_SECONDS)
+
+    def _refit(self) -> FitReport:
         services = self.services
         number = catalog.last_cell_number(services.database)
         if self._last_cell != number:

@@ -13,16 +13,17 @@ import zipfile
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from sqlalchemy import update
+from sqlalchemy import URL, update
 
 from app.archive import DATABASE, FOLDERS, FORMAT, KEY, MANIFEST, ArchiveError, ProgressCallback, key_check
 from app.inspection import Findings, inspect_study
 from app.services import Services
-from app.settings import SETTINGS_FILE
-from datasets.db import SCHEMA_VERSION, utc_now
+from app.settings import BUILT_IN, SETTINGS_FILE, Settings, database_url, name_database
+from datasets.db import SCHEMA_VERSION, Database, utc_now
 from datasets.files import sync_folder, write_atomically
-from labeling import audit
+from labeling import audit, migrations
 from labeling.records import SignIn
+from labeling.verification import check_chain
 
 _SINGLE_FILES = frozenset({DATABASE, KEY, SETTINGS_FILE, audit.ANCHORS_FILE})
 _MOST_MANIFEST_BYTES = 1 << 28
@@ -30,8 +31,9 @@ _CHUNK = 1 << 20
 
 
 def restore_backup(
-    archive: Path, home: Path, *, key: Path | None = None, on_progress: ProgressCallback = lambda done, total: None
-) -> Findings:
+    archive: Path, home: Path, *, key: Path | None = None, database: str = BUILT_IN,
+    on_progress: ProgressCallback = lambda done, total: None,
+) -> Findings:  # fmt: skip
     """Unpack a backup into an empty home; nothing appears there unless every check has passed.
 
     All sign-ins end: who was signed in when the backup was made signs in again.
@@ -40,6 +42,8 @@ def restore_backup(
         archive: From `archive.write_backup`.
         home: A folder that does not exist or is empty.
         key: The study's secret key, for a backup that was made without it.
+        database: Where the rows go: "sqlite", or the address of an empty PostgreSQL database; the
+            environment comes first, as always. The backup's own setting is never used.
         on_progress: Called with (files done, files in all).
 
     Returns:
@@ -47,7 +51,9 @@ def restore_backup(
 
     Raises:
         ArchiveError: Not a whole backup, made by a newer program, a wrong key, or the home is not empty.
+        DatabaseError: The PostgreSQL database cannot be reached, or holds a study already.
     """
+    url = database_url(Settings(database=database).database)
     if home.exists() and (not home.is_dir() or any(home.iterdir())):
         raise ArchiveError(f"{home}: is not empty. Restore into a new folder; nothing is ever overwritten.")
     home.parent.mkdir(parents=True, exist_ok=True)
@@ -58,6 +64,9 @@ def restore_backup(
             _unpack(source, manifest, draft, on_progress)
         _bring_key(draft, manifest, key)
         findings = _check(draft, manifest)
+        if findings.ok:
+            name_database(draft, database)
+            findings = findings if url is None else _move_rows(draft, url)
         if findings.ok:
             if home.exists():
                 home.rmdir()
@@ -149,7 +158,7 @@ def _bring_key(folder: Path, manifest: dict[str, Any], key: Path | None) -> None
 
 def _check(folder: Path, manifest: dict[str, Any]) -> Findings:
     """Open the unpacked study, end its sign-ins and look at all of it."""
-    services = Services.open(folder)
+    services = Services.open(folder, is_built_in=True)
     try:
         with services.database.write() as session:
             session.execute(update(SignIn).where(SignIn.ended_at.is_(None)).values(ended_at=utc_now()))
@@ -161,3 +170,19 @@ def _check(folder: Path, manifest: dict[str, Any]) -> Findings:
     if is_same_schema and (findings.events, findings.head) != (manifest["events"], manifest["head"]):
         problems.append(f"the chain ends at {findings.events}, the backup was made at {manifest['events']}.")
     return Findings(ok=not problems, events=findings.events, head=findings.head, problems=tuple(problems))
+
+
+def _move_rows(folder: Path, url: URL) -> Findings:
+    """Put the rows of an unpacked study into an empty PostgreSQL database, all or none, and look at them there."""
+    built_in = Database(folder / DATABASE)
+    server = Database(url, migrations.upgrade, folder=folder)
+    try:
+        server.fill_from(built_in)
+        chain = check_chain(server)
+        problems = (*chain.problems, *server.integrity_problems())
+    finally:
+        built_in.close()
+        server.close()
+    for path in folder.glob(f"{Path(DATABASE).stem}.*"):
+        path.unlink()
+    return Findings(ok=not problems, events=chain.events, head=chain.head, problems=problems)

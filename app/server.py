@@ -1,6 +1,8 @@
 """The ASGI application: Streamlit's pages and our own routes behind one sign-in."""
 
 import gc
+import hashlib
+import hmac
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -52,6 +54,9 @@ def build_app(home: Path) -> Any:
     announce_home(home)
     services = Services.open(home)
     pictures = Pictures(services)
+    # The same for all processes of a study: a browser that another one takes over keeps its cookies.
+    cookies = hmac.new(services.secret_key, b"cytojepa page cookies", hashlib.sha256).hexdigest()
+    config.set_option("server.cookieSecret", cookies)
 
     @asynccontextmanager
     async def lifespan(_app: Any) -> AsyncIterator[None]:
@@ -68,7 +73,7 @@ def build_app(home: Path) -> Any:
 
     return st.App(
         Path(__file__).with_name("main.py"),
-        routes=[*sign_in_routes(services.database, FailureBrake()), *api_routes(services, pictures)],
+        routes=[*sign_in_routes(services.database, FailureBrake(services.database)), *api_routes(services, pictures)],
         middleware=[Middleware(SignInGate, database=services.database)],
         lifespan=lifespan,
     )

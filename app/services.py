@@ -56,10 +56,14 @@ class Services:
     secret_key: bytes
 
     @classmethod
-    def open(cls, home: Path) -> "Services":
+    def open(cls, home: Path, *, is_built_in: bool = False) -> "Services":
         """Open a workspace, making its folder, key and database on the first call.
 
         A workspace of an older version is brought up to date.
+
+        Args:
+            home: Its folder.
+            is_built_in: Use the database in the folder, whatever settings and environment say.
 
         Raises:
             SettingsError: The settings file makes no sense.
@@ -67,7 +71,7 @@ class Services:
         """
         settings = Settings.load(home)
         home.mkdir(parents=True, exist_ok=True)
-        database = open_database(home, settings)
+        database = Database(home / DATABASE_FILE, migrations.upgrade) if is_built_in else open_database(home, settings)
         audit.anchor_missing(database)
         return cls(
             home=home,

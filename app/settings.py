@@ -222,6 +222,18 @@ def _label_set(name: str, rows: list[dict[str, Any]] | None) -> LabelSet:
     return LabelSet(id=name, name=name, categories=categories)
 
 
+def name_database(home: Path, setting: str) -> None:
+    """Note in a workspace's settings where its database is; everything else stays as it was written."""
+    path = home / SETTINGS_FILE
+    document = tomlkit.parse(path.read_text()) if path.exists() else tomlkit.document()
+    if "study" not in document:
+        document.add("study", tomlkit.table())
+    study: Any = document["study"]
+    if study.get("database", BUILT_IN) != setting:
+        study["database"] = setting
+        write_atomically(path, tomlkit.dumps(document).encode())
+
+
 def server_url(text: str) -> URL:
     """Read the address of a PostgreSQL database.
 

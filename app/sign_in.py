@@ -204,11 +204,11 @@ def sign_in_routes(database: Database, brake: FailureBrake) -> list[Route]:
             return HTMLResponse(_page())
         form = await request.form()
         name, password = (str(form.get(key, "")) for key in ("name", "password"))
-        wait = brake.wait_seconds(name)
+        wait = await run_in_threadpool(brake.wait_seconds, name)
         if wait > 0:
             return HTMLResponse(_page(f"Too many tries. Wait {wait:.0f} seconds."), 429)
         is_right = await run_in_threadpool(accounts.verify, database, name, password)
-        brake.note(name, succeeded=is_right)
+        await run_in_threadpool(lambda: brake.note(name, succeeded=is_right))
         if not is_right:
             return HTMLResponse(_page("Name or password is wrong."), 401)
         response = RedirectResponse("/", 303)

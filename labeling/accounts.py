@@ -7,19 +7,18 @@ registration. Passwords are argon2id hashes; of a browser's token only the SHA-2
 import hashlib
 import secrets
 import threading
-import time
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Literal
 
 from pwdlib import PasswordHash
 from pwdlib.hashers.argon2 import Argon2Hasher
-from sqlalchemy import select, update
+from sqlalchemy import delete, select, update
 
-from datasets.db import Database, utc_now
+from datasets.db import Database, insert_into, repeated, utc_now
 from labeling import audit
 from labeling.errors import AccountError
-from labeling.records import IMPORTED, Account, SignIn
+from labeling.records import IMPORTED, Account, SignIn, SignInFailure
 
 Right = Literal["label", "adjudicate", "pictures", "progress", "export", "runs", "audit", "people"]
 """label: decide cells; adjudicate: see what others answered, and decide where they differ; pictures: see
@@ -42,6 +41,7 @@ IDLE_SECONDS = 15 * 60
 ABSOLUTE_SECONDS = 12 * 3600
 _FREE_FAILURES = 5
 _LONGEST_PAUSE_SECONDS = 300.0
+_FORGOTTEN_AFTER = timedelta(hours=1)
 
 _HASHER = PasswordHash((Argon2Hasher(),))
 # One hash takes 64 MB and a core for a while: many at once would stop the server.
@@ -65,26 +65,45 @@ class SignedIn:
 
 
 class FailureBrake:
-    """Slows down guessing: after five failures of a name each try has to wait twice as long."""
+    """Slows down guessing: after five failures of a name each try has to wait twice as long.
 
-    def __init__(self) -> None:
-        self._failures: dict[str, tuple[int, float]] = {}
-        self._lock = threading.Lock()
+    The counts are in the database: all server processes of a study slow down together.
+
+    Args:
+        database: The study's database.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
 
     def wait_seconds(self, name: str) -> float:
         """Return how long this name has to wait before the next try."""
-        with self._lock:
-            count, last = self._failures.get(name, (0, 0.0))
-        pause = min(2.0 ** (count - _FREE_FAILURES + 1), _LONGEST_PAUSE_SECONDS)
-        return max(0.0, last + pause - time.monotonic()) if count >= _FREE_FAILURES else 0.0
+        with self._database.read() as session:
+            failed = session.get(SignInFailure, _digest(name))
+        if failed is None or failed.count < _FREE_FAILURES:
+            return 0.0
+        pause = min(2.0 ** (failed.count - _FREE_FAILURES + 1), _LONGEST_PAUSE_SECONDS)
+        # A clock that was set back must not lock anybody out for longer.
+        return max(0.0, min(pause, pause - (utc_now() - failed.last_at).total_seconds()))
 
     def note(self, name: str, *, succeeded: bool) -> None:
         """Count a failure, or forget them after a success."""
-        with self._lock:
-            if succeeded:
-                self._failures.pop(name, None)
-            else:
-                self._failures[name] = (self._failures.get(name, (0, 0.0))[0] + 1, time.monotonic())
+        now, digest = utc_now(), _digest(name)
+        if succeeded and not self._has_failed(digest):
+            return
+        with self._database.write() as session:
+            long_ago = SignInFailure.last_at < now - _FORGOTTEN_AFTER
+            session.execute(delete(SignInFailure).where((SignInFailure.name_sha256 == digest) | long_ago if succeeded
+                                                        else long_ago))  # fmt: skip
+            if not succeeded:
+                statement = insert_into(session, SignInFailure).values(name_sha256=digest, count=1, last_at=now)
+                session.execute(statement.on_conflict_do_update(
+                    index_elements=["name_sha256"], set_={"count": SignInFailure.count + 1, "last_at": now}
+                ))  # fmt: skip
+
+    def _has_failed(self, digest: str) -> bool:
+        with self._database.read() as session:
+            return session.get(SignInFailure, digest) is not None
 
 
 def add_account(database: Database, name: str, role: str, password: str, *, by: str = COMMAND_LINE) -> None:
@@ -157,6 +176,7 @@ def set_role(database: Database, name: str, role: str, *, by: str = COMMAND_LINE
         audit.append(session, kind="role changed", by=by, facts=facts)
 
 
+@repeated
 def verify(database: Database, name: str, password: str) -> bool:
     """Return whether the password opens the account; takes as long for unknown names."""
     with database.read() as session:
@@ -167,6 +187,7 @@ def verify(database: Database, name: str, password: str) -> bool:
     return matches and account is not None and account.disabled_at is None
 
 
+@repeated
 def open_sign_in(database: Database, name: str) -> str:
     """Remember a browser and return its token, which is stored nowhere."""
     token, csrf_token, now = secrets.token_urlsafe(32), secrets.token_urlsafe(24), utc_now()
@@ -176,6 +197,7 @@ def open_sign_in(database: Database, name: str) -> str:
     return token
 
 
+@repeated
 def check_sign_in(database: Database, token: str) -> SignedIn | None:
     """Return whose token this is; None when it ended, aged, or the account was disabled."""
     now = utc_now()
@@ -197,6 +219,7 @@ def check_sign_in(database: Database, token: str) -> SignedIn | None:
     return SignedIn(name=account.name, role=account.role, csrf_token=sign_in.csrf_token)
 
 
+@repeated
 def end_sign_in(database: Database, token: str) -> None:
     """Forget a browser."""
     with database.write() as session:

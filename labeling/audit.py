@@ -26,6 +26,7 @@ LOG = logging.getLogger(__name__)
 START = "0" * 64
 """What the first event's hash covers in place of the one before it."""
 ANCHORS_FILE = "anchors.txt"
+_TAIL_BYTES = 8000
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -77,14 +78,18 @@ def anchor_missing(database: Database) -> None:
 
 
 def last_anchor(path: Path) -> int:
-    """Return the number in the last whole line of an anchors file, 0 where there is none."""
+    """Return the largest number in the last whole lines of an anchors file, 0 where there is none.
+
+    Several processes append to it: the last line need not be the newest event's.
+    """
     if not path.exists():
         return 0
     with path.open("rb") as stream:
-        stream.seek(max(0, path.stat().st_size - 400))
-        lines = stream.read().split(b"\n")[:-1]
-    number = lines[-1].split(b" ")[0] if lines else b""
-    return int(number) if number.isdigit() else 0
+        start = max(0, path.stat().st_size - _TAIL_BYTES)
+        stream.seek(start)
+        lines = stream.read().split(b"\n")[1 if start else 0 : -1]
+    numbers = [line.split(b" ")[0] for line in lines]
+    return max((int(number) for number in numbers if number.isdigit()), default=0)
 
 
 def write_anchors(path: Path, links: Sequence[tuple[int, str]]) -> None:

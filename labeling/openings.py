@@ -11,7 +11,7 @@ from sqlalchemy.orm import InstrumentedAttribute, aliased
 from datasets.catalog import Cell
 from datasets.db import UtcDateTime
 from labeling.answers import is_not_undone
-from labeling.records import IMPORTED, Candidate, Exemplar, Label, Lease
+from labeling.records import IMPORTED, Candidate, Exemplar, Label, Lease, Undo
 
 CellColumn = InstrumentedAttribute[str]
 
@@ -82,7 +82,9 @@ def needs_reader(
 def _is_repeat() -> ColumnElement[bool]:
     """Return the SQL condition that a lease's holder has decided the cell already, so that he counts once."""
     other = aliased(Label)
-    return select(other.id).where(other.cell_id == Lease.cell_id, other.annotator == Lease.annotator).exists()
+    undone = select(Undo.id).where(Undo.label_id == other.id)
+    decided = select(other.id).where(other.cell_id == Lease.cell_id, other.annotator == Lease.annotator)
+    return decided.where(~undone.exists()).exists()
 
 
 def candidates(

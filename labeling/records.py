@@ -39,6 +39,19 @@ class SignIn(Base):
     ended_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
 
+class SignInFailure(Base):
+    """Wrong passwords in a row for one name. Written by `accounts`; what guesses are slowed down by.
+
+    The name is hashed: people type their passwords into the wrong field.
+    """
+
+    __tablename__ = "sign_in_failures"
+
+    name_sha256: Mapped[str] = mapped_column(String(64), primary_key=True)
+    count: Mapped[int]
+    last_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
 class ApiToken(Base):
     """The right of one program to act as an account. Written by `tokens`; holds the hash, never the token."""
 

@@ -8,6 +8,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from datasets.errors import ConnectionLost
 from labeling.accounts import Right, SignedIn
 
 MOST_BYTES = 256_000
@@ -43,6 +44,8 @@ def guarded(handler: Handler) -> Handler:
             return JSONResponse({"error": str(error)}, 400)
         except Forbidden as error:
             return JSONResponse({"error": str(error)}, 403)
+        except ConnectionLost:
+            return JSONResponse({"error": "The database does not answer. Nothing that was saved is lost."}, 503)
 
     return answer
 

@@ -9,6 +9,7 @@ from app.archive import OPTIONAL, write_backup
 from app.commands.output import ProgressBar, emit, home_option, json_option, verb
 from app.restoring import restore_backup
 from app.services import Services
+from app.settings import BUILT_IN
 
 
 @click.command()
@@ -43,14 +44,18 @@ def backup(out: Path, without_key: bool, leave_out: tuple[str, ...], home: Path,
     "--key", type=click.Path(path_type=Path, exists=True, dir_okay=False),
     help="The study's secret.key, for a backup that was made without it.",
 )  # fmt: skip
+@click.option(
+    "--database", metavar="URL", default=BUILT_IN,
+    help="An empty PostgreSQL database for the rows, as postgresql://account@host/name [default: in the folder].",
+)  # fmt: skip
 @home_option
 @json_option
 @verb
-def restore(file: Path, key: Path | None, home: Path, as_json: bool) -> None:
+def restore(file: Path, key: Path | None, database: str, home: Path, as_json: bool) -> None:
     """Unpack a backup into an empty folder; checked before anything appears there."""
     bar = ProgressBar("restore", "file")
     try:
-        findings = restore_backup(file, home, key=key, on_progress=bar)
+        findings = restore_backup(file, home, key=key, database=database, on_progress=bar)
     finally:
         bar.close()
     lines = [f"{findings.events} events, all as they were stored, in {home}. Head {findings.head}"]

@@ -24,7 +24,7 @@ gc.collect()
 gc.freeze()
 app = st.App(
     Path(__file__).with_name("plain_page.py"),
-    routes=sign_in_routes(services.database, FailureBrake()),
+    routes=sign_in_routes(services.database, FailureBrake(services.database)),
     middleware=[Middleware(SignInGate, database=services.database)],
 )
 uvicorn.run(app, host="127.0.0.1", port=port, log_level="warning")

@@ -3,13 +3,15 @@
 import os
 import signal
 import sqlite3
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import Engine, event, text
+from sqlalchemy import URL, Engine, event, text
 
+from app.preparing import prepare
 from app.services import Services
 from datasets.db import SCHEMA_VERSION, Base, Database
 from datasets.errors import DatabaseError
@@ -17,6 +19,8 @@ from labeling import accounts, migrations
 from labeling.answers import current_labels
 from labeling.labels import LabelEvent, record
 from labeling.verification import check_chain
+from tests.postgresql import APP, Server
+from tests.studies import database_name, on_server
 
 OLD = sorted((Path(__file__).parents[1] / "golden").glob("schema-*.sql"))
 
@@ -97,6 +101,10 @@ def test_upgrade__killed_before_any_statement_leaves_the_old_study(tmp_path: Pat
 
 
 def _killed_upgrade(home: Path, *, statement: int) -> bool:
+    return _killed_opening(lambda: Database(home / "catalog.sqlite", migrations.upgrade), statement=statement)
+
+
+def _killed_opening(open_study: Callable[[], object], *, statement: int) -> bool:
     """Open the study in a child that kills itself before a statement; return whether it came to that."""
     child = os.fork()
     if child == 0:
@@ -108,7 +116,7 @@ def _killed_upgrade(home: Path, *, statement: int) -> bool:
                 os.kill(os.getpid(), signal.SIGKILL)
             left[0] -= 1
 
-        Database(home / "catalog.sqlite", migrations.upgrade)
+        open_study()
         os._exit(0)
     _, status = os.waitpid(child, 0)
     return os.WIFSIGNALED(status)
@@ -135,3 +143,61 @@ def test_open__a_newer_study_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(DatabaseError, match="version 99"):
         Services.open(tmp_path / "home")
+
+
+@pytest.fixture
+def old_server_study(server: Server):
+    """A study in PostgreSQL as the version before the tokens left it, with a label in it."""
+    url = server.database()
+    prepare(url, app_role=APP)
+    with server.admin(url.database) as connection:
+        connection.execute("DROP TABLE api_tokens")
+        connection.execute("UPDATE alembic_version SET version_num = '0002'")
+    yield url
+    server.drop(url.database)
+
+
+def _server_objects(server: Server, url: URL) -> tuple[str, set[str]]:
+    with server.admin(url.database) as connection:
+        version = connection.execute("SELECT version_num FROM alembic_version").fetchone()[0]
+        return version, {name for (name,) in connection.execute("SELECT tablename FROM pg_tables")}
+
+
+def test_upgrade__on_a_server_ends_at_the_schema_of_a_new_study(
+    server: Server, old_server_study: URL, tmp_path
+) -> None:
+    Database(old_server_study, migrations.upgrade, folder=tmp_path).close()
+    new = server.database()
+    prepare(new, app_role=APP)
+    database = Database(old_server_study, migrations.upgrade, folder=tmp_path)
+    with database.read() as session:
+        differences = compare_metadata(MigrationContext.configure(session.connection()), Base.metadata)
+    database.close()
+
+    assert _server_objects(server, old_server_study) == _server_objects(server, new)
+    assert _server_objects(server, new)[0] == f"{SCHEMA_VERSION:04d}"
+    # The number of each cell is PostgreSQL's own column, beside the tables that both kinds share.
+    assert [d for d in differences if "alembic_version" not in str(d) and "number" not in str(d)] == []
+    server.drop(new.database)
+
+
+def test_upgrade__on_a_server_killed_before_any_statement_leaves_the_old_study(
+    server: Server, old_server_study: URL, tmp_path: Path
+) -> None:
+    before, kills = _server_objects(server, old_server_study), 0
+    while _killed_opening(lambda: Database(old_server_study, migrations.upgrade, folder=tmp_path), statement=kills):
+        assert _server_objects(server, old_server_study) == before
+        kills += 1
+
+    assert kills > 10
+    assert _server_objects(server, old_server_study)[0] == f"{SCHEMA_VERSION:04d}"
+
+
+@on_server
+def test_upgrade__the_programs_account_is_told_to_ask_the_owner(services, server: Server) -> None:
+    with server.admin(database_name(services.home)) as connection:
+        connection.execute("DROP TABLE api_tokens")
+        connection.execute("UPDATE alembic_version SET version_num = '0002'")
+
+    with pytest.raises(DatabaseError, match="cytojepa database prepare"):
+        Services.open(services.home)

@@ -6,11 +6,12 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 from sqlalchemy import func, select, text
 
+from app.services import Services
 from datasets import catalog
 from datasets.catalog import Slide
 from datasets.db import Database
 from datasets.errors import DatabaseError
-from tests.studies import on_both
+from tests.studies import database_name, on_both, on_server
 
 
 def _slide(slide_id: str, added_at: datetime | None = None) -> Slide:
@@ -85,3 +86,22 @@ def test_open__not_a_database_is_refused(tmp_path) -> None:
 
     with pytest.raises(DatabaseError, match="not a usable database"):
         Database(tmp_path / "c.sqlite")
+
+
+@on_both
+def test_alone__a_job_is_held_by_one_and_goes_on_to_the_next(services) -> None:
+    other = Services.open(services.home).database
+    with services.database.alone("refit") as mine, other.alone("refit") as theirs, other.alone("else") as another:
+        assert (mine is not None, theirs is None, another is not None) == (True, True, True)
+        assert mine()
+    with other.alone("refit") as theirs:
+        assert theirs is not None
+    other.close()
+
+
+@on_server
+def test_alone__a_cut_connection_has_lost_the_job(services, server) -> None:
+    with services.database.alone("refit") as mine:
+        server.cut(database_name(services.home))
+        with Services.open(services.home).database.alone("refit") as theirs:
+            assert (mine(), theirs is not None) == (False, True)

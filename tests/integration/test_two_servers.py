@@ -1,0 +1,246 @@
+"""Two `cytojepa serve` processes behind one proxy are one application; one killed loses nothing."""
+
+import os
+import random
+import select
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+from sqlalchemy import func
+from sqlalchemy import select as query
+
+from app.services import Services
+from datasets import catalog
+from datasets.catalog import Cell, Slide
+from datasets.db import utc_now
+from datasets.embeddings import EmbeddingStore, set_current
+from labeling import accounts
+from labeling.records import Label, Lease, Probe
+from labeling.verification import check_chain
+from tests.studies import on_server
+
+PASSWORD = "a long password"
+CELLS, DOCTORS = 400, 8
+
+
+class Process:
+    """`cytojepa serve` that can be killed as a power cut of its machine would."""
+
+    def __init__(self, home: Path, number: int) -> None:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+        self._log = home.parent / f"server-{number}.log"
+        command = [sys.executable, "-m", "app.cli", "serve", "--home", str(home), "--port", str(self.port)]
+        with self._log.open("wb") as log:
+            self.child = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True,
+                                          env={**os.environ, "OMP_NUM_THREADS": "1"})  # fmt: skip
+
+    def wait(self) -> None:
+        deadline = time.monotonic() + 120
+        while time.monotonic() < deadline and self.child.poll() is None:
+            try:
+                if httpx.get(f"http://127.0.0.1:{self.port}/health").status_code == 200:
+                    return
+            except httpx.TransportError:
+                time.sleep(0.2)
+        pytest.fail(self._log.read_text())
+
+    def kill(self) -> None:
+        if self.child.poll() is None:
+            os.killpg(self.child.pid, signal.SIGKILL)
+        self.child.wait()
+
+
+class Proxy:
+    """Passes each connection to the next server that takes it, as a proxy without stickiness does."""
+
+    def __init__(self, ports: list[int]) -> None:
+        self._ports, self._next = ports, 0
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                client, _ = self._listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._pass, args=(client,), daemon=True).start()
+
+    def _pass(self, client: socket.socket) -> None:
+        with client:
+            for _ in self._ports:
+                self._next += 1
+                try:
+                    server = socket.create_connection(("127.0.0.1", self._ports[self._next % len(self._ports)]), 5)
+                except OSError:
+                    continue
+                with server:
+                    _copy_both_ways(client, server)
+                return
+
+    def close(self) -> None:
+        self._listener.close()
+
+
+def _copy_both_ways(one: socket.socket, other: socket.socket) -> None:
+    ends = {one: other, other: one}
+    try:
+        while True:
+            for end in select.select(list(ends), [], [], 30)[0]:
+                piece = end.recv(65536)
+                if not piece:
+                    return
+                ends[end].sendall(piece)
+    except OSError:
+        return
+
+
+class Doctor(threading.Thread):
+    """A browser: signs in once, asks for cells, sends each answer until it has the receipt."""
+
+    def __init__(self, url: str, name: str, stop: threading.Event) -> None:
+        super().__init__(name=name)
+        self._stop_event, self.acknowledged, self.problems = stop, set(), []
+        # Every request has a connection of its own, so that it reaches either server.
+        self._client = httpx.Client(base_url=url, timeout=20, limits=httpx.Limits(max_keepalive_connections=0))
+
+    def sign_in(self, services: Services) -> None:
+        answer = self._client.post("/login", data={"name": self.name, "password": PASSWORD})
+        assert answer.status_code == 303, answer.text
+        person = accounts.check_sign_in(services.database, self._client.cookies["cytojepa_session"])
+        assert person is not None
+        self._client.headers["X-CSRF-Token"] = person.csrf_token
+
+    def _ask(self, method: str, path: str, **content: object) -> httpx.Response | None:
+        """Return an answer of 200, None where there is to be another try; note what a doctor must not see."""
+        try:
+            answer = self._client.request(method, path, **content)
+        except httpx.TransportError:
+            return None
+        if answer.status_code not in (200, 502, 503):
+            self.problems.append((answer.status_code, answer.text))
+        return answer if answer.status_code == 200 else None
+
+    def run(self) -> None:
+        generator, number = random.Random(self.name), 0
+        while not self._stop_event.is_set():
+            found = self._ask("GET", "/api/worklist?limit=2")
+            for item in found.json()["items"] if found else []:
+                event = {"kind": "label", "key": f"{self.name}-{number}", "cell": item["cell"],
+                         "category": generator.choice(["NILM", "HSIL"])}  # fmt: skip
+                number += 1
+                answer = None
+                while answer is None:
+                    answer = self._ask("POST", "/api/events", json={"events": [event]})
+                receipt = answer.json()["receipts"][0]
+                if not receipt["accepted"]:
+                    self.problems.append(receipt)
+                self.acknowledged.add(event["key"])
+            time.sleep(0.05)
+        self._client.close()
+
+
+@pytest.fixture
+def study(new_home: Path):
+    """Cells with vectors, and an account for each doctor."""
+    services = Services.open(new_home)
+    slides = [Slide(id=f"SL-{n}", kind="cells", mpp=0.25, mpp_source="given", added_at=utc_now()) for n in range(4)]
+    ids = [f"CE-{n:05d}" for n in range(CELLS)]
+    cells = [Cell(id=i, slide_id=f"SL-{n % 4}", origin="imported", added_at=utc_now()) for n, i in enumerate(ids)]
+    catalog.add(services.database, slides, cells)
+    store = EmbeddingStore(services.embeddings_folder, "f" * 16)
+    store.append(ids, np.random.default_rng(7).normal(size=(CELLS, 8)).astype(np.float32))
+    set_current(services.embeddings_folder, store.fingerprint)
+    for name in (*(f"dr{number}" for number in range(DOCTORS)), "guest", "guessed"):
+        accounts.add_account(services.database, name, "annotator", PASSWORD)
+    yield services
+    services.database.close()
+
+
+@pytest.fixture
+def servers(study: Services):
+    processes = [Process(study.home, number) for number in range(2)]
+    try:
+        for process in processes:
+            process.wait()
+        yield processes
+    finally:
+        for process in processes:
+            process.kill()
+
+
+def _wait_for(condition, seconds: float) -> bool:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if condition():
+            return True
+        time.sleep(0.1)
+    return bool(condition())
+
+
+def _newest_probe(study: Services) -> int:
+    with study.database.read() as session:
+        return session.scalar(query(func.max(Probe.number))) or 0
+
+
+def _assert_sign_ins_are_shared(study: Services, servers: list[Process]) -> None:
+    """Guesses are slowed down on both, a sign-in counts on both, and its end is felt on both."""
+    one, other = (f"http://127.0.0.1:{process.port}" for process in servers)
+    for _ in range(5):
+        assert httpx.post(f"{one}/login", data={"name": "guessed", "password": "wrong"}).status_code == 401
+    right = {"name": "guessed", "password": PASSWORD}
+    assert httpx.post(f"{other}/login", data=right).status_code == 429
+
+    with httpx.Client() as browser:
+        assert browser.post(f"{one}/login", data={**right, "name": "guest"}).status_code == 303
+        cookies = {"cytojepa_session": browser.cookies["cytojepa_session"]}
+    assert [httpx.get(f"{url}/api/recent", cookies=cookies).status_code for url in (one, other)] == [200, 200]
+    accounts.disable(study.database, "guest")
+    assert [httpx.get(f"{url}/api/recent", cookies=cookies).status_code for url in (one, other)] == [401, 401]
+
+
+@on_server
+def test_two_servers__one_killed_while_eight_doctors_label(study: Services, servers: list[Process]) -> None:
+    _assert_sign_ins_are_shared(study, servers)
+    proxy, stop = Proxy([process.port for process in servers]), threading.Event()
+    doctors = [Doctor(proxy.url, f"dr{number}", stop) for number in range(DOCTORS)]
+    for doctor in doctors:
+        doctor.sign_in(study)
+        doctor.start()
+    assert _wait_for(lambda: _newest_probe(study) > 0, 60), "nobody refits"
+    servers[0].kill()
+    told, fitted = sum(len(doctor.acknowledged) for doctor in doctors), _newest_probe(study)
+    went_on = _wait_for(lambda: sum(len(doctor.acknowledged) for doctor in doctors) > told + 40, 60)
+    refitted = _wait_for(lambda: _newest_probe(study) > fitted, 60)
+    stop.set()
+    for doctor in doctors:
+        doctor.join()
+    proxy.close()
+    with study.database.read() as session:
+        rows = session.execute(query(Label.key, Label.cell_id, Label.annotator)).all()
+        leases = Counter(session.scalars(query(Lease.cell_id)))
+    report = check_chain(study.database)
+
+    assert [doctor.problems for doctor in doctors] == [[]] * DOCTORS
+    assert (went_on, refitted) == (True, True)
+    keys = Counter(row.key for row in rows)
+    assert set().union(*(doctor.acknowledged for doctor in doctors)) == keys.keys()  # none lost
+    assert set(keys.values()) == {1}  # none doubled
+    readers = Counter(row.cell_id for row in rows)
+    shared = {cell for cell, count in readers.items() if count > 1}
+    assert max(readers.values()) <= 2  # the queue's shared cells go to two doctors
+    assert len(shared) < len(readers) / 2
+    assert max(leases.values(), default=0) <= 2
+    assert (report.events, report.problems) == (len(rows) + DOCTORS + 3, ())
