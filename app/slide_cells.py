@@ -21,6 +21,8 @@ class SlideCells:
     cells: list[Cell]
     radii_um: dict[str, float]
     """Half the longer side of the boxes of detected nuclei."""
+    planes_um: dict[str, float]
+    """The planes of the crops, where the slide has several."""
     own: dict[str, Label]
     """His current answers."""
     guesses: dict[str, tuple[str, float]] | None
@@ -35,6 +37,7 @@ def cells_of(services: Services, annotator: str, slide_id: str) -> SlideCells:
     return SlideCells(
         cells=cells,
         radii_um={cell_id: max(box.width_um, box.height_um) / 2 for cell_id, box in boxes.items()},
+        planes_um=places.planes_of_slide(database, slide_id),
         own={label.cell_id: label for label in answers.labels_on_slide(database, annotator, slide_id)},
         guesses=_guesses(services, annotator, cells),
     )

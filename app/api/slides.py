@@ -102,6 +102,7 @@ class _SlideCells:
             "cells": [cell.id for cell in cells],
             "x": [round(cell.x or 0.0, 1) for cell in cells], "y": [round(cell.y or 0.0, 1) for cell in cells],
             "radius_um": [round(found.radii_um.get(cell.id, 0.0), 2) for cell in cells],
+            "planes": [found.planes_um.get(cell.id) for cell in cells] if found.planes_um else None,
             "answers": [
                 label_row(found.own[cell.id], cell.crop_mpp, mode=self._mode, label_set=self._services.label_set)
                 for cell in cells if cell.id in found.own

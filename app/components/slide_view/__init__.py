@@ -16,7 +16,7 @@ from datasets.criteria import REFERENCE_NUCLEUS_UM2
 VIEWER_VERSION = "6.1.1"
 _VIEWER = f"/api/slides/viewer.js?version={VIEWER_VERSION}"
 
-_FILES = ("commands", "claims", "marking", "opinion", "rings", "stage", "face", "history", "page")
+_FILES = ("commands", "claims", "marking", "opinion", "heat", "rings", "stage", "face", "history", "page")
 _view = component(
     "slide_view",
     html='<div class="slideview" tabindex="-1"></div>',

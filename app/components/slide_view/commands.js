@@ -8,6 +8,7 @@ const SLIDE_COMMANDS = [
   { id: "redo", keys: ["\u21e7Z"], text: "put back what was taken back" },
   { id: "marks", keys: ["H", "X"], text: "rings on or off", short: "rings" },
   { id: "colors", keys: ["O", "Y"], text: "colour the rings by answer or by certainty", short: "colours" },
+  { id: "heat", keys: ["Y", "T"], text: "heat of suggestions on or off", short: "heat" },
   { id: "ring", keys: ["M"], text: "ring of an intermediate nucleus (follows the pointer)", short: "nucleus ring" },
   { id: "guide", keys: ["K", "J"], text: "criteria and reference cells of every answer" },
   { id: "note", keys: ["D"], text: "comment on this cell" },

@@ -1,7 +1,7 @@
 // The slide view: a ring is clicked, a key answers it. Draws first, then sends; a label is "saved" only
 // when the server said so. Streamlit calls the default export again on every rerun: state lives beside the element.
 const SLIDE_PAGES = new WeakMap();
-const NO_CELLS = { ids: [], xs: [], ys: [], radii: [], guesses: null, mpp: null };
+const NO_CELLS = { ids: [], xs: [], ys: [], radii: [], planes: null, guesses: null, mpp: null };
 const MOST_WAITING_HERE = 200;
 const PAN_PX = 90;
 const SEEN_RING = 15;           // CSS pixels; a cell that is chosen with a smaller ring is brought closer
@@ -22,7 +22,7 @@ class SlidePage {
       on: { change: () => this.draw(), receipts: (list, own) => this.receive(list, own), elsewhere: e => this.elsewhere(e) } });
     this.root.classList.add("cj");
     this.claims = new Claims(this);
-    this.rings = new SlideRings(this);
+    this.rings = new SlideRings(this); this.heat = new Heat(this);
     this.stage = new SlideStage(this);
     this.view = this.stage;                    // where sheets open
     this.sheets = new Sheets(this);
@@ -88,7 +88,7 @@ class SlidePage {
     try {
       const found = await getJson(`/api/slide-cells/${slide.slide}`);
       if (this.root.dataset.slide !== slide.slide) return;
-      this.cells = { ids: found.cells, xs: found.x, ys: found.y, radii: found.radius_um, guesses: found.guesses, mpp: slide.mpp };
+      this.cells = { ids: found.cells, xs: found.x, ys: found.y, radii: found.radius_um, planes: found.planes, guesses: found.guesses, mpp: slide.mpp };
       this.answers = new Map(found.answers.map(a => [a.cell, a]));
       found.answers.forEach(a => this.acknowledged.add(a.key));
       const gone = this.outbox.takenBack();
@@ -100,8 +100,8 @@ class SlidePage {
   }
 
   addCell(cell, { x, y, width, height }) {
-    const { ids, xs, ys, radii, guesses, mpp } = this.cells;
-    ids.push(cell); xs.push(x); ys.push(y); radii.push(mpp ? (Math.max(width, height) * mpp) / 2 : 0); guesses?.push(null);
+    const { ids, xs, ys, radii, planes, guesses, mpp } = this.cells;
+    ids.push(cell); xs.push(x); ys.push(y); radii.push(mpp ? (Math.max(width, height) * mpp) / 2 : 0); guesses?.push(null); planes?.push(null);
     this.root.dataset.cells = ids.length;
     return ids.length - 1;
   }
@@ -156,6 +156,7 @@ class SlidePage {
     const { ids, xs, ys } = this.cells;
     if (closer || !this.stage.isShown(xs[i], ys[i]) || this.rings.radius(i, this.stage.transform()) < SEEN_RING) this.stage.show(xs[i], ys[i], { closer });
     if (this.selected === i) return;
+    this.stage.toPlane(this.cells.planes?.[i]);
     this.deselect();
     this.selected = i; this.said = "";
     if (this.visited[this.visited.length - 1] !== i) this.visited.push(i);
@@ -211,7 +212,7 @@ class SlidePage {
   }
 
   keyFor(id) { return [...this.commands.values()].find(c => c.id === id)?.key || ""; }
-  offers(id) { return this.may_label || !/^(next|mark|opinion|undo|redo|note|unsure|sure|colors)$/.test(id); }
+  offers(id) { return id === "heat" ? this.heat.isOffered : this.may_label || !/^(next|mark|opinion|undo|redo|note|unsure|sure|colors)$/.test(id); }
 
   command(id) {
     if (!this.offers(id)) return;
@@ -219,7 +220,7 @@ class SlidePage {
     ({
       next: () => this.next(), previous: () => this.previous(), undo: () => undoSlideStep(this), redo: () => redoSlideStep(this),
       mark: () => this.marking.toggle(), opinion: () => sheets.toggle("opinion"),
-      marks: () => { rings.isOn = !rings.isOn; }, colors: () => rings.recolor(), ring: () => { rings.hasRuler = !rings.hasRuler; },
+      marks: () => { rings.isOn = !rings.isOn; }, colors: () => rings.recolor(), heat: () => this.heat.toggle(), ring: () => { rings.hasRuler = !rings.hasRuler; },
       guide: () => sheets.toggle("guide"), help: () => sheets.toggle("help"), note: () => { if (this.current) sheets.note(); },
       unsure: () => this.setConfidence("unsure"), sure: () => this.setConfidence("sure"),
       focusUp: () => stage.focus(1), focusDown: () => stage.focus(-1),

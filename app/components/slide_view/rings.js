@@ -75,6 +75,7 @@ class SlideRings {
     pen.clearRect(0, 0, w, h);
     if (!view) return;
     const { ids, xs, ys } = page.cells;
+    page.heat.draw(pen, view, w, h);
     let shown = 0;
     if (this.isOn) for (let i = 0; i < ids.length; i++) {
       const x = view.x + xs[i] * view.scale, y = view.y + ys[i] * view.scale, r = this.radius(i, view);

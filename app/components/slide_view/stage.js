@@ -124,7 +124,7 @@ class SlideStage {
 
   around() {
     const { planes } = this.slide;
-    for (const i of [this.plane - 1, this.plane + 1]) {
+    for (const i of [this.plane, this.plane - 1, this.plane + 1]) {
       if (planes[i] === undefined || this.images.has(i)) continue;
       this.images.set(i, null);
       this.viewer.addTiledImage({ tileSource: this.source(planes[i]), opacity: 0, preload: true,
@@ -140,6 +140,13 @@ class SlideStage {
       image.setPreload(Math.abs(i - this.plane) <= 1);
     }
     this.drawScale();
+  }
+
+  toPlane(z) {  // the plane on which a cell is sharp
+    const i = z === undefined || z === null ? -1 : this.slide.planes.indexOf(z);
+    if (i < 0 || i === this.plane) return;
+    this.plane = i;
+    this.around();
   }
 
   focus(step) {

@@ -9,12 +9,13 @@ import pytest
 from app.intake import take_in
 from app.pictures import Pictures
 from datasets import catalog, places
-from datasets.crops import encode_png, read_own_png
+from datasets.crops import OUTSIDE, encode_png, read_own_png
 from datasets.errors import LayoutError
 from datasets.finding import FindOptions, find_cells
 from datasets.focus import sharpest, sharpness
 from datasets.public import as_stacks, plan, with_points
-from tests.slide_files import dicom_slide
+from datasets.readers.pyramid import PyramidReader
+from tests.slide_files import dicom_slide, write_ndpi_stack
 from tests.web import client_of
 
 MPP = 0.25
@@ -122,3 +123,26 @@ def test_pictures_that_are_no_planes__are_refused_in_a_sentence(services, tmp_pa
     assert report.slides == 0
     with pytest.raises(LayoutError, match="at most 20 um"):
         as_stacks(plan(folder), 0.0)
+
+
+def test_ndpi_with_three_planes__each_can_be_read_and_the_sharp_one_is_chosen(services, tmp_path, field) -> None:
+    planes, planes_um = _planes(field, 2, 3), [-2.0, 0.0, 2.0]
+    path = tmp_path / "slide.ndpi"
+    write_ndpi_stack(path, planes, planes_um, mpp=MPP)
+    reader = PyramidReader(path)
+    assert reader.info.z_um == tuple(planes_um)
+    for z_um, plane in zip(planes_um, planes, strict=True):
+        region = reader.read_region(100, 80, 300, 200, level=0, z_um=z_um)
+        assert np.abs(region.astype(int) - plane[80:280, 100:400]).mean() < 3
+        half = reader.read_region(100, 80, 150, 100, level=1, z_um=z_um)
+        assert np.abs(half.astype(int) - cv2.resize(region, (150, 100), interpolation=cv2.INTER_AREA)).mean() < 5
+    outside = reader.read_region(-10, 0, 20, 5, level=0, z_um=2.0)
+    reader.close()
+    assert (outside[:, :10] == OUTSIDE).all()
+
+    take_in(services, plan(path, "slides"))
+    find_cells(services.database, services.home, services.secret_key, FindOptions(side_um=64, side_px=256))
+    cells = catalog.cells(services.database)
+    found = places.planes_of_cells(services.database, [cell.id for cell in cells])
+    assert len(cells) == len(CELLS)
+    assert {z_um for z_um, _ in found.values()} == {2.0}
