@@ -5,8 +5,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from app.many_slides import ingest_with
 from app.services import Services
 from app.settings import SETTINGS_FILE
+from app.workers import Workers
 from datasets import catalog
 from datasets.bethesda import BETHESDA, LABEL_SETS, Category, LabelSet
 from datasets.errors import LayoutError
@@ -43,7 +45,7 @@ class Intake:
 
 def take_in(
     services: Services, plan: Plan, *, mpp: float | None = None,
-    on_progress: Callable[[int, int], None] = lambda done, total: None,
+    on_progress: Callable[[int, int], None] = lambda done, total: None, workers: Workers | None = None,
 ) -> Intake:  # fmt: skip
     """Ingest a plan's files and store the labels that came with them.
 
@@ -52,6 +54,7 @@ def take_in(
         plan: From `datasets.public.plan`.
         mpp: Scale of all files in um/px, None for what the set publishes.
         on_progress: Called with (files done, files in all).
+        workers: Who reads the files; None: this process.
 
     Returns:
         The report. Labels whose name is not in the study's label set are listed as refused; their
@@ -59,7 +62,10 @@ def take_in(
     """
     settings = services.settings
     options = IngestOptions(side_um=settings.crop_um, side_px=settings.crop_px, mpp=mpp)
-    report = ingest(services.database, services.home, services.secret_key, plan, options, on_progress)
+    if workers is None:
+        report = ingest(services.database, services.home, services.secret_key, plan, options, on_progress)
+    else:
+        report = ingest_with(workers, services, plan, options, on_progress)
     labels, unknown = _sort_labels(report.labels, services.label_set)
     report.refused += [
         (
@@ -69,9 +75,10 @@ def take_in(
         for word, count in unknown.items()
     ]
     count = store_labels(services.database, labels).new
-    notes: tuple[str, ...] = ()
+    notes = plan.notes
     if report.mpp is None and (plan.cells or report.fields_without_scale):
         notes = (
+            *notes,
             f"Scale unknown: crops are {settings.crop_px} source pixels, "
             f"not {settings.crop_um:.0f} um, and sizes cannot be compared. Give --mpp with a new workspace to mend it.",
         )

@@ -15,6 +15,7 @@ from typing import Any, BinaryIO
 from datasets.confinement import confine
 from datasets.crops import Picture
 from datasets.errors import UnreadableFile
+from datasets.files import is_dicom
 from datasets.readers.base import MAX_REGION_PIXELS, SlideReader
 from datasets.readers.flat import read_picture
 
@@ -80,7 +81,7 @@ class Worker:
 
     def _picture(self, request: dict[str, Any]) -> Answer:
         path = Path(request["path"])
-        if _starts_with_dicom(path):
+        if is_dicom(path):
             from datasets.readers.dicom import read_single  # a second to import; most pictures are not DICOM
 
             return {}, read_single(path)
@@ -93,7 +94,7 @@ class Worker:
         path = Path(request["path"])
         if path.stat().st_size == 0:
             raise UnreadableFile("the file is empty")
-        if sniff.is_dicom(path):
+        if is_dicom(path):
             return {"dicom": dicom.describe(path)}, None
         return {"scan": sniff.is_scan(path)}, None
 
@@ -133,11 +134,6 @@ class Worker:
                 self._slides.pop(next(iter(self._slides))).close()
             self._slides[key] = sniff.open_slide([Path(path) for path in key])
         return self._slides[key]
-
-
-def _starts_with_dicom(path: Path) -> bool:
-    with path.open("rb") as stream:
-        return stream.read(132)[128:] == b"DICM"
 
 
 def _send(answers: BinaryIO, header: dict[str, Any], content: Picture | bytes | None = None) -> None:

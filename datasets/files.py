@@ -91,6 +91,12 @@ def write_json(path: Path, value: Any, *, mode: int = 0o644) -> None:
     write_atomically(path, (json.dumps(value, indent=1, sort_keys=True) + "\n").encode(), mode=mode)
 
 
+def is_dicom(path: Path) -> bool:
+    """Return whether a file has DICOM's mark after its preamble (PS3.10, section 7.1)."""
+    with path.open("rb") as stream:
+        return stream.read(132)[128:] == b"DICM"
+
+
 def sha256_of_file(path: Path) -> str:
     """Return the SHA-256 of a file's bytes as 64 hexadecimal digits."""
     with path.open("rb") as stream:

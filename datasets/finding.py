@@ -60,6 +60,13 @@ class FindReport:
     refused: list[tuple[str, str]] = field(default_factory=list)
     """(slide, reason) of what could not be searched."""
 
+    def add(self, other: "FindReport") -> None:
+        """Add what another search did; the seconds are not added, as both may have run at once."""
+        self.slides += other.slides
+        self.cells += other.cells
+        self.area_mm2 += other.area_mm2
+        self.refused += other.refused
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Tile:
@@ -86,14 +93,13 @@ def find_cells(
     Raises:
         DatasetError: A named slide is not in the catalogue.
     """
-    slides = _wanted(database, slide_ids)
+    open_ones = slides_to_search(database, slide_ids)
     searches, report, started = catalog.searches(database), FindReport(), time.monotonic()
-    open_ones = [slide for slide in slides if not _is_done(searches.get(slide.id))]
-    total = sum(len(_tiles(slide.width_px or 0, slide.height_px or 0)) for slide in open_ones)
+    total = sum(map(count_tiles, open_ones))
     done = 0
     with Decoder() as decoder:
         for slide in open_ones:
-            count = len(_tiles(slide.width_px or 0, slide.height_px or 0))
+            count = count_tiles(slide)
             try:
                 search = _SlideSearch(database, home, secret_key, options, slide, searches.get(slide.id), decoder)
                 for finished in search.run(report):
@@ -105,6 +111,25 @@ def find_cells(
             on_progress(done, total)
     report.seconds = time.monotonic() - started
     return report
+
+
+def slides_to_search(database: Database, slide_ids: Sequence[str] | None = None) -> list[Slide]:
+    """Return the slides and fields whose search has not come to its end.
+
+    Args:
+        database: The study's database.
+        slide_ids: Of these, even where cells came with the file; None: of all without such cells.
+
+    Raises:
+        DatasetError: A named slide is not in the catalogue.
+    """
+    searches = catalog.searches(database)
+    return [slide for slide in _wanted(database, slide_ids) if not _is_done(searches.get(slide.id))]
+
+
+def count_tiles(slide: Slide) -> int:
+    """Return in how many tiles a slide is searched."""
+    return len(_tiles(slide.width_px or 0, slide.height_px or 0))
 
 
 def _wanted(database: Database, slide_ids: Sequence[str] | None) -> list[Slide]:

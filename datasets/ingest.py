@@ -62,6 +62,17 @@ class IngestReport:
     mpp: float | None = None
     mpp_source: str = "unknown"
 
+    def add(self, other: "IngestReport") -> None:
+        """Add what the ingest of another part of the same plan did."""
+        self.slides += other.slides
+        self.cells += other.cells
+        self.labels += other.labels
+        self.refused += other.refused
+        self.notes += other.notes
+        self.removed.update(other.removed)
+        self.fields_without_scale += other.fields_without_scale
+        self.mpp, self.mpp_source = other.mpp, other.mpp_source
+
 
 def ingest(
     database: Database, home: Path, secret_key: bytes, plan: Plan, options: IngestOptions,

@@ -5,21 +5,16 @@ Only names and tables are looked at here; no picture is opened.
 
 import csv
 import json
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from datasets.bethesda import HERLEV
 from datasets.errors import LayoutError
+from datasets.public_sets import PublicSet, recognise
 
 Layout = Literal["auto", "cells", "cric", "slides"]
 
-LARGEST_STEP_UM = 20.0
-"""No smear is so thick that its planes would lie farther apart."""
-HERLEV_MPP = 0.201
-"""Nominal scale of the Herlev pictures (Jantzen et al. 2005)."""
 CRIC_MPP = 0.247
 """Nominal scale of the CRIC fields as distributed at 1376 pixels (Rezende et al. 2021)."""
 
@@ -33,7 +28,6 @@ _CRIC_CATEGORIES = {
     "hsil": "HSIL",
     "scc": "SCC",
 }
-_HERLEV_NAME = re.compile(r"^(\d+-\d+)-\d+$")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -84,6 +78,8 @@ class Plan:
     mpp_source: str = "unknown"
     refused: tuple[tuple[Path, str], ...] = ()
     """Files that the layout names but that are not there or make no sense."""
+    notes: tuple[str, ...] = ()
+    """What the operator should know of the set: whose it is, its terms, what of it cannot be used."""
 
 
 def plan(path: Path, layout: Layout = "auto") -> Plan:
@@ -110,6 +106,8 @@ def plan(path: Path, layout: Layout = "auto") -> Plan:
         return _plan_points(path, table)
     if layout == "cells" or (layout == "auto" and class_folders):
         return _plan_cells(class_folders)
+    if layout == "auto" and (known := _archive(path)) is not None:
+        return _plan_archive(*known)
     return Plan(layout="slides", fields=tuple(FieldFile(path=file) for file in _files(path)))
 
 
@@ -154,15 +152,55 @@ def _is_picture_name(path: Path) -> bool:
 
 
 def _plan_cells(folders: list[Path]) -> Plan:
-    is_herlev = {folder.name for folder in folders} == set(HERLEV.class_ids) - {"not-a-cell"}
-    cells = []
-    for folder in folders:
-        for file in _files(folder):
-            match = _HERLEV_NAME.match(file.stem) if is_herlev else None
-            group = match.group(1) if match else None
-            cells.append(CellFile(path=file, category=folder.name, group=group))
-    mpp, source = (HERLEV_MPP, "published: Herlev") if is_herlev else (None, "unknown")
-    return Plan(layout="cells", cells=tuple(cells), mpp=mpp, mpp_source=source)
+    known = recognise(folder.name for folder in folders)
+    if known is not None and (known.holds_whole_fields or known.cell_folder):
+        return _plan_archive(known, folders)
+    cells = tuple(
+        CellFile(path=file, category=folder.name, group=known.group_of(folder.name, file.stem) if known else None)
+        for folder in folders for file in _files(folder)
+    )  # fmt: skip
+    return _set_plan(known, cells=cells)
+
+
+def _archive(path: Path) -> tuple[PublicSet, list[Path]] | None:
+    """Find a known set in a folder that does not hold its class folders filled and side by side.
+
+    Archives are unpacked into a folder of the same name once more, or hold other things beside the classes.
+    """
+    if not path.is_dir():
+        return None
+    folders = [child for child in sorted(path.iterdir()) if child.is_dir() and not child.name.startswith(".")]
+    known = recognise(folder.name for folder in folders)
+    if known is not None:
+        return known, folders
+    return _archive(folders[0]) if len(folders) == 1 else None
+
+
+def _plan_archive(known: PublicSet, folders: list[Path]) -> Plan:
+    pictures = [(folder.name, file) for folder in folders for file in _files(folder)
+                if file.suffix.lower() in _PICTURE_SUFFIXES]  # fmt: skip
+    if known.holds_whole_fields:
+        return _set_plan(known, fields=tuple(FieldFile(path=file) for _, file in pictures))
+    cells = tuple(
+        CellFile(path=file, category=category, group=known.group_of(category, file.stem))
+        for category, file in pictures if known.cell_folder in (None, file.parent.name)
+    )  # fmt: skip
+    return _set_plan(known, cells=cells)
+
+
+def _set_plan(known: PublicSet | None, *, cells: tuple[CellFile, ...] = (), fields: tuple[FieldFile, ...] = ()) -> Plan:
+    layout: Layout = "slides" if fields else "cells"
+    if known is None:
+        return Plan(layout=layout, cells=cells, fields=fields)
+    notes = [f"{known.name}: {known.citation} Terms: {known.terms}."]
+    if known.holds_whole_fields:
+        notes.append("Its folders say what the worst cell of a field is, not which: no cell was labelled by it.")
+    elif known.cell_folder:
+        notes.append(
+            f"Only the single cells in {known.cell_folder} were taken; those of one picture stay together in splits."
+        )
+    source = "unknown" if known.mpp is None else f"published: {known.name}"
+    return Plan(layout=layout, cells=cells, fields=fields, mpp=known.mpp, mpp_source=source, notes=tuple(notes))
 
 
 def _points_table(path: Path) -> Path | None:
@@ -241,26 +279,3 @@ def _geojson_point(feature: Any) -> Point:
     xs, ys = [float(corner[0]) for corner in corners], [float(corner[1]) for corner in corners]
     word = (properties.get("classification") or {}).get("name") or properties.get("label") or properties.get("category")
     return Point(x=(min(xs) + max(xs)) / 2, y=(min(ys) + max(ys)) / 2, category=_cric_category(word))
-
-
-def as_stacks(found: Plan, step_um: float) -> Plan:
-    """Take the pictures of each folder for focal planes of one field, in the order of their names, lowest first.
-
-    Args:
-        found: A plan of pictures.
-        step_um: Distance of neighbouring planes in micrometres.
-
-    Raises:
-        LayoutError: The distance makes no sense, or the plan holds something else than pictures.
-    """
-    if not 0 < step_um <= LARGEST_STEP_UM:
-        raise LayoutError(
-            f"planes {step_um} um apart: give a distance of more than 0 and at most {LARGEST_STEP_UM:.0f} um."
-        )
-    if found.cells or not found.fields:
-        raise LayoutError("focal planes are pictures in a folder of their own for each field; give that folder.")
-    folders: dict[Path, list[Path]] = {}
-    for file in found.fields:
-        folders.setdefault(file.path.parent, []).append(file.path)
-    stacks = tuple(StackFiles(paths=tuple(sorted(paths)), step_um=step_um) for paths in folders.values())
-    return replace(found, fields=(), stacks=stacks)

@@ -14,7 +14,7 @@ from datasets import catalog
 from datasets.catalog import Cell, Slide
 from datasets.db import Database, repeated, utc_now
 from labeling.errors import LabelRefused
-from labeling.records import Find
+from labeling.slide_records import Find
 
 DRAWN = "drawn"
 """The origin of such a cell."""

@@ -16,7 +16,7 @@ from datasets.catalog import Slide
 from datasets.db import Database, repeated, utc_now
 from labeling.errors import LabelRefused
 from labeling.labels import LONGEST_COMMENT, LONGEST_KEY
-from labeling.records import Opinion
+from labeling.slide_records import Opinion
 
 Adequacy = Literal["satisfactory", "unsatisfactory"]
 ADEQUACIES = get_args(Adequacy)

@@ -13,7 +13,7 @@ from app.services import Services
 from labeling import opinions
 from labeling.finds import FindEvent
 from labeling.opinions import OpinionEvent
-from labeling.records import Opinion
+from labeling.slide_records import Opinion
 
 _MOST_FINDS = 50
 """Each cuts a crop in the sandbox."""

@@ -5,28 +5,35 @@ from pathlib import Path
 import click
 
 from app.commands.long import long_verb
-from app.commands.output import ProgressBar, emit, home_option, json_option
+from app.commands.output import ProgressBar, cluster_option, emit, home_option, json_option, workers_option
+from app.many_slides import search_with
 from app.services import Services
+from app.workers import workers_for
 from datasets.finding import FindOptions, find_cells
 
 
 @click.command()
 @click.option("--slide", "slide_ids", multiple=True, metavar="ID", help="Only this slide, even if it has points.")
 @click.option("--most-per-mm2", type=click.FloatRange(min=1), help="Keep only the surest nuclei of each tile.")
+@workers_option
+@cluster_option
 @home_option
 @json_option
 @long_verb("detect", is_alone=True)
-def detect(slide_ids: tuple[str, ...], most_per_mm2: float | None, home: Path, as_json: bool) -> None:
+def detect(slide_ids: tuple[str, ...], most_per_mm2: float | None, workers: int, cluster: str | None, home: Path,
+           as_json: bool) -> None:  # fmt: skip
     """Find nuclei where no points came with the file. Interrupt and rerun without harm."""
     services = Services.open(home)
     options = FindOptions(side_um=services.settings.crop_um, side_px=services.settings.crop_px,
                           most_per_mm2=most_per_mm2)  # fmt: skip
+    crew, wanted = workers_for(workers, cluster), slide_ids or None
     bar = ProgressBar("detect", "tile")
     try:
-        report = find_cells(
-            services.database, services.home, services.secret_key, options,
-            slide_ids=slide_ids or None, on_progress=bar,
-        )  # fmt: skip
+        if crew is None:
+            report = find_cells(services.database, services.home, services.secret_key, options,
+                                slide_ids=wanted, on_progress=bar)  # fmt: skip
+        else:
+            report = search_with(crew, services, options, wanted, bar)
     finally:
         bar.close()
     refused = [{"slide": slide, "reason": reason} for slide, reason in report.refused]

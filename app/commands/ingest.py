@@ -6,10 +6,12 @@ from pathlib import Path
 import click
 
 from app.commands.long import long_verb
-from app.commands.output import ProgressBar, emit, home_option, json_option
+from app.commands.output import ProgressBar, cluster_option, emit, home_option, json_option, workers_option
 from app.intake import adopt_label_set, take_in
 from app.services import Services
-from datasets.public import as_stacks, plan, with_points
+from app.workers import workers_for
+from datasets.public import plan, with_points
+from datasets.stacks import as_stacks
 
 _SHOWN_REFUSALS = 20
 
@@ -27,15 +29,17 @@ _SHOWN_REFUSALS = 20
 @click.option("--mpp", type=float, help="Micrometres per pixel of files that do not tell.")
 @click.option("--stack", "step_um", type=float, metavar="UM",
               help="The pictures of each folder are planes of one field, so many um apart, lowest first.")  # fmt: skip
+@workers_option
+@cluster_option
 @home_option
 @json_option
 @long_verb("ingest")
 def ingest(paths: tuple[Path, ...], layout: str, points: Path | None, mpp: float | None, step_um: float | None,
-           home: Path, as_json: bool) -> None:  # fmt: skip
+           workers: int, cluster: str | None, home: Path, as_json: bool) -> None:  # fmt: skip
     """Take files into the catalogue. Running it again changes nothing."""
     if points is not None and len(paths) != 1:
         raise click.UsageError("--points goes with one slide.")
-    services = Services.open(home)
+    services, crew = Services.open(home), workers_for(workers, cluster)
     totals = {"slides": 0, "cells": 0, "labels": 0}
     refused: list[dict[str, str]] = []
     notes: list[dict[str, str]] = []
@@ -49,7 +53,7 @@ def ingest(paths: tuple[Path, ...], layout: str, points: Path | None, mpp: float
         services, sentence = adopt_label_set(services, found)
         bar = ProgressBar(f"ingest {path.name}", "file")
         try:
-            intake = take_in(services, found, mpp=mpp, on_progress=bar)
+            intake = take_in(services, found, mpp=mpp, on_progress=bar, workers=crew)
         finally:
             bar.close()
         totals["slides"] += intake.report.slides

@@ -20,6 +20,10 @@ home_option = click.option(
     "--home", metavar="DIR", callback=lambda _ctx, _param, value: resolve_home(value),
     help="The study's folder [default: CYTOJEPA_HOME, else ./cytojepa-home].",
 )  # fmt: skip
+workers_option = click.option("--workers", type=click.IntRange(min=1), default=1, show_default=True, metavar="N",
+                              help="Processes that work on files or slides at once.")  # fmt: skip
+cluster_option = click.option("--cluster", metavar="ADDRESS",
+                              help="A Ray cluster instead: auto, HOST:PORT or ray://HOST:PORT.")  # fmt: skip
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 
 

@@ -10,6 +10,7 @@ import openslide
 from datasets.crops import OUTSIDE, Picture
 from datasets.errors import UnreadableFile
 from datasets.extensions import Registry
+from datasets.files import is_dicom
 from datasets.readers.base import ReaderKind, SlideInfo, SlideReader
 from datasets.readers.dicom import DicomReader, StitchedReader, describe, ycc_to_rgb
 from datasets.readers.pyramid import PyramidReader
@@ -20,12 +21,6 @@ _NEUTRAL, _ODD = 28, 70
 """Spread between the channels of empty glass: up to the first it is white, from the second false."""
 _DARK = 60
 """A median brightness below this is fluorescence, not light through a smear."""
-
-
-def is_dicom(path: Path) -> bool:
-    """Return whether the file has DICOM's mark after its preamble."""
-    with path.open("rb") as stream:
-        return stream.read(132)[128:] == b"DICM"
 
 
 def is_scan(path: Path) -> bool:

@@ -15,7 +15,8 @@ from datasets.db import Base, Database
 from datasets.files import sha256_of_json
 from labeling.adjudication import standing_verdicts
 from labeling.answers import is_not_undone
-from labeling.records import IMPORTED, Label, Opinion, Probe, Undo, Verdict
+from labeling.records import IMPORTED, Label, Probe, Undo, Verdict
+from labeling.slide_records import Opinion
 
 COLUMNS: dict[str, type] = {
     "label_id": int, "label_key": str, "cell": str, "slide": str, "x_px": float, "y_px": float,

@@ -10,7 +10,8 @@ from datasets import catalog
 from datasets.crops import encode_png, read_own_png
 from datasets.public import plan
 from labeling.finds import FindEvent
-from labeling.records import Event, Find
+from labeling.records import Event
+from labeling.slide_records import Find
 from labeling.verification import check_chain
 
 MPP = 0.25

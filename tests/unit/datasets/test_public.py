@@ -1,0 +1,63 @@
+"""Which layout a folder has: known sets by the folders of their archives, a hospital's own by what lies in it."""
+
+import pytest
+
+from datasets.public import plan
+
+
+def make(folder, *names):
+    for name in names:
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"")
+
+
+def test_sipakmed__cells_are_the_cropped_ones_grouped_by_their_picture(tmp_path):
+    for word in ("Dyskeratotic", "Koilocytotic", "Metaplastic", "Parabasal", "Superficial-Intermediate"):
+        twice = f"SIPaKMeD/im_{word}/im_{word}"
+        make(tmp_path, f"{twice}/001.bmp", f"{twice}/001.dat")
+        make(tmp_path / twice / "CROPPED", "001_01.bmp", "001_02.bmp", "002_01.bmp", "001_01_cyt.dat")
+    found = plan(tmp_path)
+
+    assert found.layout == "cells"
+    assert len(found.cells) == 15
+    assert {cell.path.parent.name for cell in found.cells} == {"CROPPED"}
+    assert {cell.category for cell in found.cells} >= {"im_Dyskeratotic", "im_Metaplastic"}
+    # Picture 001 of one class is not picture 001 of another.
+    assert len({cell.group for cell in found.cells}) == 10
+    assert (found.mpp, found.mpp_source) == (None, "unknown")
+    assert "Plissiti" in found.notes[0]
+
+
+def test_mendeley__pictures_are_fields_and_no_cell_has_a_label(tmp_path):
+    make(tmp_path, "High squamous intra-epithelial lesion/HSIL_1 (1).jpg",
+         "Low squamous intra-epithelial lesion/LSIL_1 (1).jpg",
+         "Negative for Intraepithelial malignancy/NL_1 (1).jpg", "Squamous cell carcinoma/scc_1 (1).jpg")  # fmt: skip
+    found = plan(tmp_path)
+
+    assert (found.layout, len(found.fields), found.cells) == ("slides", 4, ())
+    assert not any(field.points for field in found.fields)
+    assert any("no cell was labelled" in note for note in found.notes)
+
+
+def test_herlev__is_grouped_by_slide_over_classes(tmp_path):
+    make(tmp_path, "normal_columnar/153826-1-001.jpg", "light_dysplastic/153826-1-002.jpg",
+         "light_dysplastic/2-3-001.jpg")  # fmt: skip
+    found = plan(tmp_path)
+
+    assert [cell.group for cell in found.cells] == ["153826-1", "2-3", "153826-1"]
+    assert found.mpp == pytest.approx(0.201)
+
+
+def test_own_class_folders__are_nobodys_set(tmp_path):
+    make(tmp_path, "good/a.png", "bad/b.png")
+    found = plan(tmp_path)
+
+    assert [(cell.category, cell.group) for cell in found.cells] == [("bad", None), ("good", None)]
+    assert found.notes == ()
+
+
+def test_hospital_folder__with_one_folder_inside__is_a_folder_of_slides(tmp_path):
+    make(tmp_path, "2024/case 1/a.svs", "2024/case 1/b.svs")
+
+    assert len(plan(tmp_path).fields) == 2
