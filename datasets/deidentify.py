@@ -142,6 +142,8 @@ class _Rules:
         return {"OpticalPathIdentifier": self._path_name, "ICCProfile": self._color_profile}.get(keyword)
 
     def _keep_value(self, element: DataElement) -> DataElement | None:
+        if element.keyword == "SpacingBetweenSlices" and not element.value:
+            return None  # of a single plane; zero is no value that the standard knows
         if element.VR == "CS":
             values = [element.value] if isinstance(element.value, str) else list(element.value or [])
             return element if all(_is_code_word(str(value)) for value in values) else None
@@ -216,6 +218,7 @@ class _Rules:
         clean.PatientName = clean.PatientID
         for keyword in sorted(EMPTY):
             setattr(clean, keyword, "")
+        clean.PositionReferenceIndicator = "SLIDE_CORNER"  # the only value for slides (PS3.3, C.7.4.1.1.2)
         clean.ContentDate, clean.ContentTime, clean.AcquisitionDateTime = "19000101", "000000", "19000101000000"
         maker = str(original.get("Manufacturer", "")).casefold()
         clean.Manufacturer = next((name for name in VENDORS if name.casefold() in maker), "unknown")

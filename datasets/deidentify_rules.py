@@ -52,13 +52,12 @@ PSEUDONYMS = {"PatientID": "PA", "ContainerIdentifier": "SL", "SpecimenIdentifie
 EMPTY = _words(
     """
     PatientBirthDate PatientSex StudyDate StudyTime ReferringPhysicianName StudyID AccessionNumber
-    PositionReferenceIndicator
     """
 )
 VENDORS = (
     "3DHISTECH", "Aperio", "Hamamatsu", "Huron", "Leica", "Motic", "Olympus", "Philips", "Roche", "Ventana", "Zeiss",
 )  # fmt: skip
-OWN_WORDS = " ".join((RULES, *VENDORS, "unknown")).encode()
+OWN_WORDS = " ".join((RULES, *VENDORS, "unknown", "SLIDE_CORNER")).encode()
 CODE_WORDS = _words(
     """
     ORIGINAL DERIVED PRIMARY SECONDARY VOLUME THUMBNAIL NONE RESAMPLED MIXED SM TILED_FULL TILED_SPARSE 3D RGB

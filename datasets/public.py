@@ -19,7 +19,7 @@ CRIC_MPP = 0.247
 """Nominal scale of the CRIC fields as distributed at 1376 pixels (Rezende et al. 2021)."""
 
 _CRIC_COLUMNS = {"image", "bethesda_system", "x", "y"}
-_CRIC_CATEGORIES = {
+PUBLIC_WORDS = {
     "negative for intraepithelial lesion": "NILM",
     "nilm": "NILM",
     "asc-us": "ASC-US",
@@ -28,6 +28,7 @@ _CRIC_CATEGORIES = {
     "hsil": "HSIL",
     "scc": "SCC",
 }
+"""How public sets spell the categories of The Bethesda System, in lower case."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -242,7 +243,7 @@ def _plan_points(path: Path, table: Path) -> Plan:
 
 def _cric_category(text: str | None) -> str | None:
     text = (text or "").strip()
-    return _CRIC_CATEGORIES.get(text.lower(), text or None)
+    return PUBLIC_WORDS.get(text.lower(), text or None)
 
 
 def with_points(found: Plan, path: Path) -> Plan:

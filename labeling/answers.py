@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from datasets.catalog import Cell
 from datasets.db import Database
+from labeling.mixture import CHECK_REASON
 from labeling.records import IMPORTED, BlindSlide, Label, Lease, Undo
 
 
@@ -109,6 +110,17 @@ def settled_among(database: Database, annotator: str, cell_ids: Collection[str])
     mine = (Label.annotator == annotator, Label.cell_id.in_(cell_ids), is_not_undone(), ~asked)
     with database.read() as session:
         return set(session.scalars(select(Label.cell_id).where(*mine)))
+
+
+def told_among(database: Database, annotator: str, cell_ids: Collection[str]) -> set[str]:
+    """Return those of the cells whose suggestion an annotator may know: answered, and not as a check cell.
+
+    What a check cell's answer measures would be spoilt by a suggestion that is known when the cell comes again.
+    """
+    checked = (Label.annotator == annotator, Label.cell_id.in_(cell_ids), Label.reason == CHECK_REASON)
+    with database.read() as session:
+        checks = set(session.scalars(select(Label.cell_id).where(*checked)))
+    return settled_among(database, annotator, cell_ids) - checks
 
 
 def progress(database: Database, annotator: str) -> Progress:

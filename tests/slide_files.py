@@ -1,6 +1,8 @@
 """Slide files for tests: a drawn field as a pyramidal TIFF and as what a scanner would add to it."""
 
 import struct
+import subprocess
+import sys
 from pathlib import Path
 
 import cv2
@@ -86,6 +88,14 @@ def dicom_slide(picture: np.ndarray, *, mpp: float, flavor: str = "VOLUME", plan
     header.NumberOfFrames = len(frames)
     header.PixelData = np.ascontiguousarray(frames).tobytes()
     return header
+
+
+def dicom_errors(path: Path) -> list[str]:
+    """Return the errors that dciodvfy finds in a file: a validator that shares no code with what wrote it."""
+    told = subprocess.run([Path(sys.executable).parent / "dciodvfy", path], capture_output=True, text=True, timeout=60)
+    lines = (told.stdout + told.stderr).splitlines()
+    assert lines, "it has read the file"
+    return [line for line in lines if line.startswith("Error")]
 
 
 def plant(header: Dataset, words: dict[str, str]) -> None:

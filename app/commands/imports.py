@@ -18,12 +18,12 @@ _SHOWN_REFUSALS = 20
 @json_option
 @verb
 def import_(file: Path, annotator: str | None, home: Path, as_json: bool) -> None:
-    """Take labels in from CSV, Parquet, GeoJSON, COCO or Label Studio. Running it again changes nothing."""
+    """Take labels in from what `export` writes, and from tables and folders of others. Again changes nothing."""
     services = Services.open_existing(home)
     bar = ProgressBar("import", "row")
     try:
         report = import_file(
-            services.database, file, label_set=services.label_set, annotator=annotator,
+            services.database, file, label_set=services.label_set, annotator=annotator, secret_key=services.secret_key,
             on_progress=lambda done: bar(done, done),
         )  # fmt: skip
     finally:

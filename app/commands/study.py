@@ -2,7 +2,9 @@
 
 import time
 from dataclasses import asdict, replace
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -13,6 +15,7 @@ from app.services import Services
 from labeling import suggestions
 from labeling import worklist as worklists
 from labeling.export import FORMATS, export_labels
+from labeling.export.agreed import AGREEMENTS, AgreementKind
 from labeling.export.rows import Selection
 from labeling.openings import Focus
 
@@ -71,6 +74,19 @@ def worklist(annotator: str, limit: int, slides: tuple[str, ...], suggested: tup
     emit(as_json, {"items": rows}, table(header, shown) if rows else ["nothing left to label"])
 
 
+class _Moment(click.ParamType[datetime]):
+    """A moment in UTC: a date, or a date and a time; another zone may be named."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        try:
+            moment = datetime.fromisoformat(str(value))
+        except ValueError:
+            self.fail(f"{value}: write it as 2026-01-31 or 2026-01-31T12:00.", param, ctx)
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+
 @click.command()
 @click.argument("format_name", metavar="FORMAT", type=click.Choice((*FORMATS, "encoder")))
 @click.argument("out", type=click.Path(path_type=Path))
@@ -81,27 +97,42 @@ def worklist(annotator: str, limit: int, slides: tuple[str, ...], suggested: tup
 @click.option(
     "--rows", "kind", type=click.Choice(["label", "reference"]), help="Only labels, or only reference labels."
 )
+@click.option("--agreement", type=click.Choice(AGREEMENTS), help="Only cells on which two doctors agree, differ, ...")
+@click.option("--min-share", type=click.FloatRange(0, 1), help="Only cells whose commonest answer has this share.")
+@click.option("--min-readers", type=click.IntRange(1, 100), default=1, help="With --min-share: decided by so many.")
+@click.option("--since", type=_Moment(), help="Only what was stored from this moment on (UTC, 2026-01-31T12:00).")
+@click.option("--until", type=_Moment(), help="Only what was stored before this moment (UTC).")
+@click.option(
+    "--patients",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    metavar="CSV",
+    help="Columns slide,patient: slides of one patient stand on one side of the split.",
+)
 @click.option("--encoder", default="default", metavar="NAME", help="For the format encoder: which one; see embed.")
 @home_option
 @json_option
 @verb
 def export(
     format_name: str, out: Path, slides: tuple[str, ...], annotators: tuple[str, ...], categories: tuple[str, ...],
-    is_current: bool, kind: str | None, encoder: str, home: Path, as_json: bool,
+    is_current: bool, kind: str | None, agreement: AgreementKind | None, min_share: float | None, min_readers: int,
+    since: datetime | None, until: datetime | None, patients: Path | None, encoder: str, home: Path, as_json: bool,
 ) -> None:  # fmt: skip
     """Write labels with where they come from, or the encoder as safetensors. Same study, same bytes."""
     services = Services.open(home)
     if format_name == "encoder":
         _export_encoder(services, encoder, out, as_json)
         return
-    selection = Selection(slides=slides, annotators=annotators, categories=categories, is_current_only=is_current)
+    selection = Selection(
+        slides=slides, annotators=annotators, categories=categories, is_current_only=is_current, agreement=agreement,
+        min_share=min_share, min_readers=min_readers, since=since, until=until,
+    )  # fmt: skip
     if kind is not None:
         selection = replace(selection, kinds=(kind,))  # type: ignore[arg-type]  # click.Choice has checked it
     bar = ProgressBar("export", "row")
     try:
         report = export_labels(
             services.database, format_name, out, label_set=services.label_set, crop_px=services.settings.crop_px,
-            selection=selection, on_progress=bar,
+            selection=selection, patients=patients, on_progress=bar,
         )  # fmt: skip
     finally:
         bar.close()

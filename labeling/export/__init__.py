@@ -1,6 +1,8 @@
 """Labels out: one query, one file for each format. The same database gives the same bytes."""
 
 import hashlib
+import os
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -19,9 +21,11 @@ from labeling.export.delimited import write_csv
 from labeling.export.dicom import write_dicom_folder
 from labeling.export.folders import write_image_folder
 from labeling.export.geojson import write_geojson, write_geojson_folder
+from labeling.export.groups import groups_of
 from labeling.export.labelstudio import write_labelstudio
 from labeling.export.parquet import write_parquet
 from labeling.export.rows import Kind, Row, Selection, Study, count_labels, iter_labels, iter_opinions, iter_references
+from labeling.export.shards import write_shards
 
 ProgressCallback = Callable[[int, int], None]
 
@@ -49,6 +53,7 @@ FORMATS: Registry[Format] = Registry("export", Format, {
     "labelstudio": Format(write=write_labelstudio, is_by_cell=True),
     "dicom-ann": Format(write=write_dicom_folder, is_by_cell=True, is_folder=True, needs_place=True),
     "imagefolder": Format(write=write_image_folder, kinds=("reference",), is_by_cell=True, is_folder=True),
+    "webdataset": Format(write=write_shards, kinds=("reference",), is_by_cell=True, is_folder=True),
 })  # fmt: skip
 """The formats by name; the names are stable."""
 _GEOJSON_FOLDER = Format(write=write_geojson_folder, is_by_cell=True, is_folder=True)
@@ -67,22 +72,24 @@ class ExportReport:
 
 def export_labels(
     database: Database, format_name: str, out: Path, *, label_set: LabelSet, crop_px: int = 256,
-    selection: Selection = EVERYTHING, on_progress: ProgressCallback = lambda done, total: None,
+    selection: Selection = EVERYTHING, patients: Path | None = None,
+    on_progress: ProgressCallback = lambda done, total: None,
 ) -> ExportReport:  # fmt: skip
     """Write labels and reference labels with where they come from.
 
     CSV and Parquet hold all labels, those that were taken back too, reference labels and what was said of slides; the
-    other formats the current labels, `imagefolder` the reference labels. Memory does not grow with
+    other formats the current labels, `imagefolder` and `webdataset` the reference labels. Memory does not grow with
     the number of labels (for `dicom-ann`: of a slide); what is written appears whole or not at all.
 
     Args:
         database: The study's database.
         format_name: One of `FORMATS`.
-        out: The file, replaced atomically; for `imagefolder` and `dicom-ann`, and for `geojson` without
-            an ending, a folder that does not exist or is empty.
+        out: The file, replaced atomically; for `imagefolder`, `webdataset` and `dicom-ann`, and for `geojson`
+            without an ending, a folder that does not exist or is empty.
         label_set: Named in every row.
         crop_px: Side of the study's crops in pixels.
         selection: Which rows.
+        patients: CSV with the columns slide and patient, for a split by patient; see `groups_of`.
         on_progress: Called with (rows done, labels in all).
 
     Raises:
@@ -93,24 +100,37 @@ def export_labels(
         raise LabelingError(f"format {format_name}: there are {', '.join(FORMATS)}.")
     chosen = _GEOJSON_FOLDER if format_name == "geojson" and not out.suffix else FORMATS[format_name]
     selection = _narrow(chosen, selection)
-    study = Study(label_set=label_set, crop_px=crop_px)
+    groups = groups_of(database, patients)
+    study = Study(label_set=label_set, crop_px=crop_px, groups=groups, home=database.folder)
     if chosen.is_folder and out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise LabelingError(f"{out}: is not an empty folder. Nothing is overwritten; choose another name.")
     out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as scratch, database.read() as session:
+    _sweep(out)
+    prefix = f".{out.name}-{os.getpid()}-"
+    with tempfile.TemporaryDirectory(prefix=prefix, dir=out.parent) as scratch, database.read() as session:
         rows = _rows(session, study, selection, chosen)
         counted = _Counted(rows, count_labels(session, selection), on_progress)
         draft = Path(scratch) / "draft"
         if chosen.is_folder:
             draft.mkdir()
-        context = database.folder if chosen.write is write_image_folder else study
-        chosen.write(iter(counted), draft, context)
+        chosen.write(iter(counted), draft, study)
         return _finish(draft, out, counted.count)
+
+
+def _sweep(out: Path) -> None:
+    """Remove what killed exports of the same name have left; those that still run keep theirs."""
+    pattern = re.compile(re.escape(f".{out.name}-") + r"(\d+)-[^-]+")
+    for path in out.parent.iterdir():
+        match = pattern.fullmatch(path.name)
+        if match and path.is_dir() and not Path("/proc", match[1]).exists() and Path("/proc/self").exists():
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def _narrow(chosen: Format, selection: Selection) -> Selection:
     is_current = chosen.is_current_only or selection.is_current_only
     kinds = selection.kinds if selection.kinds != EVERYTHING.kinds else chosen.kinds
+    # A reference label belongs to nobody: who asks for somebody's labels gets those.
+    kinds = ("label",) if selection.annotators and kinds == ("reference",) else kinds
     return replace(selection, is_current_only=is_current, kinds=kinds)
 
 

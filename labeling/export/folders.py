@@ -1,4 +1,4 @@
-"""Crops of the reference labels as `split/category/CELL.png`, as training programs read them."""
+"""Crops as `split/category/CELL.png`, as training programs read them, and a table of where each label is from."""
 
 import csv
 import shutil
@@ -7,24 +7,37 @@ from pathlib import Path
 
 from datasets.catalog import crop_path
 from labeling.errors import LabelingError
-from labeling.export.rows import Row
+from labeling.export.delimited import safe_text
+from labeling.export.rows import COLUMNS, Row, Study
+
+TABLE = "cells.csv"
 
 
-def write_image_folder(rows: Iterable[Row], out: Path, home: Path) -> None:
-    """Copy each row's crop into the folder of its split and category, and list them in `cells.csv`.
+def write_image_folder(rows: Iterable[Row], out: Path, study: Study) -> None:
+    """Copy each row's crop into the folder of its split and category, and list the rows in `cells.csv`.
 
     Raises:
         LabelingError: A crop is missing in the workspace.
     """
-    with (out / "cells.csv").open("w", encoding="utf-8", newline="") as stream:
+    with (out / TABLE).open("w", encoding="utf-8", newline="") as stream:
         table = csv.writer(stream, lineterminator="\n")
-        table.writerow(("path", "cell", "slide", "split", "category", "reason"))
+        table.writerow(("path", *COLUMNS))
         for row in rows:
             name = f"{row['split']}/{row['category']}/{row['cell']}.png"
             target = out / name
             target.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                shutil.copyfile(crop_path(home, row["cell"]), target)
-            except FileNotFoundError as error:
-                raise LabelingError(f"cell {row['cell']}: its picture is missing. Run `cytojepa verify`.") from error
-            table.writerow((name, row["cell"], row["slide"], row["split"], row["category"], row["reason"]))
+            shutil.copyfile(crop_of(row, study), target)
+            table.writerow((name, *(safe_text(row[column]) for column in COLUMNS)))
+
+
+def crop_of(row: Row, study: Study) -> Path:
+    """Return where a row's crop lies.
+
+    Raises:
+        LabelingError: It is missing.
+    """
+    assert study.home is not None
+    path = crop_path(study.home, row["cell"])
+    if not path.is_file():
+        raise LabelingError(f"cell {row['cell']}: its picture is missing. Run `cytojepa verify`.")
+    return path

@@ -1,20 +1,22 @@
 """The one query behind every export: a row for each label, with all that explains it."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
 from itertools import groupby
+from pathlib import Path
 from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, and_, exists, func, select
-from sqlalchemy.orm import Bundle, Session, aliased
+from sqlalchemy import ColumnElement, func, select
+from sqlalchemy.orm import Bundle, Session
 
 from datasets.bethesda import LabelSet
 from datasets.catalog import Cell, Slide
 from datasets.db import Base, Database
 from datasets.files import sha256_of_json
 from labeling.adjudication import standing_verdicts
-from labeling.answers import is_not_undone
+from labeling.export.agreed import AgreementKind, cells_agreed, cells_with, is_current
 from labeling.records import IMPORTED, Label, Probe, Undo, Verdict
 from labeling.slide_records import Opinion
 
@@ -53,6 +55,21 @@ class Selection:
     kinds: tuple[Kind, ...] = ("label", "reference", "opinion")
     after_label_id: int = 0
     """Only labels that were stored after this one."""
+    since: datetime | None = None
+    """Only what was stored from this moment on."""
+    until: datetime | None = None
+    """Only what was stored before this moment."""
+    agreement: AgreementKind | None = None
+    """Only cells on which doctors agree (two at least), differ, or that have a verdict."""
+    min_share: float | None = None
+    """Only cells whose commonest answer has this share of the doctors' current labels, 0 to 1."""
+    min_readers: int = 1
+    """For `min_share`: only cells that so many doctors have decided."""
+
+    def holds(self, made_at: str) -> bool:
+        """Return whether a moment (ISO 8601) lies between `since` and `until`."""
+        moment = datetime.fromisoformat(made_at)
+        return (self.since is None or moment >= self.since) and (self.until is None or moment < self.until)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -62,6 +79,10 @@ class Study:
     label_set: LabelSet
     crop_px: int
     """Side of a crop in pixels; with its um/px it gives the square that the doctor saw."""
+    groups: Mapping[str, str] = field(default_factory=dict)
+    """Slide to patient, where known: one patient's slides stand on the same side of the split."""
+    home: Path | None = None
+    """The workspace, for formats that hold pictures or refer to DICOM slides."""
 
 
 def export_rows(database: Database, label_set: LabelSet) -> list[Row]:
@@ -82,9 +103,9 @@ def iter_labels(session: Session, study: Study, selection: Selection, *, by_cell
     `is_current` is False for labels that were taken back or replaced by a newer one of the same
     annotator. Times are UTC, ISO 8601. Coordinates are level-0 pixels of the slide.
     """
-    current = _is_current()
+    counts = is_current()
     query = (
-        select(_columns(Label), _columns(Cell), _columns(Slide), Undo.made_at, Probe.encoder_fingerprint, current)
+        select(_columns(Label), _columns(Cell), _columns(Slide), Undo.made_at, Probe.encoder_fingerprint, counts)
         .join(Cell, Cell.id == Label.cell_id)
         .join(Slide, Slide.id == Cell.slide_id)
         .outerjoin(Undo, Undo.label_id == Label.id)
@@ -94,13 +115,13 @@ def iter_labels(session: Session, study: Study, selection: Selection, *, by_cell
         .execution_options(yield_per=_CHUNK)
     )
     if selection.is_current_only:
-        query = query.where(current)
+        query = query.where(counts)
     found: Iterable[Any] = session.execute(query)
-    for label, cell, slide, undone_at, fingerprint, is_current in found:
+    for label, cell, slide, undone_at, fingerprint, is_counted in found:
         yield {
             **_place(cell, slide, study),
             "label_id": label.id, "label_key": label.key, "annotator": label.annotator, "category": label.category,
-            "is_current": bool(is_current),
+            "is_current": bool(is_counted),
             "made_at": label.made_at.isoformat(), "decided_at": _iso(label.decided_at),
             "taken_back_at": _iso(undone_at), "seconds": label.seconds, "reason": label.reason,
             "suggestion": label.suggestion,
@@ -119,11 +140,15 @@ def iter_references(session: Session, study: Study, selection: Selection) -> Ite
     data. No row where two answers tie. `reason` says which of them it is.
     """
     verdicts = standing_verdicts(session)
-    wanted = Selection(slides=selection.slides, is_current_only=True)
+    wanted = Selection(
+        slides=selection.slides, is_current_only=True, agreement=selection.agreement,
+        min_share=selection.min_share, min_readers=selection.min_readers,
+    )  # fmt: skip
     for _, group in groupby(iter_labels(session, study, wanted, by_cell=True), key=lambda row: row["cell"]):
         labels = list(group)
         row = _reference(labels, verdicts.get(labels[0]["cell"]))
-        if row is not None and (not selection.categories or row["category"] in selection.categories):
+        is_wanted = row is not None and (not selection.categories or row["category"] in selection.categories)
+        if row is not None and is_wanted and selection.holds(row["made_at"]):
             yield row
 
 
@@ -178,9 +203,9 @@ def _majority(labels: list[Row]) -> tuple[str, str, str] | None:
     return category, reason, max(row["made_at"] for row in doctors if row["category"] == category)
 
 
-def split_of(slide_id: str) -> str:
-    """Return train, validation or test: the same for all cells of a slide, for ever."""
-    place = int(sha256_of_json(["split", slide_id])[:8], 16) % 100
+def split_of(group: str) -> str:
+    """Return train, validation or test: the same for all cells of a slide (or of a patient's slides), for ever."""
+    place = int(sha256_of_json(["split", group])[:8], 16) % 100
     return next(name for name, end in _SPLITS if place < end)
 
 
@@ -198,9 +223,10 @@ def _place(cell: Any, slide: Any, study: Study) -> Row:
             study.crop_px if slide.mpp is None or cell.crop_mpp is None else cell.crop_mpp * study.crop_px / slide.mpp
         )
         width = height = side
+    group = study.groups.get(cell.slide_id, cell.slide_id)
     return {
         "cell": cell.id, "slide": cell.slide_id, "x_px": cell.x, "y_px": cell.y, "slide_mpp": slide.mpp,
-        "crop_mpp": cell.crop_mpp, "label_set": study.label_set.id, "split": split_of(cell.slide_id),
+        "crop_mpp": cell.crop_mpp, "label_set": study.label_set.id, "split": split_of(group),
         "slide_width_px": slide.width_px, "slide_height_px": slide.height_px,
         "width_px": width, "height_px": height,
     }  # fmt: skip
@@ -211,21 +237,21 @@ def _columns(table: type[Base]) -> Bundle[Any]:
     return Bundle(table.__tablename__, *(getattr(table, column.key) for column in table.__table__.columns))
 
 
-def _is_current() -> ColumnElement[bool]:
-    """Return the SQL condition that a label counts: asked row by row, so that rows can stream."""
-    newer = aliased(Label)
-    newer_undo = exists().where(Undo.label_id == newer.id)
-    replaced = exists().where(
-        newer.cell_id == Label.cell_id, newer.annotator == Label.annotator, newer.id > Label.id, ~newer_undo
-    )  # fmt: skip
-    return and_(is_not_undone(), ~replaced.correlate(Label))
-
-
 def _conditions(selection: Selection) -> list[ColumnElement[bool]]:
     wanted = ((Cell.slide_id, selection.slides), (Label.annotator, selection.annotators),
               (Label.category, selection.categories))  # fmt: skip
-    after = [Label.id > selection.after_label_id] if selection.after_label_id else []
-    return [*after, *(column.in_(values) for column, values in wanted if values)]
+    conditions: list[ColumnElement[bool]] = [column.in_(values) for column, values in wanted if values]
+    if selection.after_label_id:
+        conditions.append(Label.id > selection.after_label_id)
+    if selection.since is not None:
+        conditions.append(Label.made_at >= selection.since)
+    if selection.until is not None:
+        conditions.append(Label.made_at < selection.until)
+    if selection.agreement is not None:
+        conditions.append(Label.cell_id.in_(cells_with(selection.agreement)))
+    if selection.min_share is not None:
+        conditions.append(Label.cell_id.in_(cells_agreed(selection.min_share, selection.min_readers)))
+    return conditions
 
 
 def _iso(moment: Any) -> str | None:

@@ -1,20 +1,23 @@
 """Labels in, from tables and from the files of other programs: what fits goes in, the rest is listed."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass, field, replace
+from pathlib import Path, PurePosixPath
+from typing import Any
 
 from datasets.bethesda import LabelSet
 from datasets.db import Database
 from labeling.errors import LabelingError, LabelRefused
+from labeling.imports.dicom import read_annotations
 from labeling.imports.objects import read_json
+from labeling.imports.pictures import PICTURES, is_of_pictures, read_picture_folder, read_shards
 from labeling.imports.resolve import Found, Resolver
 from labeling.imports.store import batches, store_labels
 from labeling.imports.tables import read_csv, read_parquet
 
 _READERS: dict[str, Callable[[Path], Iterator[Found]]] = {
     ".csv": read_csv, ".tsv": read_csv, ".txt": read_csv, ".parquet": read_parquet, ".json": read_json,
-    ".geojson": read_json,
+    ".geojson": read_json, ".tar": read_shards,
 }  # fmt: skip
 _BATCH = 2000
 
@@ -35,27 +38,29 @@ class ImportReport:
 
 def import_file(
     database: Database, path: Path, *, label_set: LabelSet, annotator: str | None = None,
-    on_progress: Callable[[int], None] = lambda done: None,
+    secret_key: bytes | None = None, on_progress: Callable[[int], None] = lambda done: None,
 ) -> ImportReport:  # fmt: skip
-    """Take labels in from a file, or from a folder of GeoJSON files named by slide.
+    """Take labels in from a file, or from a folder of GeoJSON files, DICOM objects, shards or class-named folders.
 
     Running it again changes nothing. A label that this program exported comes back with its key, its
-    annotator and its past; the chain of events tells when it was taken in.
+    annotator and its past; the chain of events tells when it was taken in. Reference labels follow from
+    the others and are left out, unless a folder or shards of pictures are given to a named annotator.
 
     Args:
         database: The study's database.
-        path: CSV, Parquet, GeoJSON, COCO or Label Studio.
+        path: CSV, Parquet, GeoJSON, COCO, Label Studio, CRIC's JSON, DICOM annotations, WebDataset, ImageFolder.
         label_set: The study's answers.
         annotator: Whose labels they become; None: the file's own annotators, else "imported".
+        secret_key: The study's key: by it a picture beside a table, or in a class-named folder, is known by its bytes.
         on_progress: Called with the rows read so far.
 
     Raises:
         LabelingError: The file is none of these formats.
     """
-    resolver, report = Resolver(database, label_set, annotator), ImportReport()
+    resolver, report = Resolver(database, label_set, annotator, secret_key), ImportReport()
     done = 0
-    for batch in batches(_read(path), _BATCH):
-        _take(database, resolver, batch, report)
+    for batch in batches(_read(path, label_set), _BATCH):
+        _take(database, resolver, batch, report, takes_references=annotator is not None and is_of_pictures(path))
         done += len(batch)
         on_progress(done)
     return report
@@ -75,7 +80,7 @@ def cells_of_file(
         LabelingError: The file is none of these formats.
     """
     resolver, cells, refused = Resolver(database, label_set, None), [], []
-    for found in _read(path):
+    for found in _read(path, label_set):
         try:
             label = resolver.label(found)
         except LabelRefused as refusal:
@@ -85,22 +90,63 @@ def cells_of_file(
     return cells, refused
 
 
-def _read(path: Path) -> Iterator[Found]:
+def _read(path: Path, label_set: LabelSet) -> Iterator[Found]:
     if path.is_dir():
-        for file in sorted(path.glob("*.geojson")):
-            for found in read_json(file):
-                yield Found(where=f"{file.name}, {found.where}", values=found.values, changed_from=found.changed_from)
+        yield from _read_folder(path, label_set)
+        return
+    if path.suffix.lower() == ".dcm":
+        yield from read_annotations(path, label_set)
         return
     reader = _READERS.get(path.suffix.lower())
     if reader is None:
-        raise LabelingError(f"{path.name}: the ending tells no format; known are {', '.join(_READERS)}.")
-    yield from reader(path)
+        raise LabelingError(f"{path.name}: the ending tells no format; known are {', '.join(_READERS)}, .dcm.")
+    pictures = _Pictures(path.parent)
+    for found in reader(path):
+        file = pictures.named(found.values.get("image"))
+        yield found if file is None else replace(found, values={**found.values, "file": file})
 
 
-def _take(database: Database, resolver: Resolver, batch: tuple[Found, ...], report: ImportReport) -> None:
+def _read_folder(path: Path, label_set: LabelSet) -> Iterator[Found]:
+    geojson = sorted(path.glob("*.geojson"))
+    for file in geojson:
+        for found in read_json(file):
+            yield replace(found, where=f"{file.name}, {found.where}")
+    if geojson:
+        return
+    if any(path.glob("*.tar")):
+        yield from read_shards(path)
+    elif any(path.glob("*.dcm")):
+        yield from read_annotations(path, label_set)
+    else:
+        yield from read_picture_folder(path)
+
+
+class _Pictures:
+    """The pictures beside a table, by name: their bytes tell the slide, whose name the study does not know."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._files: dict[str, Path] | None = None
+
+    def named(self, name: Any) -> Path | None:
+        """Return the picture that a row names, with or without its folder and ending."""
+        if not isinstance(name, str) or not name.strip():
+            return None
+        if self._files is None:
+            beside = (self._folder, *(child for child in sorted(self._folder.iterdir()) if child.is_dir()))
+            files = [f for folder in beside for f in sorted(folder.iterdir()) if f.suffix.lower() in PICTURES]
+            self._files = {name: file for file in files for name in (file.stem, file.name)}
+        plain = PurePosixPath(name.replace("\\", "/")).name
+        return self._files.get(plain) or self._files.get(PurePosixPath(plain).stem)
+
+
+def _take(
+    database: Database, resolver: Resolver, batch: tuple[Found, ...], report: ImportReport, *, takes_references: bool
+) -> None:
     labels, places = [], []
     for found in batch:
-        if found.values.get("kind") in ("reference", "opinion"):
+        kind = found.values.get("kind")
+        if kind == "opinion" or (kind == "reference" and not takes_references):
             report.derived += 1
             continue
         try:

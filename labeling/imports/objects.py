@@ -1,4 +1,4 @@
-"""GeoJSON, COCO and Label Studio's JSON. The file's structure tells which it is, not its name.
+"""GeoJSON, COCO, Label Studio's and CRIC's JSON. The file's structure tells which it is, not its name.
 
 What this program wrote comes back with its past; what another program wrote or changed comes as a
 new label.
@@ -17,7 +17,7 @@ _MOST_BYTES = 1 << 30
 
 
 def read_json(path: Path) -> Iterator[Found]:
-    """Yield the labels of a JSON file of one of the three kinds."""
+    """Yield the labels of a JSON file of one of the four kinds."""
     if path.stat().st_size > _MOST_BYTES:
         raise LabelingError(f"{path.name}: larger than {_MOST_BYTES} bytes. Export it in parts, or as CSV.")
     try:
@@ -30,9 +30,11 @@ def read_json(path: Path) -> Iterator[Found]:
         return _coco(content)
     if isinstance(content, list) and all(isinstance(item, dict) and item.get("type") == "Feature" for item in content):
         return _features(content, path.stem)
+    if isinstance(content, list) and any(isinstance(item, dict) and "classifications" in item for item in content):
+        return _cric(content)
     if isinstance(content, list):
         return _tasks(content)
-    raise LabelingError(f"{path.name}: neither GeoJSON nor COCO nor tasks of Label Studio.")
+    raise LabelingError(f"{path.name}: neither GeoJSON nor COCO nor CRIC nor tasks of Label Studio.")
 
 
 def _features(features: list[Any], stem: str) -> Iterator[Found]:
@@ -89,6 +91,15 @@ def _tasks(tasks: list[Any]) -> Iterator[Found]:
                      "made_at": item.get("created_at"), "seconds": item.get("lead_time")}  # fmt: skip
             told = _dict(item.get("meta"))
             yield _told(where, told, _choice(item), {**place, **({} if told else facts)})
+
+
+def _cric(images: list[Any]) -> Iterator[Found]:
+    """Yield the points of CRIC's own JSON (Rezende et al. 2021): pixels of the picture as it is distributed."""
+    for image in map(_dict, images):
+        for number, item in enumerate(map(_dict, image.get("classifications") or []), start=1):
+            values = {"image": image.get("image_name"), "category": item.get("bethesda_system"),
+                      "x_px": item.get("nucleus_x"), "y_px": item.get("nucleus_y")}  # fmt: skip
+            yield Found(where=f"image {image.get('image_id')}, cell {item.get('cell_id', number)}", values=values)
 
 
 def _choice(annotation: Json) -> str | None:

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,10 @@ from sqlalchemy import select
 from datasets.bethesda import LabelSet
 from datasets.catalog import Cell, Slide
 from datasets.db import Database, utc_now
+from datasets.files import sha256_of_file
 from datasets.geometry import um_to_px
+from datasets.identity import study_code
+from datasets.public import PUBLIC_WORDS
 from labeling.errors import LabelRefused
 from labeling.export.rows import COLUMNS
 from labeling.imports.store import HISTORY_COLUMNS, ImportedLabel
@@ -35,7 +38,8 @@ class Found:
     where: str
     """Row or object, for the list of what was refused."""
     values: Mapping[str, Any]
-    """Also `image`: a file name that tells slide or cell."""
+    """Also `image`: a file name that tells slide or cell; `file`: the picture itself, known by its bytes;
+    `slide_uid`: what a DICOM object refers to."""
     changed_from: str | None = None
     """The category that the label had when it left, where another program has changed it."""
 
@@ -47,13 +51,18 @@ class Resolver:
         database: The study's database.
         label_set: The study's answers.
         annotator: Whose labels they become; None: the file's own annotators, else "imported".
+        secret_key: The study's key, by which a picture's bytes tell its cell or slide; None: they do not.
     """
 
-    def __init__(self, database: Database, label_set: LabelSet, annotator: str | None) -> None:
-        self._database, self._annotator = database, annotator
+    def __init__(
+        self, database: Database, label_set: LabelSet, annotator: str | None, secret_key: bytes | None = None
+    ) -> None:
+        self._database, self._annotator, self._secret_key = database, annotator, secret_key
+        self._by_uid: dict[str, str] = {}
         self._words = categories_by_word(label_set)
         self._label_set = label_set
         self._points: dict[str, tuple[list[str], NDArray[np.float64]]] = {}
+        self._hashes: dict[Path, tuple[str, str]] = {}
         with database.read() as session:
             self._cells = set(session.scalars(select(Cell.id)))
             self._slides: dict[str, float | None] = dict(session.execute(select(Slide.id, Slide.mpp)).all())
@@ -98,9 +107,12 @@ class Resolver:
         if cell_id in self._cells and cell_id is not None:
             return cell_id
         image = PurePosixPath((_word(values, "image") or "").replace("\\", "/").partition("?")[0]).stem
-        names = [cell_id, _word(values, "slide"), image]
         if image in self._cells:
             return image
+        by_bytes = self._codes(values.get("file"))
+        names = [self._slide_of_uid(_word(values, "slide_uid")), cell_id, _word(values, "slide"), image, *by_bytes]
+        if by_bytes and by_bytes[0] in self._cells:
+            return by_bytes[0]
         slide = next((name for name in names if name in self._slides), None)
         x, y = _number(values, "x_px"), _number(values, "y_px")
         if slide is None or x is None or y is None:
@@ -108,6 +120,25 @@ class Resolver:
                 raise LabelRefused(f"cell {cell_id[:40]}: not in the catalogue; ingest it first.")
             raise LabelRefused("it names no cell, and no slide of the catalogue with x and y.")
         return self._nearest(slide, x, y)
+
+    def _codes(self, file: Any) -> tuple[str, ...]:
+        """Return the codes that a picture's bytes have as a cell and as a slide, as `ingest` makes them."""
+        if self._secret_key is None or not isinstance(file, Path):
+            return ()
+        if file not in self._hashes:
+            sha256 = sha256_of_file(file)
+            self._hashes[file] = study_code(self._secret_key, "CE", sha256), study_code(self._secret_key, "SL", sha256)
+        return self._hashes[file]
+
+    def _slide_of_uid(self, uid: str | None) -> str | None:
+        if uid is None:
+            return None
+        if not self._by_uid:
+            from labeling.export.dicom_slide import referred_slide  # pydicom takes half a second
+
+            home = self._database.folder
+            self._by_uid = {str(referred_slide(i, (None, None), home).SOPInstanceUID): i for i in sorted(self._slides)}
+        return self._by_uid.get(uid)
 
     def _nearest(self, slide: str, x: float, y: float) -> str:
         ids, points = self._points_of(slide)
@@ -131,7 +162,9 @@ class Resolver:
 
 def categories_by_word(label_set: LabelSet) -> dict[str, str]:
     """Return the category's id by its id and its name, as `normal_word` spells them."""
-    return {normal_word(word): c.id for c in label_set.categories for word in (c.name, c.id)}
+    own = {normal_word(word): c.id for c in label_set.categories for word in (c.name, c.id)}
+    others = {normal_word(word): i for word, i in PUBLIC_WORDS.items() if i in label_set.ids}
+    return {**others, **own}
 
 
 def normal_word(word: str) -> str:

@@ -16,8 +16,16 @@ _OTHER_NAMES = {
     "cell_id": "cell", "slide_id": "slide", "field": "slide", "image_filename": "image", "filename": "image",
     "file_name": "image", "path": "image", "file": "image", "x": "x_px", "y": "y_px", "nucleus_x": "x_px",
     "nucleus_y": "y_px", "label": "category", "class": "category", "bethesda_system": "category",
-    "user": "annotator", "doctor": "annotator", "rater": "annotator",
+    "user": "annotator", "doctor": "annotator", "rater": "annotator", "expert": "annotator", "pathologist": "annotator",
+    "annotator_id": "annotator", "image_name": "image", "image_path": "image", "img": "image", "class_name": "category",
+    "diagnosis": "category", "bethesda": "category", "center_x": "x_px", "center_y": "y_px",
 }  # fmt: skip
+
+_BOXES = (
+    ("xmin", "ymin", "xmax", "ymax", False), ("x_min", "y_min", "x_max", "y_max", False),
+    ("x1", "y1", "x2", "y2", False), ("left", "top", "width", "height", True),
+)  # fmt: skip
+"""Columns of boxes; whether the last two are its size."""
 
 
 def read_csv(path: Path) -> Iterator[Found]:
@@ -52,4 +60,17 @@ def _named(row: Mapping[str, Any]) -> dict[str, Any]:
     for key, value in row.items():
         name = key.strip().casefold().replace(" ", "_")
         named.setdefault(_OTHER_NAMES.get(name, name), value)
+    if named.get("x_px") in (None, ""):
+        named.update(_centre_of_box(named))
     return named
+
+
+def _centre_of_box(row: Mapping[str, Any]) -> dict[str, float]:
+    """Return the middle of a box that a detector's table names by its corners, or by a corner and its size."""
+    for left, top, right, bottom, is_size in _BOXES:
+        try:
+            x, y, x2, y2 = (float(row[name]) for name in (left, top, right, bottom))
+        except (KeyError, TypeError, ValueError):
+            continue
+        return {"x_px": x + x2 / 2, "y_px": y + y2 / 2} if is_size else {"x_px": (x + x2) / 2, "y_px": (y + y2) / 2}
+    return {}

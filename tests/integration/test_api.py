@@ -12,10 +12,13 @@ from app.refit import refit_study
 from app.settings import Settings
 from app.sign_in import COOKIE, PUBLIC
 from datasets import catalog
+from datasets.db import utc_now
 from datasets.embeddings import EmbeddingStore, set_current
 from labeling import accounts, tokens
 from labeling.accounts import ROLES
 from labeling.labels import LabelEvent, record
+from labeling.mixture import CHECK_REASON
+from labeling.records import Label
 from labeling.verification import check_chain
 from tests.api_site import PASSWORD, Site, gated
 from tests.builders import drawn_study
@@ -172,6 +175,11 @@ def test_suggestions__never_lead_who_labels(tmp_path) -> None:
         accounts.add_account(database, role, role, PASSWORD)
     events = [LabelEvent(key=f"k{n}", cell_id=cells[n], category=("NILM", "HSIL")[n % 2]) for n in range(6)]
     record(database, "annotator", events, label_set=services.label_set)
+    with database.write() as session:
+        session.add(Label(
+            key="check", cell_id=cells[8], annotator="annotator", category="NILM", made_at=utc_now(),
+            reason=CHECK_REASON, suggestion="HSIL", suggestion_probability=0.9, suggestion_shown=False,
+        ))  # fmt: skip
     refit_study(services)
 
     def seen(mode: str) -> dict[str, object]:
@@ -190,6 +198,14 @@ def test_suggestions__never_lead_who_labels(tmp_path) -> None:
     assert seen("shown") == {"annotator": cells, "adjudicator": cells, "data-manager": cells}
     secret = tokens.create(database, "data-manager", "pages").secret
     client = TestClient(gated(services), headers={"Authorization": f"Bearer {secret}"})
+    own = (
+        TestClient(
+            gated(services), headers={"Authorization": f"Bearer {tokens.create(database, 'annotator', 'own').secret}"}
+        )
+        .get(f"{PUBLIC}/labels")
+        .json()["labels"]
+    )
+    assert (own[-1]["label_key"], own[-1]["suggestion"]) == ("check", None)
     page = client.get(f"{PUBLIC}/suggestions", params={"start": 10, "limit": 5}).json()
     named = client.get(f"{PUBLIC}/suggestions", params={"cells": f"{cells[7]},CE-NONE"}).json()
     assert ([s["cell"] for s in page["suggestions"]], page["next"]) == (cells[10:], None)

@@ -1,7 +1,5 @@
 """No name leaves ingest: planted words are looked for in every byte of the workspace."""
 
-import shutil
-import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +20,7 @@ from datasets.public import plan
 from datasets.sandbox import Decoder
 from datasets.synthetic import draw_slide
 from labeling.export import export_labels
-from tests.slide_files import dicom_slide, plant, write_aperio
+from tests.slide_files import dicom_errors, dicom_slide, plant, write_aperio
 
 WORDS = {"name": "CANARY^JANE", "id": "MRN47110815", "birth": "19310203", "file": "Canary Jane 4711"}
 TRACES = [b"CANARY", b"Canary", b"MRN4711", b"19310203"]
@@ -136,10 +134,7 @@ def test_deidentify__cut_off_pixels_are_told(tmp_path: Path, picture: np.ndarray
 
 
 def test_copy__valid_in_the_eyes_of_an_independent_validator(services: Services, real_data: Path) -> None:
-    if shutil.which("dciodvfy") is None:
-        pytest.skip("no dciodvfy; Debian's package is called dicom3tools")
     take_in(services, plan(real_data / "wsi" / "dicom_tiny_highdicom" / "sm_image.dcm", "slides"))
     slide = catalog.slides_with_pictures(services.database)[0]
-    told = subprocess.run(["dciodvfy", copies_of(services.home, slide.id)[0]], capture_output=True, text=True)
 
-    assert [line for line in told.stderr.splitlines() if line.startswith("Error")] == []
+    assert dicom_errors(copies_of(services.home, slide.id)[0]) == []

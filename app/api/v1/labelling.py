@@ -17,6 +17,7 @@ from labeling.accounts import SignedIn
 from labeling.export.rows import Row, Selection, Study, iter_labels
 from labeling.labels import LabelEvent, Receipt, UndoEvent
 from labeling.leases import WorkItem
+from labeling.mixture import CHECK_REASON
 from labeling.openings import Focus
 
 MOST_ITEMS = 50
@@ -140,8 +141,8 @@ class _Labelling:
 
     def _label_row(self, row: Row, *, is_own: bool) -> shapes.LabelRow:
         told = {name: row[name] for name in shapes.LabelRow.model_fields}
-        if not is_own or self._mode == "hidden":
-            # What the probe said of a cell that this account may still have to decide.
+        if not is_own or self._mode == "hidden" or row["reason"] == CHECK_REASON:
+            # What the probe said of a cell that this account may still have to decide, perhaps once more.
             told |= {"suggestion": None, "suggestion_probability": None}
         told["reason"] = self._because(row["reason"]) if is_own else None
         return shapes.LabelRow(**told)

@@ -53,8 +53,8 @@ class _Study:
         """Return the present suggestions of the cells named in `cells`, or of all, page by page.
 
         A suggestion must not lead who labels. So an account that may label gets, unless the study shows
-        suggestions before the answer, those of cells only that it has answered (a page may then hold few or
-        none and still have a next one), and none at all where the study hides them.
+        suggestions before the answer, those of cells only that it has answered, check cells left out (a page
+        may then hold few or none and still have a next one), and none at all where the study hides them.
         """
         is_blind = person.may("label") and self._services.settings.suggestions != "shown"
         if is_blind and self._services.settings.suggestions == "hidden":
@@ -66,8 +66,8 @@ class _Study:
         named = ids_of("cells", cells, _MOST_NAMED)
         wanted = named or store.cell_ids[start : start + limit]
         if is_blind:
-            answered = answers.settled_among(database, person.name, wanted)
-            wanted = [cell for cell in wanted if cell in answered]
+            told = answers.told_among(database, person.name, wanted)
+            wanted = [cell for cell in wanted if cell in told]
         guesses = [(cell, table.of(cell)) for cell in wanted]
         has_more = not named and start + limit < len(store)
         return shapes.Suggestions(

@@ -3,8 +3,16 @@
 import highdicom
 import numpy as np
 import pydicom
+import pytest
+from pydicom.sr._concepts_dict import concepts
 
+from labeling.answers import current_labels
+from labeling.errors import LabelingError
 from labeling.export import export_labels
+from labeling.export.dicom_codes import SNOMED_CT, category_of, code_of
+from labeling.imports import import_file
+from labeling.labels import LabelEvent, record
+from tests.slide_files import dicom_errors
 
 
 def test_dicom__points_groups_and_codes(rich, tmp_path) -> None:
@@ -33,3 +41,70 @@ def test_dicom__refers_to_one_slide_by_the_same_uid_each_time(rich, tmp_path) ->
     assert first.sha256 == second.sha256
     assert one.ReferencedImageSequence == two.ReferencedImageSequence
     assert one.SOPClassUID == "1.2.840.10008.5.1.4.1.1.91.1"
+
+
+def test_dicom__an_independent_validator_finds_no_error(rich, cells, tmp_path) -> None:
+    events = [LabelEvent(key=c, cell_id=cells[n], category=c) for n, c in enumerate(rich.label_set.ids)]
+    assert all(r.accepted for r in record(rich.database, "ida", events, label_set=rich.label_set))
+    report = export_labels(rich.database, "dicom-ann", tmp_path / "ann", label_set=rich.label_set)
+
+    assert [dicom_errors(path) for path in report.files] == [[], []]
+    (tmp_path / "broken.dcm").write_bytes(report.files[0].read_bytes())
+    broken = pydicom.dcmread(tmp_path / "broken.dcm")
+    del broken.AnnotationGroupSequence
+    broken.save_as(tmp_path / "broken.dcm")
+    assert dicom_errors(tmp_path / "broken.dcm"), "the validator sees what is missing"
+
+
+def test_dicom__codes_are_snomed_ct_only_where_dicom_lists_them(rich) -> None:
+    found = {name: code_of(name, rich.label_set) for name in rich.label_set.ids}
+
+    assert {name for name, code in found.items() if code.scheme == "SCT"} == {"SCC", "adenocarcinoma"}
+    for code in SNOMED_CT.values():
+        known = concepts["SCT"]
+        assert any(code.value in values and 638 in values[code.value][1] for values in known.values()), code
+    assert {category_of(c.value, c.scheme, rich.label_set): name for name, c in found.items()} == {
+        name: name for name in rich.label_set.ids
+    }
+
+
+def test_dicom__comes_back_cell_by_cell_with_category_and_annotator(rich, empty_copy, tmp_path) -> None:
+    export_labels(rich.database, "dicom-ann", tmp_path / "ann", label_set=rich.label_set)
+    for path in list((tmp_path / "ann").iterdir()):
+        path.rename(path.with_name(f"received-{path.name[-7:]}"))  # an archive gives files its own names
+    report = import_file(empty_copy.database, tmp_path / "ann", label_set=rich.label_set)
+    again = import_file(empty_copy.database, tmp_path / "ann", label_set=rich.label_set)
+    with rich.database.read() as session:
+        want = {(x.cell_id, x.annotator, x.category) for x in current_labels(session, include_imported=True)}
+    with empty_copy.database.read() as session:
+        found = {(x.cell_id, x.annotator, x.category) for x in current_labels(session, include_imported=True)}
+
+    assert (report.labels, report.refused, again.labels, again.known) == (19, [], 0, 19)
+    assert found == {row for row in want if row[0] not in ("CE-0000000000012", "CE-0000000000013")}
+
+
+def test_dicom__foreign_shapes_on_our_slide_are_taken_and_the_rest_is_listed(rich, empty_copy, tmp_path) -> None:
+    report = export_labels(rich.database, "dicom-ann", tmp_path / "ann", label_set=rich.label_set)
+    ann = pydicom.dcmread(report.files[1])
+    group = ann.AnnotationGroupSequence[0]
+    ann.AnnotationGroupSequence = [group]
+    group.AnnotationPropertyTypeCodeSequence[0].CodeValue = "1"
+    group.AnnotationPropertyTypeCodeSequence[0].CodingSchemeDesignator = "99OTHER"
+    group.AnnotationPropertyTypeCodeSequence[0].CodeMeaning = "hsil"
+    group.GraphicType, group.NumberOfAnnotations = "POLYGON", 2
+    boxes = np.array([[40, 40], [50, 40], [50, 50], [40, 50], [300, 10], [302, 10], [302, 12]], np.float32)
+    del group.DoublePointCoordinatesData
+    group.PointCoordinatesData = boxes.tobytes()
+    group.LongPrimitivePointIndexList = np.array([1, 9], np.int32).tobytes()
+    ann.save_as(tmp_path / "foreign.dcm")
+    found = import_file(empty_copy.database, tmp_path / "foreign.dcm", label_set=rich.label_set, annotator="eva")
+
+    assert found.labels == 1
+    assert [where for where, _ in found.refused] == ["foreign.dcm, group 1, annotation 2"]
+    assert "no cell within" in found.refused[0][1]
+
+
+def test_dicom__another_object_is_refused_in_words(services, cells, tmp_path) -> None:
+    (tmp_path / "a.dcm").write_bytes(b"nothing")
+    with pytest.raises(LabelingError, match="not a DICOM object of simple annotations"):
+        import_file(services.database, tmp_path / "a.dcm", label_set=services.label_set)

@@ -1,0 +1,121 @@
+"""Round trips as a property: whatever doctors said, every format that can carry it brings all of it back."""
+
+import tempfile
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from app.services import Services
+from datasets import catalog
+from datasets.bethesda import BETHESDA
+from datasets.catalog import Cell, Slide
+from datasets.db import utc_now
+from labeling.export import export_labels
+from labeling.export.rows import Selection
+from labeling.imports import import_file
+from labeling.imports.store import ImportedLabel, store_labels
+from labeling.records import Label
+
+OUTS = {"csv": "a.csv", "parquet": "a.parquet", "coco": "a.json", "geojson": "a.geojson", "labelstudio": "t.json",
+        "imagefolder": "folder", "webdataset": "shards"}  # fmt: skip
+PNG = bytes.fromhex("89504e470d0a1a0a0000000d4948445200000001000000010800000000"
+                    "3a7e9b550000000a49444154789c63600000000200" "0148afa4710000000049454e44ae426082")  # fmt: skip
+CELLS = 8
+
+# A surrogate cannot be stored as UTF-8, and PostgreSQL has no zero character: the page's own text has neither.
+words = st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\0"), min_size=1, max_size=40)
+names = st.text(st.characters(categories=("L", "N", "P", "S")), min_size=1, max_size=20)
+numbers = st.floats(0, 1e6, allow_nan=False)
+moments = st.integers(0, 10**9).map(lambda n: datetime(2020, 1, 1, tzinfo=UTC) + timedelta(microseconds=n * 137))
+
+
+@st.composite
+def histories(draw: st.DrawFn) -> dict[str, object]:
+    """Draw what a label may bring of its past; each part may be missing."""
+    parts = {
+        "made_at": moments, "decided_at": moments, "seconds": numbers, "reason": words, "comment": words,
+        "suggestion": st.sampled_from(BETHESDA.ids), "suggestion_probability": st.floats(0, 1),
+        "suggestion_shown": st.booleans(), "probe_id": st.just("p" * 32),
+        "confidence": st.sampled_from(["sure", "unsure"]),
+        "step": st.just("step-1"),
+    }  # fmt: skip
+    chosen = draw(st.sets(st.sampled_from(sorted(parts)))) | {"made_at"}
+    return {name: draw(parts[name]) for name in sorted(chosen)}
+
+
+@st.composite
+def given_labels(draw: st.DrawFn) -> list[ImportedLabel]:
+    """Draw labels, each with a key of its own; one annotator may answer a cell more than once."""
+    count = draw(st.integers(1, 6))
+    return [
+        ImportedLabel(
+            cell_id=f"CE-{draw(st.integers(0, CELLS - 1)):013d}", category=draw(st.sampled_from(BETHESDA.ids)),
+            annotator=draw(names), key=f"key-{number}", history=draw(histories()),
+            taken_back_at=draw(st.one_of(st.none(), moments)),
+        )
+        for number in range(count)
+    ]  # fmt: skip
+
+
+def _study(home: Path) -> Services:
+    services, now = Services.open(home), utc_now()
+    slides = [
+        Slide(id=f"SL-{n:013d}", kind=kind, sha256=f"{n}", width_px=width, height_px=900, mpp=0.25, mpp_source="given",
+              added_at=now)
+        for n, (kind, width) in enumerate([("field", 900), ("slide", 900), ("cells", None)])
+    ]  # fmt: skip
+    cells = [
+        Cell(id=f"CE-{n:013d}", slide_id=slides[n % 3].id, x=None if n % 3 == 2 else 100.0 * n,
+             y=None if n % 3 == 2 else 50.25, crop_mpp=0.25, source_width_px=80, source_height_px=70, origin="imported",
+             added_at=now)
+        for n in range(CELLS)
+    ]  # fmt: skip
+    catalog.add(services.database, slides, cells)
+    for cell in cells:
+        path = catalog.crop_path(home, cell.id)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(PNG)
+    return services
+
+
+def _labels(services: Services) -> dict[str, tuple]:
+    columns = [column.key for column in Label.__table__.columns if column.key not in ("id", "key")]
+    with services.database.read() as session:
+        return {x.key: tuple(getattr(x, name) for name in columns) for x in session.query(Label)}
+
+
+def _check(labels: list[ImportedLabel]) -> None:
+    with tempfile.TemporaryDirectory() as scratch:
+        source = _study(Path(scratch) / "source")
+        assert store_labels(source.database, labels).refused == {}
+        stored = _labels(source)
+        for name, out in OUTS.items():
+            target = _study(Path(scratch) / name)
+            selection = Selection(kinds=("label",))
+            report = export_labels(source.database, name, Path(scratch) / out, label_set=BETHESDA, selection=selection)
+            found = import_file(target.database, Path(scratch) / out, label_set=BETHESDA)
+            back = _labels(target)
+            target.database.close()
+
+            assert found.refused == [], name
+            assert found.labels == len(back) == report.rows, name
+            assert back == {key: stored[key] for key in back}, name
+            assert name not in ("csv", "parquet") or len(back) == len(stored)
+        source.database.close()
+
+
+@settings(max_examples=3, deadline=None, derandomize=True)
+@given(labels=given_labels())
+def test_round_trip__loses_nothing_in_any_format_that_can_carry_it(labels: list[ImportedLabel]) -> None:
+    _check(labels)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+@settings(max_examples=150, deadline=None)
+@given(labels=given_labels())
+def test_round_trip__loses_nothing_in_many_draws(labels: list[ImportedLabel]) -> None:
+    _check(labels)
