@@ -4,6 +4,7 @@ import itertools
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -31,7 +32,8 @@ class Quality:
     """All figures of a study."""
 
     agreement: dict[str, Agreement]
-    """Between doctors: kappa, weighted kappa on the squamous axis, alpha, and kappa of each category."""
+    """Between doctors: kappa, alpha, Fleiss' kappa of the cells with the most usual number of answers, kappa of each
+    category; on the squamous axis weighted kappa, and kappa at each cut ("HSIL and above")."""
     intra: dict[str, Agreement]
     """Of each doctor with himself, on cells that came back."""
     stop: list[StopSignal]
@@ -124,11 +126,11 @@ def between(services: Services) -> dict[str, Agreement]:
         "kappa": lambda r: agreement.pairwise_kappa(r, len(classes)),
         "alpha": lambda r: agreement.krippendorff_alpha(r, len(classes)),
     }
-    for code, name in enumerate(classes):
-        figures[name] = lambda r, c=code: agreement.pairwise_kappa(  # type: ignore[misc]  # c is bound here
-            np.where(r == MISSING, MISSING, (r == c).astype(np.intp)), 2
-        )
+    figures |= {name: partial(agreement.category_kappa, category=code) for code, name in enumerate(classes)}
     found = {name: agreement.with_interval(ratings, figure) for name, figure in figures.items()}
+    found["Fleiss' kappa"] = agreement.with_interval(
+        agreement.equally_read(ratings), lambda r: agreement.fleiss_kappa(agreement.answer_counts(r, len(classes)))
+    )
     squamous = [name for name in ORDERED if name in classes]
     if len(squamous) > 2:
         ordered, _, _ = agreement.ratings_table(answers, squamous)
@@ -136,6 +138,9 @@ def between(services: Services) -> dict[str, Agreement]:
         found["weighted kappa"] = agreement.with_interval(
             ordered, lambda r: agreement.pairwise_kappa(r, len(squamous), weights)
         )
+        for code, name in enumerate(squamous[1:], start=1):
+            cut = partial(agreement.threshold_kappa, category=code)
+            found[f"{name} and above"] = agreement.with_interval(ordered, cut)
     return {name: value for name, value in found.items() if value.pairs}
 
 

@@ -5,9 +5,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from app.services import Services
 from datasets import catalog
 from datasets.files import sha256_of_file
+from labeling.errors import ProbeGone
+from labeling.study import newest_probe
+from labeling.suggestions import rebuild
 from labeling.verification import MOST_PROBLEMS, check_chain
 
 
@@ -33,6 +38,7 @@ def inspect_study(services: Services, anchors: Sequence[Path] = ()) -> Findings:
     problems = [*chain.problems, *services.database.integrity_problems()]
     problems += _first(_vector_problems(services.embeddings_folder))
     problems += _first(_picture_problems(services))
+    problems += _first(_probe_problems(services))
     return Findings(ok=not problems, events=chain.events, head=chain.head, problems=tuple(problems))
 
 
@@ -55,3 +61,20 @@ def _picture_problems(services: Services) -> Iterator[str]:
     for cell_id in catalog.cell_ids(services.database):
         if not catalog.crop_path(services.home, cell_id).exists():
             yield f"cell {cell_id}: its picture is missing; restore a backup or ingest the file again."
+
+
+def _probe_problems(services: Services) -> Iterator[str]:
+    """Fit the newest probe again from the labels and settings that it names, and compare."""
+    probe, store = newest_probe(services.database), services.store()
+    if probe is None or store is None or probe.encoder_fingerprint != store.fingerprint:
+        return
+    try:
+        again = rebuild(store, services.probes_folder, probe.id)
+        kept = np.load(services.probes_folder / probe.id / "weights.npy", allow_pickle=False)
+    except (ProbeGone, OSError, ValueError, KeyError) as error:
+        yield f"probe {probe.id}: cannot be made again ({error}); run `cytojepa fit`."
+        return
+    # Bit for bit on the same machine; another processor's rounding may differ in the last digits.
+    made = np.column_stack([again.coef_, again.intercept_])
+    if made.shape != kept.shape or not np.allclose(made, kept, rtol=0, atol=1e-3 * np.abs(kept).max()):
+        yield f"probe {probe.id}: its labels and settings do not give its weights; run `cytojepa fit`."

@@ -46,5 +46,7 @@ st.html(
     f'<div class="who">{html.escape(person.name)} &nbsp;'
     '<a style="color:inherit" href="/logout" target="_self">Sign out</a></div>'
 )
+if person.may("label"):
+    pages.append(st.Page("views/tour.py", title="Tour", url_path="tour", visibility="hidden"))
 page = st.navigation(pages, position="top")
 page.run()

@@ -186,17 +186,6 @@ _COMMENTS = {
 }
 
 
-def described_settings() -> list[tuple[str, str, str]]:
-    """Return key, default (as the file writes it) and meaning of every setting of `[study]`, in order."""
-    defaults = Settings()
-    values = {name: BETHESDA.id if name == "label_set" else getattr(defaults, name) for name in _COMMENTS}
-    return [(name, tomlkit.item(_plain(values[name])).as_string(), meaning) for name, meaning in _COMMENTS.items()]
-
-
-def _plain(value: Any) -> Any:
-    return list(value) if isinstance(value, tuple) else value
-
-
 def _check_version(document: dict[str, Any]) -> None:
     version = document.get("version", 1)
     if not isinstance(version, int) or isinstance(version, bool) or version < 1:

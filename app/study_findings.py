@@ -18,7 +18,7 @@ from app.runs import read_run
 from app.services import Services
 from app.training import run_folders
 from datasets.catalog import Cell, Slide
-from labeling import audit
+from labeling import audit, blindtest
 from labeling.adjudication import standing_verdicts
 from labeling.calibration import Bin, probabilities_of, reliability_bins
 from labeling.export.rows import SPLITS, Row, Selection, iter_labels, split_of
@@ -103,6 +103,8 @@ class StudyFindings:
     pairs: list[DoctorPair]
     growth: list[Growth]
     bins: list[Bin]
+    blind: str | None
+    """What the suggestions are worth on the blind test set; None without one."""
     probe: Probe | None
     store: tuple[str, int, int] | None
     """Fingerprint, vectors and length of a vector."""
@@ -131,13 +133,14 @@ def gather(services: Services) -> StudyFindings:
         verdicts = Counter(verdict.adjudicator for verdict in standing_verdicts(session).values())
     probe = newest_probe(services.database)
     head = audit.chain_head(services.database)
+    blind = blindtest.figures(services.database, services.probes_folder, store, services.label_set)
     return StudyFindings(
         slides=dict(Counter(kind for _, kind in slides)), cells=cells, cells_without_scale=no_scale,
         slides_by_split=dict(Counter(sorted((split_of(i) for i, _ in slides), key=SPLITS.index))),
         labelled_cells=len({cell for cell, _, _ in answers}), work=work, verdicts=verdicts,
         quality=agreement_figures.measure_study(services, study),
         pairs=agreement_figures.pairs(answers, services.label_set.class_ids),
-        growth=_growth(study), bins=_bins(study, probe), probe=probe,
+        growth=_growth(study), bins=_bins(study, probe), blind=None if blind is None else blind.sentence(), probe=probe,
         store=(store.fingerprint, len(store), store.dim or 0) if store is not None else None,
         runs=list(_runs(services)), events=head.seq, head=head.hash, newest_at=newest,
     )  # fmt: skip

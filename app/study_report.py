@@ -17,7 +17,8 @@ from labeling.records import IMPORTED
 
 _FEW_CELLS = 20
 _FEW_HELD_OUT = 200
-_OVERALL = ("kappa", "weighted kappa", "alpha")
+_OVERALL = ("kappa", "weighted kappa", "alpha", "Fleiss' kappa")
+_CUT = " and above"
 _KINDS = {"field": "fields", "slide": "scans", "cells": "groups of single-cell pictures"}
 _RESEARCH = "Research use only. Not a medical device; nothing here is a result of a patient."
 
@@ -107,7 +108,11 @@ def _agreement(found: StudyFindings, _label_set: LabelSet) -> Iterator[str]:
     yield "<h2>Agreement</h2>"
     figures = found.quality.agreement
     named = [
-        (name if name in _OVERALL else f"kappa of {name} against the rest", "between doctors", figures[name])
+        (
+            name if name in _OVERALL else f"kappa of {name} against {'below' if name.endswith(_CUT) else 'the rest'}",
+            "between doctors",
+            figures[name],
+        )
         for name in sorted(figures, key=lambda name: name not in _OVERALL)
         if name in _OVERALL or figures[name].value is not None
     ]
@@ -172,6 +177,8 @@ def _efficiency(found: StudyFindings, _label_set: LabelSet) -> Iterator[str]:
 
 def _calibration(found: StudyFindings, _label_set: LabelSet) -> Iterator[str]:
     yield "<h2>How far probabilities may be believed</h2>"
+    if found.blind:
+        yield f"<p>{escape(found.blind)}</p>"
     if not found.bins:
         yield "<p>Two classes need labels on two slides each before this can be measured.</p>"
         return

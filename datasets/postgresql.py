@@ -8,7 +8,7 @@ write transaction is ended by the server after half a minute, so that it never s
 
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import sqlalchemy.exc
@@ -49,8 +49,11 @@ class PostgresStore:
         self.engine = _make_engine(url)
         self.reader = self.engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
         try:
-            with self.reader.connect() as connection:
-                self._check_server(connection)
+            with ExitStack() as cleaning:
+                cleaning.callback(self.engine.dispose)
+                with self.reader.connect() as connection:
+                    self._check_server(connection)
+                cleaning.pop_all()  # only a refused server leaves nothing open
         except sqlalchemy.exc.OperationalError as error:
             raise DatabaseError(f"{self.name}: cannot be reached ({_first_line(error)}).") from error
 

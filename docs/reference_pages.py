@@ -3,11 +3,12 @@
 from collections.abc import Iterator
 
 import click
+import tomlkit
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 
 from app.cli import VERBS, cytojepa
-from app.settings import SETTINGS_VERSION, described_settings
+from app.settings import _COMMENTS, SETTINGS_VERSION, Settings
 
 
 def settings_page() -> str:
@@ -55,6 +56,14 @@ ingest`.
 Of the environment, `CYTOJEPA_HOME` is the folder of the study where `--home` is not given. Those that begin with
 `CYTOJEPA_DATABASE` are told on the page [PostgreSQL](postgresql.md).
 """
+
+
+def described_settings() -> list[tuple[str, str, str]]:
+    """Return key, default (as the file writes it) and meaning of every setting of `[study]`, in order."""
+    defaults = Settings()
+    values = {name: getattr(defaults, name) for name in _COMMENTS} | {"label_set": defaults.label_set.id}
+    plain = {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
+    return [(name, tomlkit.item(plain[name]).as_string(), meaning) for name, meaning in _COMMENTS.items()]
 
 
 def commands_page() -> str:

@@ -14,7 +14,7 @@ Floats = NDArray[np.float64]
 
 MISSING = -1
 """Code of a cell that a doctor has not decided."""
-_BOOTSTRAPS = 1000
+_BOOTSTRAPS, _FEWEST_BOOTSTRAPS, _PAIR_BOOTSTRAPS = 1000, 200, 15_000
 
 LITERATURE = {
     "inter": (0.29, 0.58, "cytology, Bethesda categories, unaided readers; weighted 0.39 to 0.81"),
@@ -130,33 +130,34 @@ def pairwise_kappa(ratings: Codes, num_classes: int, weights: Floats | None = No
     return values / total if total else None
 
 
-def category_kappas(ratings: Codes, num_classes: int) -> list[float | None]:
-    """Return the pairwise kappa of each class against all others."""
-    return [
-        pairwise_kappa(np.where(ratings == MISSING, MISSING, (ratings == c).astype(np.intp)), 2)
-        for c in range(num_classes)
-    ]
+def category_kappa(ratings: Codes, category: int) -> float | None:
+    """Return the pairwise kappa of one class against all others."""
+    return pairwise_kappa(np.where(ratings == MISSING, MISSING, (ratings == category).astype(np.intp)), 2)
 
 
-def threshold_kappas(ratings: Codes, num_classes: int) -> list[float | None]:
-    """Return the pairwise kappa at each cut of ordered classes: class c and above against below, c from 1."""
-    return [
-        pairwise_kappa(np.where(ratings == MISSING, MISSING, (ratings >= c).astype(np.intp)), 2)
-        for c in range(1, num_classes)
-    ]
+def threshold_kappa(ratings: Codes, category: int) -> float | None:
+    """Return the pairwise kappa at one cut of ordered classes: this class and above against below."""
+    return pairwise_kappa(np.where(ratings == MISSING, MISSING, (ratings >= category).astype(np.intp)), 2)
+
+
+def equally_read(ratings: Codes) -> Codes:
+    """Return the ratings of the cells with the most usual number of answers above one: what Fleiss' kappa needs."""
+    readers = (ratings != MISSING).sum(axis=0)
+    numbers = np.bincount(readers[readers >= 2], minlength=3)
+    return ratings[:, readers == int(numbers.argmax())] if len(readers) and numbers.any() else ratings[:, :0]
 
 
 Figure = Callable[[Codes], float | None]
 
 
-def with_interval(ratings: Codes, figure: Figure, *, seed: int = 0, bootstraps: int = _BOOTSTRAPS) -> Agreement:
+def with_interval(ratings: Codes, figure: Figure, *, seed: int = 0, bootstraps: int | None = None) -> Agreement:
     """Compute a figure with a 95 % percentile interval over cells.
 
     Args:
         ratings: Shape (doctors, cells), `MISSING` where not decided.
         figure: A function of such ratings.
         seed: Source of chance of the bootstrap.
-        bootstraps: Resamples.
+        bootstraps: Resamples; None: 1000, fewer where many pairs of doctors make each one slow.
     """
     readers = (ratings != MISSING).sum(axis=0)
     shared = np.flatnonzero(readers >= 2)
@@ -165,7 +166,9 @@ def with_interval(ratings: Codes, figure: Figure, *, seed: int = 0, bootstraps: 
     if value is None:
         return Agreement(value=None, low=None, high=None, pairs=pairs, cells=len(shared))
     generator = np.random.default_rng(seed)
-    drawn = (figure(ratings[:, generator.choice(shared, len(shared))]) for _ in range(bootstraps))
+    usual = max(_FEWEST_BOOTSTRAPS, min(_BOOTSTRAPS, 2 * _PAIR_BOOTSTRAPS // (len(ratings) * (len(ratings) - 1))))
+    draws = usual if bootstraps is None else bootstraps
+    drawn = (figure(ratings[:, generator.choice(shared, len(shared))]) for _ in range(draws))
     values = [found for found in drawn if found is not None]
     low, high = np.quantile(values, [0.025, 0.975])
     return Agreement(value=value, low=float(low), high=float(high), pairs=pairs, cells=len(shared))

@@ -39,6 +39,20 @@ class BlindFigures:
     seen: int
     """Labels left out because the suggestion was on screen before the answer."""
 
+    def sentence(self) -> str:
+        """Say what the present probe is worth on the blind test set."""
+        judged = self.judgement
+        words = (
+            f"Blind test set, {judged.cells} cells of {judged.slides} slides: balanced accuracy "
+            f"{judged.balanced_accuracy:.3f} ({judged.low:.3f} to {judged.high:.3f}), calibration error "
+            f"{judged.calibration_error:.3f}"
+        )
+        if judged.coverage is not None:
+            words += f"; {judged.set_size:.1f} classes in a set, {100 * judged.coverage:.0f} % hold the right one"
+        if self.disputed + self.seen:
+            words += f"; left out: {self.disputed} disputed cells, {self.seen} labels given after the suggestion"
+        return f"{words}."
+
 
 def choose(database: Database, *, percent: int) -> tuple[str, ...]:
     """Choose the slides of the test set: once for a study, by a hash, so that nobody picks them.

@@ -39,6 +39,20 @@ class SignIn(Base):
     ended_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
 
+class Identity(Base):
+    """Whose account a person of the hospital's sign-on has. Written by `identities`.
+
+    By the provider's own lasting name: names that people read are given to others after a while.
+    """
+
+    __tablename__ = "identities"
+
+    issuer: Mapped[str] = mapped_column(String(255), primary_key=True)
+    subject: Mapped[str] = mapped_column(String(255), primary_key=True)
+    account: Mapped[str] = mapped_column(ForeignKey("accounts.name"), unique=True)
+    linked_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
 class SignInFailure(Base):
     """Wrong passwords in a row for one name. Written by `accounts`; what guesses are slowed down by.
 

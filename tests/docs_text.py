@@ -42,7 +42,7 @@ def _lines(text: str) -> Iterator[str]:
 
 def commands(program: str = "cytojepa") -> Iterator[Command]:
     """Yield the command lines of all pages that call a program, wherever its folder."""
-    call = re.compile(rf"(?:^|\s)(?:[\w./$-]*/)?{program}((?:\s+.*)?)$")
+    call = re.compile(rf"^(?:.*[\s/])?{program}((?:\s+[^{{].*)?)$")
     for page in PAGES:
         for line in _lines(page.read_text()):
             found = call.search(line.strip())

@@ -13,6 +13,8 @@ from labeling.accounts import Right, SignedIn
 MOST_BYTES = 256_000
 LONGEST_NAME = 80
 
+NO_DATABASE = "The database does not answer. Nothing that was saved is lost; send it again."
+
 Handler = Callable[[Request], Awaitable[Response]]
 Row = dict[str, Any]
 
@@ -44,7 +46,7 @@ def guarded(handler: Handler) -> Handler:
         except Forbidden as error:
             return JSONResponse({"error": str(error)}, 403)
         except ConnectionLost:
-            return JSONResponse({"error": "The database does not answer. Nothing that was saved is lost."}, 503)
+            return JSONResponse({"error": NO_DATABASE}, 503)
 
     return answer
 

@@ -9,7 +9,6 @@ import click
 
 from app import evaluation, report
 from app.commands.output import ProgressBar, emit, home_option, json_option, table, verb
-from app.commands.testset import sentence as blind_sentence
 from app.encoders import HANDCRAFTED, open_encoder, open_learned
 from app.evaluation import CurvePair, Floats, Pool, Score
 from app.intake import adopt_label_set, take_in
@@ -94,7 +93,7 @@ def evaluate(workspace: bool, folder: Path | None, groups_file: Path | None, mpp
 
 def _blind(study: Services) -> str | None:
     found = blindtest.figures(study.database, study.probes_folder, study.store(), study.label_set)
-    return None if found is None else blind_sentence(found)
+    return None if found is None else found.sentence()
 
 
 def _shots(text: str) -> list[int]:

@@ -8,7 +8,6 @@ import click
 from app.commands.output import emit, home_option, json_option, verb
 from app.services import Services
 from labeling import blindtest
-from labeling.blindtest import BlindFigures
 
 
 @click.command()
@@ -27,25 +26,10 @@ def testset(is_choosing: bool, percent: int, home: Path, as_json: bool) -> None:
     finally:
         services.database.close()
     result = {"slides": slides, "chosen": list(chosen), "figures": None if found is None else asdict(found)}
-    emit(as_json, result, [_state(slides), *([] if found is None else [sentence(found)])])
+    emit(as_json, result, [_state(slides), *([] if found is None else [found.sentence()])])
 
 
 def _state(slides: int) -> str:
     if not slides:
         return "This study has no blind test set; cytojepa testset --choose makes one before doctors begin."
     return f"{slides} slides are the blind test set: labelled like the others, learned from by nothing."
-
-
-def sentence(found: BlindFigures) -> str:
-    """Say what the present probe is worth on the blind test set."""
-    judged = found.judgement
-    words = (
-        f"Blind test set, {judged.cells} cells of {judged.slides} slides: balanced accuracy "
-        f"{judged.balanced_accuracy:.3f} ({judged.low:.3f} to {judged.high:.3f}), calibration error "
-        f"{judged.calibration_error:.3f}"
-    )
-    if judged.coverage is not None:
-        words += f"; {judged.set_size:.1f} classes in a set, {100 * judged.coverage:.0f} % hold the right one"
-    if found.disputed + found.seen:
-        words += f"; left out: {found.disputed} disputed cells, {found.seen} labels given after the suggestion"
-    return f"{words}."

@@ -103,6 +103,22 @@ def show_agreement(labels: pd.DataFrame) -> None:
     st.caption(f"Kappa is agreement beyond chance. Published for {what}: {low} to {high}, so 0.45 is no failure.")
 
 
+def show_figures() -> None:
+    """Draw all figures of agreement that were measured last, each with what it rests on."""
+    kept = read_figures(services)
+    figures = {name: row for name, row in (kept["agreement"] if kept else {}).items() if row["value"] is not None}
+    if figures:
+        with st.expander("All figures of agreement"):
+            st.dataframe(
+                [
+                    {"figure": name, "value": f"{row['value']:.2f}", "pairs": row["pairs"], "cells": row["cells"],
+                     "95 % interval": f"{row['low']:.2f} to {row['high']:.2f}"}
+                    for name, row in figures.items()
+                ],
+                hide_index=True,
+            )  # fmt: skip
+
+
 def show_review() -> None:
     """Draw how many disagreements are decided."""
     cases = adjudication.cases(services.database, include_imported=False)
@@ -159,6 +175,7 @@ else:
     show_categories(current)
     show_days(current)
     show_agreement(current)
+    show_figures()
     if person.may("adjudicate"):
         show_review()
     show_suggestions(current)

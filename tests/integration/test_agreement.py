@@ -42,6 +42,10 @@ def test_agreement__kappa_of_two_doctors_with_pairs_and_interval(study: Services
     assert found["kappa"].low < 0.4 < found["kappa"].high
     assert found["NILM"].value == pytest.approx(0.4)
     assert found["SCC"].value is None
+    # Two answers to each of 50 cells, marginals 25/25 and 30/20: observed .7, by chance .505.
+    assert found["Fleiss' kappa"].value == pytest.approx((0.7 - 0.505) / 0.495)
+    assert found["ASC-US and above"].value == found["LSIL and above"].value == pytest.approx(0.4)
+    assert found["HSIL and above"].value is None
 
 
 def test_agreement__a_doctor_against_himself_on_cells_that_came_back(study: Services) -> None:

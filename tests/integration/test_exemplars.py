@@ -10,6 +10,7 @@ from click.testing import CliRunner
 from sqlalchemy import select
 
 from app.cli import cytojepa
+from app.inspection import inspect_study
 from app.services import Services
 from datasets import catalog
 from labeling import adjudication, blindtest, exemplars, leases, probe_files
@@ -172,3 +173,19 @@ def test_exemplars__class_named_folders_and_tables(services: Services, tmp_path:
     assert (told["new"], len(told["refused"])) == (1, 1)
     with services.database.read() as session:
         assert exemplars.standing(session)[cell].category == "LSIL"
+
+
+def test_verify__a_probe_whose_record_does_not_give_its_weights_is_told(study: Services) -> None:
+    _answer(study, range(100))
+    probe_id = _refit(study).probe_id
+    sound = [p for p in inspect_study(study).problems if "probe" in p]
+    path = study.probes_folder / probe_id / "labels.json"
+    saw = json.loads(path.read_text())
+    saw["classes"][0] = "HSIL" if saw["classes"][0] != "HSIL" else "NILM"
+    path.write_text(json.dumps(saw))
+    altered = [p for p in inspect_study(study).problems if "probe" in p]
+    path.unlink()
+
+    assert sound == []
+    assert [f"probe {probe_id}: its labels and settings do not give" in p for p in altered] == [True]
+    assert "cannot be made again" in next(p for p in inspect_study(study).problems if "probe" in p)

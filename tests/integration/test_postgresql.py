@@ -84,7 +84,8 @@ def test_guards__even_the_owner_is_stopped_by_the_triggers(study: Services, serv
     with server.admin(database_name(study.home)) as connection:
         for table in ALL_CHAINED:
             for statement in (f"DELETE FROM {table}", f"TRUNCATE {table} CASCADE"):
-                if table != "verdicts" or "TRUNCATE" in statement:
+                has_rows = connection.execute(f"SELECT EXISTS (SELECT 1 FROM {table})").fetchone()[0]
+                if has_rows or "TRUNCATE" in statement:  # a trigger of rows says nothing about none
                     with pytest.raises(psycopg.errors.RaiseException, match="only ever added"):
                         connection.execute(statement)
 

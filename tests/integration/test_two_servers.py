@@ -136,14 +136,14 @@ class Doctor(threading.Thread):
     def run(self) -> None:
         generator, number = random.Random(self.name), 0
         while not self._stop_event.is_set():
-            found = self._ask("GET", "/api/worklist?limit=2")
+            found = self._ask("GET", "/api/v1/worklist?limit=2")
             for item in found.json()["items"] if found else []:
                 event = {"kind": "label", "key": f"{self.name}-{number}", "cell": item["cell"],
                          "category": generator.choice(["NILM", "HSIL"])}  # fmt: skip
                 number += 1
                 answer = None
                 while answer is None:
-                    answer = self._ask("POST", "/api/events", json={"events": [event]})
+                    answer = self._ask("POST", "/api/v1/labels", json={"events": [event]})
                 receipt = answer.json()["receipts"][0]
                 if not receipt["accepted"]:
                     self.problems.append(receipt)
@@ -206,9 +206,9 @@ def _assert_sign_ins_are_shared(study: Services, servers: list[Process]) -> None
     with httpx.Client() as browser:
         assert browser.post(f"{one}/login", data={**right, "name": "guest"}).status_code == 303
         cookies = {"cytojepa_session": browser.cookies["cytojepa_session"]}
-    assert [httpx.get(f"{url}/api/recent", cookies=cookies).status_code for url in (one, other)] == [200, 200]
+    assert [httpx.get(f"{url}/api/v1/recent", cookies=cookies).status_code for url in (one, other)] == [200, 200]
     accounts.disable(study.database, "guest")
-    assert [httpx.get(f"{url}/api/recent", cookies=cookies).status_code for url in (one, other)] == [401, 401]
+    assert [httpx.get(f"{url}/api/v1/recent", cookies=cookies).status_code for url in (one, other)] == [401, 401]
 
 
 @on_server

@@ -11,7 +11,8 @@ from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 
 from app.api.v1.shapes import Problem
-from app.api.web import LONGEST_NAME, MOST_BYTES, BadRequest, Forbidden, NotFound, TooMany, allowed
+from app.api.web import LONGEST_NAME, MOST_BYTES, NO_DATABASE, BadRequest, Forbidden, NotFound, TooMany, allowed
+from datasets.errors import ConnectionLost
 from labeling.accounts import Right, SignedIn
 
 Documented = dict[int | str, dict[str, Any]]
@@ -56,12 +57,17 @@ def tell_refusals(app: FastAPI) -> None:
     """Answer every refused request as `Problem`, those of the framework too."""
     for kind in _STATUS:
         app.add_exception_handler(kind, _refused)
+    app.add_exception_handler(ConnectionLost, _without_database)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
 
 
 async def _refused(_request: Request, error: Exception) -> Response:
     return _problem(str(error), _STATUS[type(error)])
+
+
+async def _without_database(_request: Request, _error: Exception) -> Response:
+    return _problem(NO_DATABASE, 503)
 
 
 async def _invalid(_request: Request, error: Exception) -> Response:

@@ -73,6 +73,7 @@ class Face {
   drawNotice() {
     const { outbox, deck } = { outbox: this.deck.outbox, deck: this.deck }, n = outbox.size;
     let isCalm = false, content = [];
+    const offer = tourOffer(deck);
     if (outbox.signedOut) {
       const link = el("a", "", "sign in again"); link.href = "/login";
       content = [`Signed out. ${plural(n, "label is", "labels are")} kept in this browser and will be saved when you `, link, "."];
@@ -83,6 +84,7 @@ class Face {
       isCalm = true;
       content = ["25 minutes of labelling. A short break? Your place is kept.", button("quiet", () => { deck.sittingAt = Date.now(); this.draw(); }, "Go on")];
     }
+    if (!content.length && offer) [isCalm, content] = [true, offer];
     this.notice.classList.toggle("calm", isCalm);
     this.notice.replaceChildren(...content);
   }

@@ -38,6 +38,7 @@ class Sheets {
     const known = [...commands.entries()].filter(([key, c]) => key === c.key);
     return this.sheet("Keys", "One key answers and brings the next cell. While this list covers the cell, no answer is taken.",
       el("div", "columns", ...categories.map(c => line(c.key, `${c.name}: ${c.description}`, c.color)), ...known.map(([key, c]) => line(key, c.text))),
+      el("p", "lead", tourLink("The three-minute tour with drawn cells")),
       el("p", "lead count", `Since this page was opened: ${plural(t.taken, "answer", "answers")} taken, ${t.saved} saved, ` +
         `${t.refused} refused, ${t.ignored} not taken because no cell was on screen.`));
   }

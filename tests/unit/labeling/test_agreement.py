@@ -9,13 +9,14 @@ from sklearn.metrics import cohen_kappa_score
 from labeling.agreement import (
     MISSING,
     bethesda_weights,
-    category_kappas,
+    category_kappa,
     cohen_kappa,
+    equally_read,
     fleiss_kappa,
     krippendorff_alpha,
     pairwise_kappa,
     ratings_table,
-    threshold_kappas,
+    threshold_kappa,
     with_interval,
 )
 
@@ -85,6 +86,13 @@ def test_undefined__is_none_and_not_a_number() -> None:
         fleiss_kappa(np.array([[2.0, 0], [1, 2]]))
 
 
+def test_equally_read__takes_the_usual_number_of_answers() -> None:
+    ratings = np.array([[0, 1, 1, 0], [0, 1, MISSING, 1], [MISSING, MISSING, MISSING, 1]])
+
+    assert equally_read(ratings).tolist() == [[0, 1], [0, 1], [MISSING, MISSING]]
+    assert equally_read(ratings[:, 2:3]).shape == (3, 0)
+
+
 def test_interval__holds_the_value_and_counts_the_pairs() -> None:
     generator = np.random.default_rng(0)
     truth = generator.integers(4, size=200)
@@ -103,7 +111,8 @@ def test_categories_and_cuts__the_confused_pair_is_found() -> None:
     other = truth.copy()
     other[50:150] = np.random.default_rng(0).permutation(other[50:150])
     ratings = np.vstack([truth, other])
-    by_category, by_cut = category_kappas(ratings, 4), threshold_kappas(ratings, 4)
+    by_category = [category_kappa(ratings, c) for c in range(4)]
+    by_cut = [threshold_kappa(ratings, c) for c in range(1, 4)]
 
     assert by_category[0] == by_category[3] == by_cut[0] == by_cut[2] == 1.0
     assert max(by_category[1], by_category[2], by_cut[1]) < 0.6

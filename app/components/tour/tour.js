@@ -1,0 +1,119 @@
+// Three minutes of keys on drawn cells. It knows no address of the server: nothing here is a label.
+const TOURS = new WeakMap();
+
+class Tour {
+  constructor(root, data) {
+    Object.assign(this, data);
+    this.root = root;
+    this.byKey = new Map(this.categories.map(c => [c.key.toUpperCase(), c]));
+    this.commands = commandKeys(TOUR_COMMANDS, this.categories);
+    this.at = 0; this.last = null; this.said = "";
+    this.build();
+    document.addEventListener("keydown", this.onKey = e => this.key(e), true);
+    document.addEventListener("keyup", this.onKeyUp = e => { if (this.commands.get(keyOf(e))?.id === "wide") this.wide(false); }, true);
+    window.addEventListener("blur", this.onBlur = () => this.wide(false));
+    this.show();
+  }
+
+  destroy() {
+    document.removeEventListener("keydown", this.onKey, true);
+    document.removeEventListener("keyup", this.onKeyUp, true);
+    window.removeEventListener("blur", this.onBlur);
+    this.view.destroy();
+  }
+
+  get step() { return TOUR_STEPS[this.at] || null; }
+  get cell() { return this.step && this.cells[this.step.cell]; }
+
+  build() {
+    this.root.classList.add("cj");
+    this.view = new View({ referenceUm2: this.reference_um2, wideFactor: this.wide_factor, onChange: () => {} });
+    this.words = el("div", "words");
+    this.words.setAttribute("aria-live", "polite");
+    const rows = this.categories.map(c => button("row", () => this.answer(c), keycap(c.key, c.color), shapeOf(c), el("b", "", c.name)));
+    this.skip = el("a", "pill skip", "Skip the tour"); this.skip.href = "/";
+    const commands = [...this.commands.values()].map(c => button("quiet", () => this.command(c.id, true), keycap(c.key),
+      { undo: "take back", wide: "wider field", ring: "ring", stain: "haematoxylin" }[c.id]));
+    this.root.replaceChildren(el("div", "top", el("h2", "", "Three minutes with drawn cells"), el("div", "grow"), this.skip),
+      this.view.node, el("div", "side", this.words, el("div", "rows", ...rows), el("div", "commands", ...commands)));
+  }
+
+  async show() {
+    this.draw();
+    if (!this.cell) return this.view.clear();
+    const image = new Image(), cell = this.cell;
+    image.src = cell.image;
+    await image.decode();
+    if (this.cell === cell) this.view.show(cell, image);
+    this.root.dataset.step = this.at;
+  }
+
+  key(event) {
+    if (isTyping(event) || isShortcut(event) || !this.root.isConnected) return;
+    const key = keyOf(event), category = this.byKey.get(key), command = this.commands.get(key);
+    if (!category && !command) return;
+    event.preventDefault(); event.stopPropagation();
+    if (event.repeat) return;
+    if (category) this.answer(category); else this.command(command.id);
+  }
+
+  answer(category) {
+    const step = this.step;
+    if (!step) return;
+    this.last = { answer: category, drawn: step.reveal ? this.cell.category : null };
+    if (step.until === "answer" || step.until === category.key) this.done();
+    else this.draw();
+  }
+
+  command(id, isClick = false) {
+    if (!this.step) return;
+    if (id === "ring") this.view.toggleRing();
+    if (id === "stain") this.view.toggleStain();
+    if (id === "wide") this.wide(true).then(() => { if (isClick) setTimeout(() => this.wide(false), 1200); });
+    if (id === "undo") this.last = null;
+    if (this.step.until === id) setTimeout(() => this.done(), id === "wide" ? 900 : id === "undo" ? 0 : 1300);
+  }
+
+  async wide(isOn) {
+    const cell = this.cell;
+    if (!isOn || !cell) { if (this.view.isWide) this.view.setWide(null); return; }
+    const image = new Image();
+    image.src = cell.wide;
+    await image.decode();
+    if (this.cell === cell) this.view.setWide(image);
+  }
+
+  done() {
+    if (!this.step || this.isMoving) return;
+    this.said = this.step.say;
+    if (this.view.stain) this.view.toggleStain();
+    if (this.view.hasRing) this.view.toggleRing();
+    this.view.setWide(null);
+    this.at += 1;
+    this.show();
+    this.root.dataset.step = this.at;
+  }
+
+  draw() {
+    const step = this.step, lines = [];
+    if (this.last) lines.push(el("p", "you", "You: ", el("b", "", this.last.answer.name)));
+    if (this.last && this.last.drawn) lines.push(el("p", "you", "Suggestion: ", el("b", "", this.last.drawn), " (made up for this tour)"));
+    if (this.said) lines.push(el("p", "said", this.said));
+    if (step) {
+      lines.push(el("p", "count", `Step ${this.at + 1} of ${TOUR_STEPS.length}`), el("h3", "", step.title), el("p", "", step.text));
+    } else {
+      const start = el("a", "", "Start labelling"), again = button("quiet", () => { this.at = 0; this.last = null; this.said = ""; this.show(); }, "Once more");
+      start.href = "/";
+      lines.push(el("h3", "", "That is all"), el("p", "", "? shows all keys, and this tour is there again. Unsaved answers stay in your browser; " +
+        "after 25 minutes the page offers a break."), el("p", "", start), again);
+    }
+    this.skip.textContent = step ? "Skip the tour" : "To the cells";
+    this.words.replaceChildren(...lines);
+  }
+}
+
+export default function ({ parentElement, data }) {
+  const root = parentElement.querySelector(".tour");
+  if (!TOURS.has(root)) TOURS.set(root, new Tour(root, data));
+  return () => { TOURS.get(root)?.destroy(); TOURS.delete(root); };
+}
