@@ -49,9 +49,12 @@ LABEL = (
     Command("guide", ("K", "J"), word("criteria and reference cells of every answer")),
     Command("note", ("D", "P"), word("comment on this cell")),
     Command("like", ("L", "Y"), word("cells like this one as a gallery page"), word("cells like this")),
+    Command("slide", ("V", "G"), word("its place on the slide; V there comes back to this cell")),
     Command("marks", ("H", "X"), word("centre marks on or off")),
     Command("unsure", (",", ";"), word("say that you are unsure (or hold \u21e7 while answering)")),
     Command("sure", (".",), word("say that you are sure")),
+    Command("focusUp", ("I",), word("focus plane above, where the cell was scanned in several"), also=("PageUp",)),
+    Command("focusDown", ("J",), word("focus plane below"), also=("PageDown",)),
     Command("zoomIn", ("+",), word("closer; also the wheel; drag to move"), also=("=",)),
     Command("zoomOut", ("-",), word("farther"), also=("_",)),
     Command("reset", ("Escape",), word("picture as it was; closes what is open")),
@@ -67,6 +70,7 @@ GALLERY = (
     Command("undo", ("Z",), word("take back the last step, all its cells at once"), word("take back")),
     Command("redo", ("\u21e7Z",), word("put back what was taken back")),
     Command("like", ("L", "Y"), word("cells like this one as a gallery page"), word("cells like this")),
+    Command("slide", ("V", "G"), word("its place on the slide; V there comes back to this cell")),
     Command("next", ("Enter",), word("next page"), word("next page")),
     Command("help", ("?",), word("this list"), word("all keys")),
 )
@@ -74,9 +78,39 @@ REVIEW = (
     Command("back", ("ArrowLeft",), word("before")),
     Command("next", ("ArrowRight",), word("next")),
     Command("undo", ("Z",), word("take back")),
-    *(command for command in LABEL if command.id in ("ring", "stain", "wide", "like", "zoomIn", "zoomOut", "reset")),
+    *(
+        command
+        for command in LABEL
+        if command.id in ("ring", "stain", "wide", "like", "slide", "zoomIn", "zoomOut", "reset")
+    ),
 )
-PAGES = (LABEL, GALLERY, REVIEW)
+SLIDE = (
+    Command("next", ("N", "ArrowRight"), word("next cell without your answer, the nearest one"), word("next cell")),
+    Command("previous", ("P", "ArrowLeft"), word("back to the cell before")),
+    Command(
+        "mark", ("B", "T"), word("mark a cell that nobody has found: click it, or draw a box"), word("mark a cell")
+    ),
+    Command("opinion", ("S", "A"), word("adequacy and your opinion of the whole slide"), word("whole slide: opinion")),
+    Command("undo", ("Z",), word("take back the last step; again for the one before"), word("take back")),
+    Command("redo", ("\u21e7Z",), word("put back what was taken back")),
+    Command("marks", ("H", "X"), word("rings on or off"), word("rings")),
+    Command("colors", ("O", "Y"), word("colour the rings by answer or by certainty"), word("colours")),
+    Command("heat", ("Y", "T"), word("heat of suggestions on or off"), word("heat")),
+    Command("ring", ("M",), word("ring of an intermediate nucleus (follows the pointer)"), word("nucleus ring")),
+    Command("guide", ("K", "J"), word("criteria and reference cells of every answer")),
+    Command("note", ("D",), word("comment on this cell")),
+    Command("unsure", (",",), word("say that you are unsure (or hold \u21e7 while answering)")),
+    Command("sure", (".",), word("say that you are sure")),
+    Command("focusUp", ("I",), word("focus plane above, where the slide has several"), also=("PageUp",)),
+    Command("focusDown", ("J",), word("focus plane below"), also=("PageDown",)),
+    Command("zoomIn", ("+",), word("closer; also the wheel; drag or arrows to move"), also=("=",)),
+    Command("zoomOut", ("-",), word("farther"), also=("_",)),
+    Command("whole", ("G", "Home"), word("the whole slide"), word("see all")),
+    Command("back", ("V",), word("back to where you came from, with the same cell"), word("back")),
+    Command("reset", ("Escape",), word("leave the cell; closes what is open")),
+    Command("help", ("?",), word("this list")),
+)
+PAGES = (LABEL, GALLERY, REVIEW, SLIDE)
 
 Keys = Mapping[str, str]
 """Own keys by what they do: `answer:<category>` or `command:<name>`."""
@@ -93,18 +127,30 @@ def answer_keys(label_set: LabelSet, own: Keys) -> dict[str, str]:
     return {c.id: own.get(f"answer:{c.id}", c.key.upper()) for c in label_set.categories}
 
 
-def command_key(command: Command, label_set: LabelSet, own: Keys) -> str | None:
-    """Return the key in force of a command; None when answers have all of its keys."""
-    taken = set(answer_keys(label_set, own).values())
-    chosen = own.get(f"command:{command.id}")
-    return chosen or next((key for key in command.keys if key not in taken), None)
+def page_keys(page: Sequence[Command], label_set: LabelSet, own: Keys) -> dict[str, str | None]:
+    """Return the key in force of each command of a page; None when answers and others have all of its keys."""
+    chosen = {c.id: own[f"command:{c.id}"] for c in page if f"command:{c.id}" in own}
+    taken = {*answer_keys(label_set, own).values(), *chosen.values()}
+    found: dict[str, str | None] = {}
+    for command in page:
+        key = chosen.get(command.id) or next((key for key in command.keys if key not in taken), None)
+        found[command.id] = key
+        taken |= {key} if key else set()
+    return found
+
+
+def own_key(command: Command, label_set: LabelSet, own: Keys) -> str | None:
+    """Return the key in force of a command on the first page that has it."""
+    page = next(page for page in PAGES if any(c.id == command.id for c in page))
+    return page_keys(page, label_set, own)[command.id]
 
 
 def command_rows(page: Sequence[Command], label_set: LabelSet, own: Keys, tr: Words) -> list[dict[str, Any]]:
     """Return a page's commands as the components get them, with the keys in force."""
-    taken = set(answer_keys(label_set, own).values()) | {command_key(c, label_set, own) for c in page}
+    keys = page_keys(page, label_set, own)
+    taken = {*answer_keys(label_set, own).values(), *keys.values()}
     return [
-        {"id": c.id, "key": command_key(c, label_set, own), "text": tr(c.text), "short": tr(c.short) if c.short else "",
+        {"id": c.id, "key": keys[c.id], "text": tr(c.text), "short": tr(c.short) if c.short else "",
          "also": [key for key in c.also if key not in taken]}
         for c in page
     ]  # fmt: skip
@@ -137,10 +183,13 @@ def refuse_conflicts(label_set: LabelSet, own: Keys, tr: Words) -> None:
 def _refuse_doubles(
     page: Sequence[Command], label_set: LabelSet, own: Keys, names: Mapping[str, str], tr: Words
 ) -> None:
+    """Refuse a chosen key that something else has: an answer, another choice, or a command as it was made."""
     holders: dict[str, str] = {}
+    as_made = {what: key for what, key in own.items() if what.startswith("answer:")}
+    made = page_keys(page, label_set, as_made)
     wanted: list[tuple[str | None, str]] = [
         *((key, f"answer:{category}") for category, key in answer_keys(label_set, own).items()),
-        *((command_key(c, label_set, own), f"command:{c.id}") for c in page),
+        *((own.get(f"command:{c.id}", made[c.id]), f"command:{c.id}") for c in page),
     ]
     for key, what in wanted:
         if key is None:

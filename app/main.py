@@ -25,6 +25,7 @@ _PAGES: tuple[tuple[Right | None, str, str], ...] = (
     ("label", "label", word("Label")),
     ("label", "gallery", word("Gallery")),
     ("label", "cell_map", word("Map")),
+    ("pictures", "slide", word("Slide")),
     ("adjudicate", "review", word("Review")),
     ("pictures", "slides", word("Slides")),
     ("progress", "progress", word("Progress")),

@@ -3,11 +3,13 @@
 import re
 from typing import Any
 
+from app.settings import SuggestionMode
 from app.sign_in import PUBLIC
 from app.words import ENGLISH, Words, word, words
 from datasets.bethesda import LabelSet
 from labeling.mixture import CHECK_REASON
 from labeling.openings import POOL_REASON
+from labeling.records import Label
 
 _ENGLISH = words(ENGLISH)
 _BLIND = word("the suggestion wavers between two answers, which are named after yours")
@@ -42,6 +44,19 @@ def suggestion_after(mode: str, reason: str | None, category: str | None, probab
     is_kept_back = mode != "hidden" and reason == CHECK_REASON
     is_told = mode != "hidden" and not is_kept_back
     return {"suggestion": suggestion_row(category, probability) if is_told else None, "kept_back": is_kept_back}
+
+
+def label_row(
+    label: Label, mpp: float | None, *, mode: SuggestionMode, label_set: LabelSet, tr: Words = _ENGLISH
+) -> dict[str, Any]:
+    """Return an annotator's own label for his page, with what may be told after the answer."""
+    is_hidden = mode == "hidden"
+    because = None if label.reason is None else asked_because(label.reason, label_set, is_blind=is_hidden, tr=tr)
+    return {
+        **cell_row(label.cell_id, mpp), "key": label.key, "category": label.category,
+        "confidence": label.confidence, "comment": label.comment, "asked_because": because,
+        **suggestion_after(mode, label.reason, label.suggestion, label.suggestion_probability),
+    }  # fmt: skip
 
 
 def asked_because(reason: str, label_set: LabelSet, *, is_blind: bool, tr: Words = _ENGLISH) -> str:

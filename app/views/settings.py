@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import streamlit as st
 
-from app.keys import KeyRefused, answer_keys, command_key, free_commands, refuse_conflicts
+from app.keys import KeyRefused, answer_keys, free_commands, own_key, refuse_conflicts
 from app.views import people
 from app.words import languages
 from labeling import preferences
@@ -53,10 +53,10 @@ def choose_keys() -> None:
         st.divider()
         columns = st.columns(_COLUMNS)
         for place, command in enumerate(free_commands()):
-            defaults[f"command:{command.id}"] = command_key(command, label_set, {}) or ""
+            defaults[f"command:{command.id}"] = own_key(command, label_set, {}) or ""
             with columns[place % _COLUMNS]:
                 what, key = key_field(
-                    f"command:{command.id}", tr(command.text), command_key(command, label_set, own.keys) or ""
+                    f"command:{command.id}", tr(command.text), own_key(command, label_set, own.keys) or ""
                 )
                 fields[what] = key
         left, right, _ = st.columns([1, 1, 3])

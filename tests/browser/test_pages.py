@@ -10,6 +10,7 @@ PAGES = {
     "label": ("/", ".deck[data-cell]"),
     "gallery": ("/gallery", ".gallery[data-ready]"),
     "map": ("/map", ".map:not([data-ready='0'])[data-ready]"),
+    "slide": ("/slide", ".slideview[data-cells]:not([data-cells='']):not([data-painted=''])[data-painted]"),
     "slides": ("/slides", "[data-testid=stImage] img"),
     "progress": ("/progress", "text=Research use only"),
     "bias": ("/bias", "text=Research use only"),
@@ -23,10 +24,10 @@ PAGES = {
     "settings": ("/settings", "text=Research use only"),
 }
 ALLOWED = {
-    "ada": ("label", "gallery", "map", "slides", "progress", "settings"),
-    "vera": ("label", "gallery", "map", "slides", "progress", "bias", "review", "settings"),
+    "ada": ("label", "gallery", "map", "slide", "slides", "progress", "settings"),
+    "vera": ("label", "gallery", "map", "slide", "slides", "progress", "settings", "bias", "review"),
     "root": tuple(PAGES),
-    "dora": ("slides", "progress", "export", "runs", "jobs", "settings"),
+    "dora": ("slide", "slides", "progress", "export", "runs", "jobs", "settings"),
     "otto": ("progress", "bias", "audit", "settings"),
 }
 SEEN_BY = {"runs": "root", "jobs": "root", "audit": "root", "team": "root", "export": "dora", "study": "root"}

@@ -13,7 +13,7 @@ from app.api.web import ids_of
 from app.present import PresentSuggestions
 from app.services import Services
 from app.words import ENGLISH, Words, best_language, words
-from datasets import catalog
+from datasets import catalog, places
 from labeling import answers, foils, labels, leases, preferences
 from labeling.accounts import SignedIn
 from labeling.export.rows import Row, Selection, Study, iter_labels
@@ -72,7 +72,8 @@ class _Labelling:
         scales = catalog.crop_scales(database, [i.cell_id for i in items])
         done = answers.settled_among(database, person.name, known)
         tr = self._words(person, spoken)
-        rows = [self._work_cell(item, scales.get(item.cell_id), tr) for item in items]
+        planes = places.planes_of_cells(database, [i.cell_id for i in items])
+        rows = [self._work_cell(item, scales.get(item.cell_id), planes.get(item.cell_id), tr) for item in items]
         return shapes.Worklist(items=rows, done=sorted(done), progress=self._progress(person))
 
     def release(self, person: Labeller, body: shapes.Cells) -> shapes.Released:
@@ -137,12 +138,15 @@ class _Labelling:
         ]
         return shapes.Steps(steps=found)
 
-    def _work_cell(self, item: WorkItem, mpp: float | None, tr: Words) -> shapes.WorkCell:
+    def _work_cell(
+        self, item: WorkItem, mpp: float | None, planes: tuple[float, list[float]] | None, tr: Words
+    ) -> shapes.WorkCell:
         is_shown = self._mode == "shown" and item.may_show
         return shapes.WorkCell(
             **cell_row(item.cell_id, mpp), until=item.until.isoformat() if item.until else None,
             reason=asked_because(item.reason, self._services.label_set, is_blind=self._mode != "shown", tr=tr),
             suggestion=_suggestion(item.suggestion, item.probability) if is_shown else None,
+            plane=planes[0] if planes else None, planes=planes[1] if planes else None,
         )  # fmt: skip
 
     def _step_label(self, label: Any, scales: dict[str, float | None], tr: Words) -> shapes.StepLabel:

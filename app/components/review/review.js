@@ -32,7 +32,8 @@ class Review {
       const { cases } = await getJson(`/api/cases?imported=${this.withImported ? 1 : 0}`);
       const waiting = new Map(this.outbox.events().map(e => [e.cell, e]));
       this.cases = cases.map(c => (waiting.has(c.cell) ? { ...c, verdict: this.verdictOf(waiting.get(c.cell)) } : c));
-      this.at = Math.max(0, this.cases.findIndex(c => !c.verdict));
+      const asked = new URLSearchParams(location.search).get("cell"), back = this.cases.findIndex(c => c.cell === asked);
+      this.at = back >= 0 ? back : Math.max(0, this.cases.findIndex(c => !c.verdict));
       this.problem = "";
     } catch (error) {
       if (error.status === 401) this.outbox.signedOut = true;
@@ -86,7 +87,8 @@ class Review {
     else ({
       back: () => this.go(-1), next: () => this.go(1), undo: () => this.undo(), ring: () => this.view.toggleRing(),
       stain: () => this.view.toggleStain(), wide: () => this.wide(true), zoomIn: () => this.view.zoomBy(1.35),
-      like: () => { if (this.case) location.assign(`/gallery?like=${this.case.cell}`); }, zoomOut: () => this.view.zoomBy(1 / 1.35), reset: () => this.view.reset(),
+      like: () => { if (this.case) location.assign(`/gallery?like=${this.case.cell}`); }, zoomOut: () => this.view.zoomBy(1 / 1.35),
+      slide: () => { if (this.case) location.assign(`/slide?cell=${this.case.cell}&from=review`); }, reset: () => this.view.reset(),
     })[command.id]();
   }
 

@@ -93,6 +93,8 @@ function keep(name, value) {
 
 function percent(probability) { return `${Math.round(100 * probability)} %`; }
 
+function plural(n, one, many) { return `${n} ${n === 1 ? one : many}`; }
+
 // How the saved state is told on every page that stores something.
 function drawSaved(node, outbox) {
   const n = outbox.size;

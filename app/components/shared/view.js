@@ -154,6 +154,7 @@ class View {
     const words = [];
     if (this.isWide) words.push(tr("Wider field, {n} times", { n: this.wideFactor }));
     else if (zoom > 1.01) words.push(tr("{n} times", { n: zoom.toFixed(1) }));
+    if (this.item?.focus) words.push(this.item.focus);
     if (this.stain) words.push(tr("haematoxylin alone"));
     if (this.isToned) words.push(tr("tone changed"));
     if (this.hasRing) words.push(this.shownUm === null ? tr("no ring: scale unknown")
