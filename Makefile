@@ -1,6 +1,6 @@
 # CytoJEPA: `make demo` to see it, `make test` to check it. `make help` lists the rest.
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint unit integration browser nightly docs chromium postgresql lock clean
+.PHONY: help install demo test lint unit integration browser nightly docs chromium postgresql lock wheelhouse sbom clean
 
 PYTHON ?= python3
 PORT ?= 8501
@@ -77,6 +77,15 @@ lock: .venv/.installed  ## Pin all dependencies anew
 	  --quiet --output-file requirements.lock
 	$(UV) pip compile --system-certs --group test --group docs --constraints requirements.lock --universal --generate-hashes \
 	  --no-emit-index-url --no-header --quiet --output-file tests/requirements.lock
+
+wheelhouse: .venv/.installed  ## A folder that installs without a network, every wheel checked by its hash
+	rm -rf wheelhouse && mkdir wheelhouse
+	$(RUN) pip wheel --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements.lock --wheel-dir wheelhouse
+	$(UV) build --quiet --wheel --no-build-isolation --python $(BIN)/python --out-dir wheelhouse
+	$(BIN)/python scripts/wheelhouse.py wheelhouse
+
+sbom: $(TEST_INSTALL)  ## sbom.json: all pinned libraries with their hashes, as CycloneDX
+	$(BIN)/cyclonedx-py requirements requirements.lock --output-reproducible --of JSON --sv 1.6 -o sbom.json
 
 clean:  ## Remove the environment and the demonstration
 	rm -rf .venv demo-home site .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -24,6 +24,7 @@ VERBS = {
     "fit": "study",
     "import": "imports",
     "ingest": "ingest",
+    "parts": "parts",
     "pretrain": "learn",
     "report": "report",
     "restore": "backup",

@@ -9,6 +9,7 @@ from http.cookies import SimpleCookie
 from typing import Any
 from urllib.parse import urlsplit
 
+from anyio import CapacityLimiter, to_thread
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
@@ -27,7 +28,7 @@ from labeling import accounts, tokens
 from labeling.accounts import FailureBrake, Right, SignedIn
 
 COOKIE = "cytojepa_session"
-OPEN_PATHS = frozenset({"/login", "/health"})
+OPEN_PATHS = frozenset({"/login", "/health", "/sign-on", "/sign-on/back"})
 """All that a stranger gets to see."""
 PUBLIC = "/api/v1"
 """Where the routes lie that other programs use too; all that a token opens."""
@@ -48,9 +49,16 @@ ROUTE_RIGHTS: dict[str, Right] = {
     "/api/cases": "adjudicate",
     "/api/verdicts": "adjudicate",
     "/api/atlas": "pictures",
+    "/api/slides": "pictures",
+    "/api/slide-cells": "label",
+    "/api/finds": "label",
+    "/api/opinions": "label",
 }
 """What it takes to use a route of our own, by `room_of` its path; others are closed to all."""
 _RECHECK_SECONDS = 1.0
+_HASHES_AT_ONCE = 2
+"""A password's hash takes 64 MB and a core for a while."""
+_LONGEST_LINE = 64
 _REVOKED = 4401
 
 # Streamlit's own scripts are inline and compile templates; nothing may come from another host.
@@ -192,26 +200,35 @@ def bearer_token(headers: Headers) -> str | None:
     return secret.strip() if scheme.lower() == "bearer" else None
 
 
-def sign_in_routes(database: Database, brake: FailureBrake) -> list[Route]:
-    """Return the routes `/login`, `/logout` and `/health`."""
+def sign_in_routes(database: Database, brake: FailureBrake, *, has_sign_on: bool = False) -> list[Route]:
+    """Return the routes `/login`, `/logout` and `/health`.
+
+    Args:
+        database: Where accounts and sign-ins are kept.
+        brake: Slows down guessing.
+        has_sign_on: The hospital's own sign-on is offered too.
+    """
+    line = CapacityLimiter(_HASHES_AT_ONCE)
+
+    def sign_in_page(problem: str = "", status: int = 200) -> Response:
+        return HTMLResponse(login_page(problem, has_sign_on=has_sign_on), status)
 
     async def login(request: Request) -> Response:
         if request.method == "GET":
-            return HTMLResponse(_page())
+            return sign_in_page()
         form = await request.form()
         name, password = (str(form.get(key, "")) for key in ("name", "password"))
         wait = await run_in_threadpool(brake.wait_seconds, name)
         if wait > 0:
-            return HTMLResponse(_page(f"Too many tries. Wait {wait:.0f} seconds."), 429)
-        is_right = await run_in_threadpool(accounts.verify, database, name, password)
+            return sign_in_page(f"Too many tries. Wait {wait:.0f} seconds.", 429)
+        if line.statistics().tasks_waiting >= _LONGEST_LINE:
+            return sign_in_page("Many people sign in at this moment. Try again.", 503)
+        # A line of its own: waiting in the pool of threads, many sign-ins would stop the labels.
+        is_right = await to_thread.run_sync(accounts.verify, database, name, password, limiter=line)
         await run_in_threadpool(lambda: brake.note(name, succeeded=is_right))
         if not is_right:
-            return HTMLResponse(_page("Name or password is wrong."), 401)
-        response = RedirectResponse("/", 303)
-        token = await run_in_threadpool(accounts.open_sign_in, database, name)
-        response.set_cookie(COOKIE, token, httponly=True, samesite="lax",
-                            secure=request.url.scheme == "https", max_age=accounts.ABSOLUTE_SECONDS)  # fmt: skip
-        return response
+            return sign_in_page("Name or password is wrong.", 401)
+        return await signed_in_response(request, database, name)
 
     async def logout(request: Request) -> Response:
         token = session_token(request.headers)
@@ -228,9 +245,25 @@ def sign_in_routes(database: Database, brake: FailureBrake) -> list[Route]:
             Route("/health", health)]  # fmt: skip
 
 
-def _page(problem: str = "") -> str:
+async def signed_in_response(request: Request, database: Database, name: str) -> Response:
+    """Open a sign-in and send the browser to the pages with its cookie."""
+    response = RedirectResponse("/", 303)
+    token = await run_in_threadpool(accounts.open_sign_in, database, name)
+    response.set_cookie(COOKIE, token, httponly=True, samesite="lax",
+                        secure=is_https(request), max_age=accounts.ABSOLUTE_SECONDS)  # fmt: skip
+    return response
+
+
+def is_https(request: Request) -> bool:
+    """Return whether the browser has come by TLS."""
+    return request.url.scheme == "https"
+
+
+def login_page(problem: str = "", *, has_sign_on: bool = False) -> str:
+    """Return the page on which people sign in, with what went wrong before."""
     alert = f'<div role="alert">{html.escape(problem)}</div>' if problem else ""
-    values: dict[str, Any] = {"style": LOGIN_STYLE, "alert": alert}
+    other = '<a class="button" href="/sign-on">Sign in with the hospital\'s account</a>' if has_sign_on else ""
+    values: dict[str, Any] = {"style": LOGIN_STYLE, "alert": alert, "other": other}
     return _PAGE.format(**values)
 
 
@@ -241,5 +274,5 @@ _PAGE = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Cyt
 <form method="post" action="/login"><label>Name
 <input name="name" autocomplete="username" autofocus required></label><label>Password
 <input name="password" type="password" autocomplete="current-password" required></label>{alert}
-<button>Sign in</button></form>
+<button>Sign in</button></form>{other}
 <footer>Research use only. Not a medical device.</footer></main></body></html>"""

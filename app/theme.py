@@ -30,6 +30,8 @@ input {{ box-sizing: border-box; width: 100%; margin-top: .3rem; padding: .65rem
 input:focus {{ outline: 2px solid {ACCENT}; border-color: transparent; }}
 button {{ width: 100%; margin-top: 1.5rem; padding: .7rem; font: inherit; font-weight: 600; border: 0;
   border-radius: .5rem; background: {ACCENT}; color: #fff; cursor: pointer; }}
+a.button {{ display: block; text-align: center; margin-top: 1rem; padding: .65rem; font-weight: 600;
+  border: 1px solid currentColor; border-radius: .5rem; color: inherit; text-decoration: none; }}
 [role=alert] {{ margin-top: 1rem; padding: .6rem .75rem; border-radius: .5rem; background: #f7e3e0;
   color: #7c2318; font-size: .92rem; }}
 footer {{ margin-top: 2rem; font-size: .82rem; opacity: .65; }}

@@ -36,6 +36,8 @@ RIGHTS: dict[str, frozenset[Right]] = {
 ROLES = tuple(RIGHTS)
 COMMAND_LINE = "command line"
 """Who acted, in the chain of events, where it was somebody at the server's own terminal."""
+NO_PASSWORD = "none"  # noqa: S105  (no password fits it)
+"""In place of a hash: somebody who signs in with the hospital's account only."""
 SHORTEST_PASSWORD = 8
 IDLE_SECONDS = 15 * 60
 ABSOLUTE_SECONDS = 12 * 3600
@@ -114,8 +116,7 @@ def add_account(database: Database, name: str, role: str, password: str, *, by: 
     """
     if role not in ROLES:
         raise AccountError(f"role {role}: there are {', '.join(ROLES)}.")
-    if not is_usable_name(name):
-        raise AccountError(f"name {name!r}: use 1 to 64 visible characters, and not {IMPORTED!r}.")
+    check_name(name)
     if len(password) < SHORTEST_PASSWORD:
         raise AccountError(f"the password has {len(password)} characters; use at least {SHORTEST_PASSWORD}.")
     with _HASHING:
@@ -131,6 +132,16 @@ def add_account(database: Database, name: str, role: str, password: str, *, by: 
 def is_usable_name(name: str) -> bool:
     """Return whether somebody can be called so: 1 to 64 visible characters, and not "imported"."""
     return 0 < len(name) <= 64 and name.isprintable() and name == name.strip() and name != IMPORTED
+
+
+def check_name(name: str) -> None:
+    """Refuse what cannot be an account's name.
+
+    Raises:
+        AccountError: It is empty, too long, invisible, or stands for something else.
+    """
+    if not is_usable_name(name):
+        raise AccountError(f"name {name!r}: use 1 to 64 visible characters, and not {IMPORTED!r}.")
 
 
 def list_accounts(database: Database) -> list[Account]:
@@ -157,6 +168,20 @@ def disable(database: Database, name: str, *, by: str = COMMAND_LINE) -> None:
         audit.append(session, kind="account disabled", by=by, facts={"name": name})
 
 
+def enable(database: Database, name: str, *, by: str = COMMAND_LINE) -> None:
+    """Let somebody sign in again.
+
+    Raises:
+        AccountError: There is no such account.
+    """
+    with database.write() as session:
+        account = session.get(Account, name)
+        if account is None:
+            raise AccountError(f"account {name}: there is none of that name.")
+        account.disabled_at = None
+        audit.append(session, kind="account enabled", by=by, facts={"name": name})
+
+
 def set_role(database: Database, name: str, role: str, *, by: str = COMMAND_LINE) -> None:
     """Change what an account may do; felt at the next action.
 
@@ -181,7 +206,7 @@ def verify(database: Database, name: str, password: str) -> bool:
     """Return whether the password opens the account; takes as long for unknown names."""
     with database.read() as session:
         account = session.get(Account, name)
-    stored = account.password_hash if account else _UNKNOWN_HASH
+    stored = account.password_hash if account and account.password_hash != NO_PASSWORD else _UNKNOWN_HASH
     with _HASHING:
         matches = _HASHER.verify(password, stored)
     return matches and account is not None and account.disabled_at is None

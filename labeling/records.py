@@ -6,6 +6,7 @@ from typing import Any
 from sqlalchemy import DDL, JSON, ForeignKey, Index, String, Text, event
 from sqlalchemy.orm import Mapped, mapped_column
 
+import labeling.slide_records  # noqa: F401  (its tables are chained below)
 from datasets.db import Base, UtcDateTime
 from labeling.guards import guard_statements
 
@@ -37,6 +38,20 @@ class SignIn(Base):
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     seen_at: Mapped[datetime] = mapped_column(UtcDateTime)
     ended_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+
+class Identity(Base):
+    """Whose account a person of the hospital's sign-on has. Written by `identities`.
+
+    By the provider's own lasting name: names that people read are given to others after a while.
+    """
+
+    __tablename__ = "identities"
+
+    issuer: Mapped[str] = mapped_column(String(255), primary_key=True)
+    subject: Mapped[str] = mapped_column(String(255), primary_key=True)
+    account: Mapped[str] = mapped_column(ForeignKey("accounts.name"), unique=True)
+    linked_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
 class SignInFailure(Base):
@@ -256,7 +271,7 @@ class Candidate(Base):
     probe_id: Mapped[str | None] = mapped_column(String(64))
 
 
-CHAINED_TABLES = ("labels", "undos", "verdicts", "exemplars")
+CHAINED_TABLES = ("labels", "undos", "verdicts", "exemplars", "finds", "opinions")
 """Tables whose every new row becomes an event of the chain."""
 
 for _table in (*CHAINED_TABLES, "events"):

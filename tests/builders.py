@@ -93,3 +93,17 @@ def study_of_vectors(
         assert all(r.accepted for r in record(services.database, who, events, label_set=services.label_set))
     refit_study(services)
     return services
+
+
+def study_of_cells(home: Path, count: int) -> Services:
+    """Make a study of cells CE-00000... on one field, without pictures."""
+    services, now = Services.open(home), utc_now()
+    slide = Slide(id="SL-A", kind="field", sha256="0" * 64, width_px=9, height_px=9, mpp=None, mpp_source="unknown",
+                  added_at=now)  # fmt: skip
+    cells = [
+        Cell(id=f"CE-{n:05d}", slide_id="SL-A", x=1.0, y=1.0, crop_mpp=None, source_width_px=None,
+             source_height_px=None, origin="imported", added_at=now)
+        for n in range(count)
+    ]  # fmt: skip
+    catalog.add(services.database, [slide], cells)
+    return services

@@ -9,7 +9,8 @@ import click
 from app.commands.output import emit, home_option, json_option, table, verb
 from app.commands.tokens import token
 from app.services import Services
-from labeling import accounts
+from app.sign_on import SignOnSettings
+from labeling import accounts, identities
 
 
 @click.group()
@@ -70,6 +71,34 @@ def disable(name: str, home: Path, as_json: bool) -> None:
     services = Services.open(home)
     accounts.disable(services.database, name)
     emit(as_json, {"users": _rows(services)}, [f"{name} can no longer sign in."])
+
+
+@users.command()
+@click.argument("name")
+@home_option
+@json_option
+@verb
+def enable(name: str, home: Path, as_json: bool) -> None:
+    """Let somebody sign in again."""
+    services = Services.open(home)
+    accounts.enable(services.database, name)
+    emit(as_json, {"users": _rows(services)}, [f"{name} can sign in again."])
+
+
+@users.command()
+@click.argument("name")
+@click.argument("subject")
+@home_option
+@json_option
+@verb
+def link(name: str, subject: str, home: Path, as_json: bool) -> None:
+    """Let SUBJECT of the hospital's sign-on use the account NAME."""
+    settings = SignOnSettings.load(home)
+    if settings is None:
+        raise click.ClickException("this study has no [sign_on] in its settings.")
+    services = Services.open(home)
+    identities.link(services.database, name, issuer=settings.issuer, subject=subject)
+    emit(as_json, {"users": _rows(services)}, [f"{name} can sign in at the hospital."])
 
 
 @users.command(name="role")

@@ -44,6 +44,14 @@ with right, st.form("disable"):
     if st.form_submit_button("Disable") and chosen:
         accounts.disable(services.database, chosen, by=person.name)
         st.rerun()
+away = [a.name for a in accounts.list_accounts(services.database) if a.disabled_at]
+with right, st.form("enable"):
+    st.subheader("Enable an account")
+    back = st.selectbox("Name", away)
+    st.caption("Also for people who have come by the hospital's sign-on and wait.")
+    if st.form_submit_button("Enable") and back:
+        accounts.enable(services.database, back, by=person.name)
+        st.rerun()
 
 st.subheader("Programs", help="Another program acts as an account, with that account's role, through /api/v1.")
 rows = tokens.list_tokens(services.database)

@@ -55,7 +55,7 @@ def test_killed_job__the_doctor_labels_on_and_the_page_tells(sign_in, server, ma
     for number in range(6):
         before = doctor.get_attribute(".deck", "data-cell")
         doctor.keyboard.press("1")
-        doctor.wait_for_function("old => document.querySelector('.deck').dataset.cell !== old", arg=before)
+        doctor.wait_for_function("old => (document.querySelector('.deck')?.dataset.cell ?? old) !== old", arg=before)
         if number == 2:
             os.kill(job.pid, signal.SIGKILL)
     _wait(lambda: len(server.labels("ada")) == 6)
@@ -84,3 +84,24 @@ def test_annotator__does_not_see_the_page(sign_in) -> None:
     page.wait_for_timeout(2500)
 
     assert "Start a job" not in page.inner_text("body")
+
+
+def test_revoked__an_open_page_is_cut_off_at_its_next_message(sign_in, server, manager) -> None:
+    page = sign_in(manager)
+    with page.expect_event("websocket") as found:
+        page.goto(f"{server.url}/jobs")
+    socket = found.value
+    page.wait_for_selector("text=Start a job")
+    page.wait_for_timeout(5000)
+    assert not socket.is_closed(), "the list renews itself through it"
+    services = Services.open(server.home)
+    accounts.disable(services.database, manager)
+    services.database.close()
+    for _ in range(100):
+        if socket.is_closed():
+            break
+        page.wait_for_timeout(200)
+
+    assert socket.is_closed()
+    page.goto(f"{server.url}/jobs")
+    page.wait_for_url(lambda url: url.endswith("/login"))

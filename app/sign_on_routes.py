@@ -1,0 +1,66 @@
+"""The two routes of the hospital's sign-on: to the provider, and back."""
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.routing import Route
+
+from app.sign_in import is_https, login_page, signed_in_response
+from app.sign_on import FLOW_SECONDS, SignOn, SignOnRefused
+from datasets.db import Database
+from labeling import identities
+from labeling.errors import AccountError
+
+COOKIE = "cytojepa_sign_on"
+_PATH = "/sign-on"
+
+
+def sign_on_routes(database: Database, sign_on: SignOn | None) -> list[Route]:
+    """Return `/sign-on` and `/sign-on/back`; a study without a sign-on answers that there is none.
+
+    Args:
+        database: Where accounts are kept.
+        sign_on: The provider, None where there is none.
+    """
+
+    async def go(request: Request) -> Response:
+        if sign_on is None:
+            return _none()
+        try:
+            url, cookie = await run_in_threadpool(sign_on.begin)
+        except SignOnRefused as error:
+            return _problem(error, 502)
+        response = RedirectResponse(url, 303)
+        response.set_cookie(COOKIE, cookie, max_age=FLOW_SECONDS, path=_PATH, httponly=True, samesite="lax",
+                            secure=is_https(request))  # fmt: skip
+        return response
+
+    async def back(request: Request) -> Response:
+        if sign_on is None:
+            return _none()
+        try:
+            name = await run_in_threadpool(_name, database, sign_on, request)
+        except (SignOnRefused, AccountError) as error:
+            response = _problem(error, 403)
+        else:
+            response = await signed_in_response(request, database, name)
+        response.delete_cookie(COOKIE, path=_PATH)
+        return response
+
+    return [Route(_PATH, go), Route(f"{_PATH}/back", back)]
+
+
+def _name(database: Database, sign_on: SignOn, request: Request) -> str:
+    arrival = sign_on.finish(request.cookies.get(COOKIE, ""), request.query_params)
+    return identities.arrive(
+        database, issuer=arrival.issuer, subject=arrival.subject, name=arrival.name, role=arrival.role,
+        new_accounts=sign_on.settings.new_accounts,
+    )  # fmt: skip
+
+
+def _none() -> Response:
+    return HTMLResponse(login_page("This server has no other sign-on."), 404)
+
+
+def _problem(error: Exception, status: int) -> Response:
+    return HTMLResponse(login_page(str(error), has_sign_on=True), status)

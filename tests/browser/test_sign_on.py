@@ -1,0 +1,45 @@
+"""A doctor signs in at the hospital, labels a cell, and is out when the account is disabled: all in a browser."""
+
+import pytest
+
+from app.services import Services
+from app.settings import SETTINGS_FILE
+from labeling import accounts
+from tests.browser_server import Server
+from tests.builders import drawn_study
+from tests.oidc_provider import SECRET, Provider, settings_text
+
+pytestmark = pytest.mark.browser
+PATIENCE_MS = 90_000
+
+
+def test_sign_on__from_the_login_page_to_a_label_and_out(browser, tmp_path) -> None:
+    home = tmp_path / "home"
+    drawn_study(home, tmp_path / "drawn", 1).database.close()
+    running = Server(home)
+    with Provider() as provider:
+        (home / SETTINGS_FILE).write_text(settings_text(provider.issuer, running.url))
+        (home / "sign-on.secret").write_text(SECRET)
+        (home / "sign-on.secret").chmod(0o600)
+        running.start()
+        try:
+            page = browser.new_page(color_scheme="dark")
+            page.set_default_timeout(PATIENCE_MS)
+            page.goto(running.url)
+            page.click("text=Sign in with the hospital")
+            page.wait_for_selector(".deck[data-cell]")
+            assert "h.weber" in page.inner_text(".who")
+            before = page.get_attribute(".deck", "data-cell")
+            page.keyboard.press("1")
+            page.wait_for_function("old => (document.querySelector('.deck')?.dataset.cell ?? old) !== old", arg=before)
+            services = Services.open(home)
+            accounts.disable(services.database, "h.weber")
+            services.database.close()
+            page.goto(running.url)
+            page.wait_for_url(lambda url: url.endswith("/login"))
+            page.click("text=Sign in with the hospital")
+            page.wait_for_selector("[role=alert]:has-text('not enabled')")
+        finally:
+            running.kill()
+
+    assert [cell for cell, _ in running.labels("h.weber")] == [before]
