@@ -24,6 +24,7 @@ _PAGES: tuple[tuple[Right, str, str], ...] = (
     ("label", "label", "Label"),
     ("label", "gallery", "Gallery"),
     ("label", "cell_map", "Map"),
+    ("pictures", "slide", "Slide"),
     ("adjudicate", "review", "Review"),
     ("pictures", "slides", "Slides"),
     ("progress", "progress", "Progress"),

@@ -1,19 +1,25 @@
 """Pictures that are made on demand: the wider field around a cell, and a sprite atlas of crops."""
 
-import threading
+import os
+from collections.abc import Mapping
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 
 from app.services import Services
-from datasets import catalog
-from datasets.catalog import Place
-from datasets.crops import OUTSIDE, Picture, cut_crop, read_own_png, resize_square
+from app.tiles import TileCache, TileGrid, cut_tile
+from datasets import catalog, places
+from datasets.catalog import Slide
+from datasets.crops import OUTSIDE, Picture, cut_crop, encode_png, read_own_png, resize_square
+from datasets.decoders import DecoderPool
 from datasets.errors import UnreadableFile
 from datasets.pictures import SlidePicture, crop_at, open_picture
-from datasets.sandbox import Decoder
+from datasets.places import Place
+from datasets.readers.base import SlideInfo
 
 WIDE_FACTOR = 4
 """The wider field shows this many times a crop's side."""
@@ -21,8 +27,9 @@ WIDE_PX = 768
 ATLAS_COLUMNS = 16
 MOST_TILES = 200
 TILE_SIDES_PX = (128, 192)
-_WIDE_QUALITY, _ATLAS_QUALITY = 90, 92
+_WIDE_QUALITY, _ATLAS_QUALITY, _TILE_QUALITY = 90, 92, 88
 _KEPT_SLIDES = 6
+_MOST_DECODERS = 4
 
 
 class Pictures:
@@ -36,20 +43,48 @@ class Pictures:
         self._database, self._home = services.database, services.home
         self._crop_um, self._crop_px = services.settings.crop_um, services.settings.crop_px
         self._opened = lru_cache(maxsize=_KEPT_SLIDES)(self._open)
-        # The sandbox is one child process, and takes one question at a time.
-        self._decoder, self._asking = Decoder(), threading.Lock()
+        self._decoders = DecoderPool(max(2, min(_MOST_DECODERS, os.cpu_count() or 1)))
+        self._tiles = TileCache()
+
+    def warm(self) -> None:
+        """Start the sandbox's children, so that the first slide of the day does not wait for them."""
+        with suppress(UnreadableFile):  # the first question then starts them, or tells why not
+            self._decoders.warm()
+
+    def close(self) -> None:
+        """End the sandbox's children."""
+        self._decoders.close()
+
+    def tile(self, slide_id: str, level: int, column: int, row: int, *, z_um: float = 0.0) -> bytes | None:
+        """Return a tile as JPEG, None where there is no such tile.
+
+        Raises:
+            UnreadableFile: This part is damaged, or the scan's files are gone.
+        """
+        slide = catalog.slide(self._database, slide_id)
+        if slide is None or slide.sha256 is None:
+            return None
+        key = (slide.sha256, z_um, level, column, row)
+        content = self._tiles.get(key)
+        if content is None:
+            grid = tile_grid(slide, scan_facts(catalog.scan_info(self._database, slide_id)))
+            pixels = cut_tile(self._opened(slide_id), grid, level, column, row, mpp=slide.mpp, z_um=z_um)
+            if pixels is None:
+                return None
+            content = encode_jpeg(pixels, _TILE_QUALITY)
+            self._tiles.put(key, content)
+        return content
 
     def wide(self, cell_id: str) -> bytes | None:
         """Return the wider field around a cell as JPEG, None where no slide of it can be read.
 
         The side is `WIDE_FACTOR` times the crop's; the cell is in the centre.
         """
-        place = catalog.place_of_cell(self._database, cell_id)
+        place = places.place_of_cell(self._database, cell_id)
         if place is None:
             return None
         try:
-            with self._asking:
-                picture = self._wide(place)
+            picture = self._wide(place)
         except (UnreadableFile, FileNotFoundError):
             return None
         return encode_jpeg(picture, _WIDE_QUALITY)
@@ -68,7 +103,37 @@ class Pictures:
         slide = catalog.slide(self._database, slide_id)
         if slide is None:
             raise UnreadableFile(f"slide {slide_id}: not in the catalogue")
-        return open_picture(self._database, self._home, slide, self._decoder)
+        return open_picture(self._database, self._home, slide, self._decoders)
+
+    def plane(self, cell_id: str, z_um: float) -> bytes | None:
+        """Return a cell's crop on another focal plane as PNG, None where its slide has none or cannot be read."""
+        place = places.place_of_cell(self._database, cell_id)
+        slide = None if place is None else catalog.slide(self._database, place.slide_id)
+        if place is None or slide is None:
+            return None
+        try:
+            return encode_png(self.crop(slide, place.x, place.y, z_um=z_um))
+        except (UnreadableFile, FileNotFoundError):
+            return None
+
+    def crop(self, slide: Slide, x: float, y: float, *, z_um: float = 0.0) -> Picture:
+        """Cut a cell's crop at the study's scale, as `ingest` does.
+
+        Args:
+            slide: A field or scan.
+            x: Centre in level-0 pixels.
+            y: Centre in level-0 pixels.
+            z_um: Focal plane.
+
+        Raises:
+            UnreadableFile: This part is damaged, or the scan's files are gone.
+        """
+        picture, side_px = self._opened(slide.id), self._crop_px
+        if slide.mpp is not None:
+            return crop_at(picture, x, y, mpp=slide.mpp, side_um=self._crop_um, side_px=side_px, z_um=z_um)
+        left, top = round(x) - side_px, round(y) - side_px
+        region, _ = picture.read(left, top, 2 * side_px, 2 * side_px, z_um=z_um)
+        return cut_crop(region, x - left, y - top, mpp=None, side_um=self._crop_um, side_px=side_px)
 
     def atlas(self, cell_ids: list[str], side_px: int) -> bytes:
         """Return crops side by side as one JPEG: `ATLAS_COLUMNS` in a row, in the given order.
@@ -91,6 +156,17 @@ class Pictures:
             top, left = (place // ATLAS_COLUMNS) * side_px, (place % ATLAS_COLUMNS) * side_px
             sheet[top : top + side_px, left : left + side_px] = _tile(path, side_px)
         return encode_jpeg(sheet, _ATLAS_QUALITY)
+
+
+def scan_facts(info: Mapping[str, Any] | None) -> SlideInfo | None:
+    """Return a scan's technical facts as `catalog.scan_info` tells them; None for a field."""
+    return None if info is None else SlideInfo.from_json(info)
+
+
+def tile_grid(slide: Slide, info: SlideInfo | None) -> TileGrid:
+    """Return which tiles a field or scan has."""
+    coarsest = max(level.downsample for level in info.levels) if info else 1.0
+    return TileGrid(width_px=slide.width_px or 1, height_px=slide.height_px or 1, coarsest_downsample=coarsest)
 
 
 def _tile(path: Path, side_px: int) -> Picture:

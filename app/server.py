@@ -3,6 +3,7 @@
 import gc
 import hashlib
 import hmac
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -17,6 +18,7 @@ from streamlit import config
 
 from app.api import api_routes
 from app.jobs import start_refit_watcher
+from app.pictures import Pictures
 from app.services import Services
 from app.settings import announce_home
 from app.sign_in import SignInGate, sign_in_routes
@@ -53,6 +55,7 @@ def build_app(home: Path) -> Any:
     """
     announce_home(home)
     services = Services.open(home)
+    pictures = Pictures(services)
     sign_on = open_sign_on(home, services.secret_key)
     # The same for all processes of a study: a browser that another one takes over keeps its cookies.
     cookies = hmac.new(services.secret_key, b"cytojepa page cookies", hashlib.sha256).hexdigest()
@@ -61,12 +64,14 @@ def build_app(home: Path) -> Any:
     @asynccontextmanager
     async def lifespan(_app: Any) -> AsyncIterator[None]:
         watcher = start_refit_watcher(home)
+        threading.Thread(target=pictures.warm, name="warm-decoders", daemon=True).start()
         gc.collect()
         gc.freeze()
         try:
             yield
         finally:
             watcher.stop()
+            pictures.close()
             services.database.close()
 
     return st.App(
@@ -74,7 +79,7 @@ def build_app(home: Path) -> Any:
         routes=[
             *sign_in_routes(services.database, FailureBrake(services.database), has_sign_on=sign_on is not None),
             *sign_on_routes(services.database, sign_on),
-            *api_routes(services),
+            *api_routes(services, pictures),
         ],
         middleware=[Middleware(SignInGate, database=services.database)],
         lifespan=lifespan,

@@ -49,6 +49,10 @@ ROUTE_RIGHTS: dict[str, Right] = {
     "/api/cases": "adjudicate",
     "/api/verdicts": "adjudicate",
     "/api/atlas": "pictures",
+    "/api/slides": "pictures",
+    "/api/slide-cells": "label",
+    "/api/finds": "label",
+    "/api/opinions": "label",
 }
 """What it takes to use a route of our own, by `room_of` its path; others are closed to all."""
 _RECHECK_SECONDS = 1.0

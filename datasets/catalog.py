@@ -35,7 +35,7 @@ class Slide(Base):
 
 
 class Cell(Base):
-    """One cell with its crop. Written by ingest and detection, never changed.
+    """One cell with its crop. Added by ingest, detection and by hand, never changed.
 
     `x`, `y` is the centre in level-0 pixels of the slide, None for single-cell pictures.
     """
@@ -53,7 +53,7 @@ class Cell(Base):
     source_height_px: Mapped[int | None]
     """Size of a single-cell picture before it was brought to scale (for the size-only baseline)."""
     origin: Mapped[str] = mapped_column(String(10))
-    """"imported" or "detected"."""
+    """"imported", "detected" or "drawn" (marked by a doctor)."""
     added_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
@@ -94,6 +94,16 @@ class Nucleus(Base):
     """Share of the box that another nucleus covers."""
 
 
+class CellPlane(Base):
+    """The focal plane of a cell's crop, where its slide has several. Written with the cell, never changed."""
+
+    __tablename__ = "cell_planes"
+
+    cell_id: Mapped[str] = mapped_column(ForeignKey("cells.id"), primary_key=True)
+    z_um: Mapped[float]
+    """The sharpest at the nucleus; of a cell marked by hand the one that was on screen."""
+
+
 class Search(Base):
     """How far the search for nuclei on a slide has come. Written by detection only."""
 
@@ -118,19 +128,13 @@ class CatalogCounts:
     cells_without_scale: int
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Place:
-    """Where a cell lies on its slide: centre in level-0 pixels, and the slide's scale."""
-
-    slide_id: str
-    x: float
-    y: float
-    mpp: float | None
-
-
 @repeated
 def add(
-    database: Database, slides: Sequence[Slide], cells: Sequence[Cell], scans: Sequence[Scan] = ()
+    database: Database,
+    slides: Sequence[Slide],
+    cells: Sequence[Cell],
+    scans: Sequence[Scan] = (),
+    planes: Sequence[CellPlane] = (),
 ) -> tuple[int, int]:
     """Add what is not there yet, in one transaction; known ids are left as they are.
 
@@ -138,12 +142,29 @@ def add(
         How many slides and cells were new.
     """
     with database.write() as session:
-        added = [_add_rows(session, table, rows) for table, rows in ((Slide, slides), (Cell, cells), (Scan, scans))]
+        added = [
+            _add_rows(session, table, rows)
+            for table, rows in ((Slide, slides), (Cell, cells), (Scan, scans), (CellPlane, planes))
+        ]
         return added[0], added[1]
 
 
 @repeated
-def add_found(database: Database, search: Search, cells: Sequence[Cell], nuclei: Sequence[Nucleus]) -> int:
+def add_cell(session: Session, cell: Cell, *, z_um: float | None = None) -> None:
+    """Add one cell in the caller's transaction, together with what he stores of it; `z_um` where there are planes."""
+    session.add(cell)
+    session.flush()
+    if z_um is not None:
+        session.add(CellPlane(cell_id=cell.id, z_um=z_um))
+
+
+def add_found(
+    database: Database,
+    search: Search,
+    cells: Sequence[Cell],
+    nuclei: Sequence[Nucleus],
+    planes: Sequence[CellPlane] = (),
+) -> int:
     """Add the cells of one searched tile and how far the search has come, in one transaction.
 
     Returns:
@@ -152,6 +173,7 @@ def add_found(database: Database, search: Search, cells: Sequence[Cell], nuclei:
     with database.write() as session:
         added = _add_rows(session, Cell, cells)
         _add_rows(session, Nucleus, nuclei)
+        _add_rows(session, CellPlane, planes)
         session.merge(search)
         return added
 
@@ -205,6 +227,11 @@ def field_path(home: Path, slide_id: str) -> Path:
     return home / "slides" / f"{slide_id}.png"
 
 
+def plane_path(home: Path, slide_id: str, number: int) -> Path:
+    """Return where a plane of a field that was taken at several lies; the sharpest is `field_path` too."""
+    return home / "slides" / slide_id / f"plane-{number:03d}.png"
+
+
 def slide_ids(database: Database) -> set[str]:
     """Return the ids of all slides."""
     with database.read() as session:
@@ -228,16 +255,6 @@ def crop_scales(database: Database, wanted: Sequence[str]) -> dict[str, float | 
     with database.read() as session:
         rows = session.execute(select(Cell.id, Cell.crop_mpp).where(Cell.id.in_(wanted)))
         return dict(rows.all())
-
-
-def place_of_cell(database: Database, cell_id: str) -> Place | None:
-    """Return where a cell lies, None for an unknown cell and for a single-cell picture."""
-    with database.read() as session:
-        query = select(Cell.slide_id, Cell.x, Cell.y, Slide.mpp).join(Slide, Slide.id == Cell.slide_id)
-        row = session.execute(query.where(Cell.id == cell_id)).one_or_none()
-    if row is None or row[1] is None or row[2] is None:
-        return None
-    return Place(slide_id=row[0], x=row[1], y=row[2], mpp=row[3])
 
 
 def slide(database: Database, slide_id: str) -> Slide | None:

@@ -55,6 +55,15 @@ def resize_square(picture: Picture, side_px: int) -> Picture:
     return np.asarray(cv2.resize(picture, (side_px, side_px), interpolation=method), np.uint8)
 
 
+def resize_to(picture: Picture, width_px: int, height_px: int) -> Picture:
+    """Resample a picture to a size: area averaging when shrinking, linear when enlarging."""
+    height, width = picture.shape[:2]
+    if (width, height) == (width_px, height_px):
+        return picture
+    method = cv2.INTER_AREA if width >= width_px and height >= height_px else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(picture, (width_px, height_px), interpolation=method), np.uint8)
+
+
 def shrink(picture: Picture, longest_px: int) -> Picture:
     """Return a picture whose longer side is at most `longest_px`."""
     factor = longest_px / max(picture.shape[:2])

@@ -22,7 +22,7 @@ from datasets.readers.flat import read_picture
 MEMORY_BYTES = 4 << 30
 CPU_SECONDS = 30
 """For one request; the soft limit is moved forward before each."""
-_OPEN_SLIDES = 2
+_OPEN_SLIDES = 6
 _OPEN_FILES = 512
 """A DICOM slide can be hundreds of instances."""
 

@@ -13,12 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datasets import catalog
-from datasets.catalog import Cell, Nucleus, Search, Slide, crop_path
-from datasets.crops import OUTSIDE, cut_crop, encode_png
+from datasets.catalog import Cell, CellPlane, Nucleus, Search, Slide, crop_path
+from datasets.crops import OUTSIDE, Picture, cut_crop, encode_png
 from datasets.db import Database, utc_now
 from datasets.detection import has_foreground
 from datasets.errors import DatasetError, UnreadableFile
 from datasets.files import write_many
+from datasets.focus import WINDOW_UM, sharpest, window
 from datasets.identity import cell_code
 from datasets.nuclei import VERSION, Nuclei, find_nuclei, white_point
 from datasets.pictures import SlidePicture, open_picture
@@ -158,6 +159,10 @@ def _tiles(width: int, height: int) -> list[_Tile]:
     ]  # fmt: skip
 
 
+def _sharpest_at(stack: Sequence[Picture], x: float, y: float, side_px: float) -> int:
+    return sharpest([window(plane, x, y, side_px) for plane in stack]) if len(stack) > 1 else 0
+
+
 class _SlideSearch:
     """The search of one slide: what its tiles share."""
 
@@ -183,9 +188,10 @@ class _SlideSearch:
             tile = self._tiles[index]
             cells: list[Cell] = []
             nuclei: list[Nucleus] = []
+            planes: list[CellPlane] = []
             try:
                 if self._may_hold_cells(tile):
-                    cells, nuclei = self._search(tile)
+                    cells, nuclei, planes = self._search(tile)
             except UnreadableFile as error:
                 self._bad += 1
                 if self._bad > max(1, _MOST_BAD_TILES * len(self._tiles)):
@@ -196,7 +202,7 @@ class _SlideSearch:
                 slide_id=self._slide.id, version=VERSION, tiles_done=self._done, tiles=len(self._tiles),
                 unreadable_tiles=self._bad, cells=self._cells, updated_at=utc_now(),
             )  # fmt: skip
-            report.cells += catalog.add_found(self._database, row, cells, nuclei)
+            report.cells += catalog.add_found(self._database, row, cells, nuclei, planes)
             report.area_mm2 += tile.width * tile.height * self._mpp**2 / 1e6
             yield self._done
 
@@ -212,24 +218,31 @@ class _SlideSearch:
                               left : left + max(1, round(tile.width / scale))]  # fmt: skip
         return has_foreground(part, self._mpp * scale)
 
-    def _search(self, tile: _Tile) -> tuple[list[Cell], list[Nucleus]]:
+    def _search(self, tile: _Tile) -> tuple[list[Cell], list[Nucleus], list[CellPlane]]:
         crop_mpp = self._options.side_um / self._options.side_px
         margin = round(max(_MARGIN_UM, self._options.side_um / 2) / self._mpp) + 4
         # Only what the slide has: paint around it would look like the edge of something.
         left, top = max(tile.x - margin, 0), max(tile.y - margin, 0)
         right = min(tile.x + tile.width + margin, self._picture.width_px)
         bottom = min(tile.y + tile.height + margin, self._picture.height_px)
-        pixels, down = self._picture.read(left, top, right - left, bottom - top, mpp=crop_mpp)
+        z_um = self._picture.planes_um
+        reads = [self._picture.read(left, top, right - left, bottom - top, mpp=crop_mpp, z_um=z) for z in z_um]
+        stack, down = [pixels for pixels, _ in reads], reads[0][1]
+        pixels = stack[sharpest(stack)] if len(stack) > 1 else stack[0]
         if (pixels == OUTSIDE).all():
-            return [], []
+            return [], [], []
         found = find_nuclei(pixels, self._mpp * down, white=self._white)
         places = found.centers_px * down + (left, top)
         rows = self._chosen(tile, places, found)
-        cells, nuclei, crops = [], [], []
+        cells, nuclei, planes, crops = [], [], [], []
         for row in np.flatnonzero(rows):
             x, y = (float(value) for value in places[row])
             cell_id = cell_code(self._key, self._sha256, x, y)
-            crop = cut_crop(pixels, (x - left) / down, (y - top) / down, mpp=self._mpp * down,
+            at = (x - left) / down, (y - top) / down
+            best = _sharpest_at(stack, *at, WINDOW_UM / (self._mpp * down))
+            if len(stack) > 1:
+                planes.append(CellPlane(cell_id=cell_id, z_um=z_um[best]))
+            crop = cut_crop(stack[best], *at, mpp=self._mpp * down,
                             side_um=self._options.side_um, side_px=self._options.side_px)  # fmt: skip
             crops.append((crop_path(self._home, cell_id), encode_png(crop)))
             cells.append(Cell(id=cell_id, slide_id=self._slide.id, x=x, y=y, crop_mpp=crop_mpp, source_width_px=None,
@@ -242,7 +255,7 @@ class _SlideSearch:
             ))  # fmt: skip
         write_many(crops)
         self._known = np.vstack([self._known, places[rows]])
-        return cells, nuclei
+        return cells, nuclei, planes
 
     def _chosen(self, tile: _Tile, places: NDArray[np.float64], found: Nuclei) -> NDArray[np.bool_]:
         """Choose the nuclei of this tile that are not known yet, the surest where there is a limit."""

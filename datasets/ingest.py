@@ -11,16 +11,18 @@ from pathlib import Path
 
 from datasets import catalog, originals
 from datasets.bundles import ScanFiles, sort_files
-from datasets.catalog import Cell, Scan, Slide, crop_path, field_path
+from datasets.catalog import Cell, CellPlane, Scan, Slide, crop_path, field_path, plane_path
 from datasets.copies import copies_of, copy_dicom
 from datasets.crops import Picture, cut_crop, encode_png
 from datasets.db import Database, utc_now
 from datasets.errors import DatasetError, UnreadableFile
 from datasets.files import sha256_of_file, sha256_of_json, write_atomically, write_many
+from datasets.focus import sharpest
 from datasets.geometry import LARGEST_MPP, SMALLEST_MPP, plausible_mpp
 from datasets.identity import cell_code, study_code
-from datasets.pictures import ScanPicture, crop_at
-from datasets.public import CellFile, FieldFile, Plan, Point
+from datasets.pictures import ScanPicture, best_plane, crop_at
+from datasets.public import CellFile, FieldFile, Plan, Point, StackFiles
+from datasets.readers.base import Level, SlideInfo
 from datasets.sandbox import Decoder
 
 _FLUSH_CELLS = 64
@@ -114,17 +116,19 @@ class _Ingest:
         self._slides: dict[str, Slide] = {}
         self._scans: list[Scan] = []
         self._cells: list[Cell] = []
+        self._planes: list[CellPlane] = []
         self._crops: list[tuple[Path, bytes]] = []
 
     def run(self, on_progress: ProgressCallback) -> IngestReport:
-        files: Sequence[CellFile | FieldFile | ScanFiles] = (*self._plan.cells, *self._plan.fields)
+        files: Sequence[CellFile | FieldFile | ScanFiles | StackFiles] = (*self._plan.cells, *self._plan.fields)
         if self._plan.layout == "slides":
             bundles = sort_files(self._plan.fields, self._decoder)
             self.report.refused += bundles.refused
             self.report.removed.update(kind for _, kind in bundles.dropped)
             files = (*bundles.scans, *bundles.pictures)
+        files = (*files, *self._plan.stacks)
         for number, file in enumerate(files, start=1):
-            path = file.paths[0] if isinstance(file, ScanFiles) else file.path
+            path = file.paths[0] if isinstance(file, ScanFiles | StackFiles) else file.path
             try:
                 self._take(file)
             except UnreadableFile as error:
@@ -137,10 +141,12 @@ class _Ingest:
         self._flush()
         return self.report
 
-    def _take(self, file: CellFile | FieldFile | ScanFiles) -> None:
+    def _take(self, file: CellFile | FieldFile | ScanFiles | StackFiles) -> None:
         if isinstance(file, ScanFiles):
             parts = sorted(sha256_of_file(path) for path in file.paths)
             sha256 = parts[0] if len(parts) == 1 else sha256_of_json(parts)
+        elif isinstance(file, StackFiles):
+            sha256 = sha256_of_json([sha256_of_file(path) for path in file.paths])
         else:
             sha256 = sha256_of_file(file.path)
         if sha256 in self._seen:
@@ -150,6 +156,8 @@ class _Ingest:
             self._take_cell(file, sha256)
         elif isinstance(file, FieldFile):
             self._take_field(file, sha256)
+        elif isinstance(file, StackFiles):
+            self._take_stack(file, sha256)
         else:
             self._take_scan(file, sha256)
 
@@ -205,14 +213,39 @@ class _Ingest:
             picture = ScanPicture(self._decoder, scan.paths, info, mpp)
             for cell_id, point in zip(ids, points, strict=True):
                 if self._is_inside(scan.points.path, point, slide) and cell_id not in self._known_cells:
+                    z_um = best_plane(picture, point.x, point.y, mpp=mpp)
                     crop = crop_at(picture, point.x, point.y, mpp=mpp, side_um=self._options.side_um,
-                                   side_px=self._options.side_px)  # fmt: skip
+                                   side_px=self._options.side_px, z_um=z_um)  # fmt: skip
+                    if len(info.z_um) > 1:
+                        self._planes.append(CellPlane(cell_id=cell_id, z_um=z_um))
                     self._store_cell(cell_id, slide_id, crop, mpp, x=point.x, y=point.y)
             self._flush()
         # Last, when the slide is in: a slide that was refused leaves no trace of its name.
         if not copies_of(self._home, slide_id):
             originals.remember(self._home, slide_id, scan.paths)
         self._keep_labels(ids, points)
+
+    def _take_stack(self, stack: StackFiles, sha256: str) -> None:
+        slide_id = study_code(self._key, "SL", sha256)
+        if slide_id in self._known_slides:
+            return
+        planes = [self._decoder.read_picture(path) for path in stack.paths]
+        height, width = planes[0].shape[:2]
+        if any(plane.shape != planes[0].shape for plane in planes):
+            raise UnreadableFile("the pictures of this folder differ in size: they are not planes of one field")
+        best = sharpest(planes)
+        write_many((plane_path(self._home, slide_id, n), encode_png(plane)) for n, plane in enumerate(planes))
+        write_atomically(field_path(self._home, slide_id), encode_png(planes[best]))
+        slide = self._slide("field", slide_id, sha256)
+        slide.height_px, slide.width_px = height, width
+        self._slides[slide_id] = slide
+        self.report.fields_without_scale += self._mpp is None
+        info = SlideInfo(
+            format="planes", levels=(Level(width_px=width, height_px=height, downsample=1.0),), mpp=self._mpp,
+            z_um=tuple(round((n - best) * stack.step_um, 3) for n in range(len(planes))),
+        )  # fmt: skip
+        self._scans.append(Scan(slide_id=slide_id, info=info.to_json()))
+        self._flush()
 
     def _keep_labels(self, ids: Sequence[str], points: Sequence[Point]) -> None:
         known = self._known_cells
@@ -253,8 +286,8 @@ class _Ingest:
     def _flush(self) -> None:
         write_many(self._crops)
         self._crops = []
-        slides, cells = catalog.add(self._database, list(self._slides.values()), self._cells, self._scans)
+        slides, cells = catalog.add(self._database, list(self._slides.values()), self._cells, self._scans, self._planes)
         self.report.slides += slides
         self.report.cells += cells
         self._known_slides.update(self._slides)
-        self._slides, self._cells, self._scans = {}, [], []
+        self._slides, self._cells, self._scans, self._planes = {}, [], [], []

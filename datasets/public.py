@@ -59,12 +59,21 @@ class FieldFile:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class StackFiles:
+    """Pictures of one field at several focal planes, lowest first."""
+
+    paths: tuple[Path, ...]
+    step_um: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Plan:
     """What a path holds, before any picture is opened."""
 
     layout: Layout
     cells: tuple[CellFile, ...] = ()
     fields: tuple[FieldFile, ...] = ()
+    stacks: tuple[StackFiles, ...] = ()
     mpp: float | None = None
     """The set's published scale, None when the set is not a known one."""
     mpp_source: str = "unknown"

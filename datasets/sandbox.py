@@ -75,6 +75,20 @@ class Decoder:
                  trace: TracebackType | None) -> None:  # fmt: skip
         self._kill()
 
+    def warm(self) -> None:
+        """Start the child and let it import what slides need.
+
+        Raises:
+            UnreadableFile: It does not start.
+        """
+        if not (self._is_warm and self._is_running()):
+            self._ask({"op": "warm"})
+            self._is_warm = True
+
+    def close(self) -> None:
+        """End the child; the next question starts another one."""
+        self._kill()
+
     def read_picture(self, path: Path) -> Picture:
         """Decode one flat picture: PNG, JPEG, WebP, BMP, TIFF or single-frame DICOM.
 
@@ -179,9 +193,8 @@ class Decoder:
         return picture
 
     def _ask(self, request: dict[str, Any]) -> tuple[dict[str, Any], Picture | None]:
-        if request["op"] not in ("warm", "picture") and not (self._is_warm and self._is_running()):
-            self._ask({"op": "warm"})
-            self._is_warm = True
+        if request["op"] not in ("warm", "picture"):
+            self.warm()
         seconds = _START_SECONDS if request["op"] == "warm" else self._wall_seconds
         deadline = time.monotonic() + seconds
         try:

@@ -91,6 +91,19 @@ def recent_steps(database: Database, annotator: str, limit: int, *, before: str 
     return [Step(id=name, labels=tuple(labels)) for name, labels in by_step.items()]
 
 
+def labels_on_slide(database: Database, annotator: str, slide_id: str) -> list[Label]:
+    """Return an annotator's current labels of a slide's cells.
+
+    A cell that he is being asked about is left out: one that comes back to tell how he answers must
+    not show what he said before.
+    """
+    asked = exists().where(Lease.cell_id == Label.cell_id, Lease.annotator == annotator)
+    mine = (Label.annotator == annotator, is_not_undone(), ~asked)
+    newest = select(func.max(Label.id)).join(Cell, Cell.id == Label.cell_id).where(Cell.slide_id == slide_id, *mine)
+    with database.read() as session:
+        return list(session.scalars(select(Label).where(Label.id.in_(newest.group_by(Label.cell_id)))))
+
+
 def settled_among(database: Database, annotator: str, cell_ids: Collection[str]) -> set[str]:
     """Return those of the cells that an annotator has answered and is not asked again."""
     asked = exists().where(Lease.cell_id == Label.cell_id, Lease.annotator == annotator)

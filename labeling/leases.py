@@ -155,6 +155,18 @@ def claim(
     return mine
 
 
+def held(database: Database, annotator: str, cell_id: str) -> WorkItem | None:
+    """Return what an annotator's lease of a cell says, None where he has none."""
+    with database.read() as session:
+        return next((item for item in _held(session, annotator) if item.cell_id == cell_id), None)
+
+
+def held_for_checks(database: Database, annotator: str) -> set[str]:
+    """Return the cells that an annotator is asked about without being helped."""
+    with database.read() as session:
+        return {item.cell_id for item in _held(session, annotator) if not item.may_show}
+
+
 @repeated
 def give_back(database: Database, annotator: str, cell_ids: Collection[str]) -> int:
     """Give back some cells of an annotator that he has not decided; return how many."""

@@ -6,6 +6,7 @@ from typing import Any
 from sqlalchemy import DDL, JSON, ForeignKey, Index, String, Text, event
 from sqlalchemy.orm import Mapped, mapped_column
 
+import labeling.slide_records  # noqa: F401  (its tables are chained below)
 from datasets.db import Base, UtcDateTime
 from labeling.guards import guard_statements
 
@@ -270,7 +271,7 @@ class Candidate(Base):
     probe_id: Mapped[str | None] = mapped_column(String(64))
 
 
-CHAINED_TABLES = ("labels", "undos", "verdicts", "exemplars")
+CHAINED_TABLES = ("labels", "undos", "verdicts", "exemplars", "finds", "opinions")
 """Tables whose every new row becomes an event of the chain."""
 
 for _table in (*CHAINED_TABLES, "events"):

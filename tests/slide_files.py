@@ -1,5 +1,6 @@
 """Slide files for tests: a drawn field as a pyramidal TIFF and as what a scanner would add to it."""
 
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -132,3 +133,35 @@ def _item(**attributes: object) -> Dataset:
 
 def _code(value: str, scheme: str, meaning: str) -> Dataset:
     return _item(CodeValue=value, CodingSchemeDesignator=scheme, CodeMeaning=meaning)
+
+
+def write_ndpi_stack(path: Path, planes: list[np.ndarray], planes_um: list[float], *, mpp: float) -> None:
+    """Write what OpenSlide takes for Hamamatsu's NDPI, with a page of one JPEG strip for each focal plane."""
+    content, pages = bytearray(b"II*\0" + struct.pack("<Q", 0)), []
+    for picture in planes:
+        is_encoded, data = cv2.imencode(".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 95])
+        assert is_encoded
+        pages.append((len(content), len(data)))
+        content += data.tobytes()
+    text = len(content)
+    content += b"Hamamatsu\0\0\0"
+    link = 4
+    for (offset, length), picture, z_um in zip(pages, planes, planes_um, strict=True):
+        height, width = picture.shape[:2]
+        scale = struct.pack("<II", round(1e4 / mpp * 100), 100)
+        at = len(content)
+        content += scale
+        entries = [
+            (256, 4, width), (257, 4, height), (258, 3, 8), (259, 3, 7), (262, 3, 6), (271, 2, text, 10),
+            (273, 4, offset), (277, 3, 3), (278, 4, height), (279, 4, length), (282, 5, at), (283, 5, at),
+            (296, 3, 3), (65420, 4, 1), (65421, 11, struct.unpack("<I", struct.pack("<f", 40.0))[0]),
+            (65422, 9, 0), (65423, 9, 0), (65424, 9, round(z_um * 1000) & 0xFFFFFFFF),
+        ]  # fmt: skip
+        start = len(content)
+        content[link : link + 8] = struct.pack("<Q", start)
+        content += struct.pack("<H", len(entries))
+        for tag, kind, value, *count in entries:
+            content += struct.pack("<HHII", tag, kind, count[0] if count else 1, value)
+        link = len(content)
+        content += struct.pack("<Q", 0) + b"\0" * 4 * len(entries)
+    path.write_bytes(content)

@@ -26,7 +26,7 @@ Legend = list[dict[str, str]]
 
 _GREY = "#8b9099"
 _SLIDE_COLORS = ("#4363c9", "#e0ac36", "#43936c", "#a12c7d", "#6fb6e0", "#c9692b", "#55622d", "#7d5a3c", "#8a5aa8")
-_STEPS = ("#5b1a6b", "#a12c7d", "#c9692b", "#e0ac36", "#43936c")
+CERTAINTY_COLORS = ("#5b1a6b", "#a12c7d", "#c9692b", "#e0ac36", "#43936c")
 """From unsure to sure."""
 
 
@@ -109,11 +109,13 @@ class _Map:
 
     def _by_certainty(self, store: EmbeddingStore, _signed_in: SignedIn) -> tuple[Legend, Codes]:
         guesses = self._guesses(store)
-        steps = len(_STEPS)
+        steps = len(CERTAINTY_COLORS)
         codes = [0 if guess is None else 1 + min(steps - 1, int(guess[1] * steps)) for guess in guesses]
         words = [f"{100 * i // steps} to {100 * (i + 1) // steps} %" for i in range(steps)]
         legend = [{"name": "no suggestion", "color": _GREY}]
-        return legend + [{"name": w, "color": c} for w, c in zip(words, _STEPS, strict=True)], np.array(codes, np.uint8)
+        return legend + [{"name": w, "color": c} for w, c in zip(words, CERTAINTY_COLORS, strict=True)], np.array(
+            codes, np.uint8
+        )
 
     def _of_categories(self, answers: list[str | None], nothing: str) -> tuple[Legend, Codes]:
         categories = self._services.label_set.categories

@@ -3,9 +3,11 @@
 import re
 from typing import Any
 
+from app.settings import SuggestionMode
 from app.sign_in import PUBLIC
 from datasets.bethesda import LabelSet
 from labeling.openings import POOL_REASON
+from labeling.records import Label
 
 _BLIND = "the suggestion wavers between two answers, which are named after yours"
 _PLAIN = {POOL_REASON: "next in line; nothing speaks for another one yet"}
@@ -19,6 +21,17 @@ def cell_row(cell_id: str, mpp: float | None) -> dict[str, Any]:
 def suggestion_row(category: str | None, probability: float | None) -> dict[str, Any] | None:
     """Return a suggestion for a page."""
     return None if category is None else {"category": category, "probability": probability}
+
+
+def label_row(label: Label, mpp: float | None, *, mode: SuggestionMode, label_set: LabelSet) -> dict[str, Any]:
+    """Return an annotator's own label for his page, with what may be told after the answer."""
+    is_hidden = mode == "hidden"
+    because = None if label.reason is None else asked_because(label.reason, label_set, is_blind=is_hidden)
+    return {
+        **cell_row(label.cell_id, mpp), "key": label.key, "category": label.category,
+        "confidence": label.confidence, "comment": label.comment, "asked_because": because,
+        "suggestion": None if is_hidden else suggestion_row(label.suggestion, label.suggestion_probability),
+    }  # fmt: skip
 
 
 def asked_because(reason: str, label_set: LabelSet, *, is_blind: bool) -> str:

@@ -2,7 +2,7 @@
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from app.api import web
@@ -10,19 +10,19 @@ from app.api.web import BadRequest, guarded
 from app.pictures import ATLAS_COLUMNS, MOST_TILES, TILE_SIDES_PX, Pictures
 from app.services import Services
 
-_FOR_EVER = "private, max-age=31536000, immutable"
+FOR_EVER = "private, max-age=31536000, immutable"
+"""For what is named by its content."""
 
 
-def picture_routes(services: Services) -> list[Route]:
+def picture_routes(services: Services, pictures: Pictures) -> list[Route]:
     """Return the routes of the pictures."""
-    api = _PictureRoutes(services)
+    api = _PictureRoutes(services, pictures)
     return [Route("/api/atlas", guarded(api.atlas))]
 
 
 class _PictureRoutes:
-    def __init__(self, services: Services) -> None:
-        self._services = services
-        self._pictures = Pictures(services)
+    def __init__(self, services: Services, pictures: Pictures) -> None:
+        self._services, self._pictures = services, pictures
 
     async def atlas(self, request: Request) -> Response:
         cell_ids = web.id_list(request, "cells", most=MOST_TILES)
@@ -30,5 +30,10 @@ class _PictureRoutes:
         if side_px not in TILE_SIDES_PX or not cell_ids:
             raise BadRequest(f"name 1 to {MOST_TILES} cells and a side of {', '.join(map(str, TILE_SIDES_PX))}.")
         content = await run_in_threadpool(self._pictures.atlas, cell_ids, side_px)
-        headers = {"Cache-Control": _FOR_EVER, "X-Atlas-Columns": str(ATLAS_COLUMNS)}
+        headers = {"Cache-Control": FOR_EVER, "X-Atlas-Columns": str(ATLAS_COLUMNS)}
         return Response(content, media_type="image/jpeg", headers=headers)
+
+
+def missing(sentence: str) -> Response:
+    """Answer that something is not there."""
+    return JSONResponse({"error": sentence}, 404)

@@ -1,5 +1,6 @@
 """What all routes share: who asks, numbers and texts of a request, refusals as a sentence."""
 
+import math
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Any
@@ -81,6 +82,22 @@ def whole_number(request: Request, name: str, *, default: int, most: int) -> int
     return int(text)
 
 
+def query_number(request: Request, name: str, default: float = 0.0) -> float:
+    """Read a finite number from the address.
+
+    Raises:
+        BadRequest: It is something else.
+    """
+    text = request.query_params.get(name, str(default))
+    try:
+        value = float(text)
+    except ValueError as error:
+        raise BadRequest(f"{name}={text[:20]}: a number is needed.") from error
+    if not math.isfinite(value):
+        raise BadRequest(f"{name}={text[:20]}: a number is needed.")
+    return value
+
+
 def id_list(request: Request, name: str, *, most: int) -> list[str]:
     """Read ids, separated by commas, from the address.
 
@@ -151,6 +168,18 @@ def optional_text_of(row: Row, name: str) -> str | None:
     if value is not None and not isinstance(value, str):
         raise BadRequest(f"{name}: a text is needed.")
     return value or None
+
+
+def number_of(row: Row, name: str) -> float:
+    """Return a finite number, 0 where there is none.
+
+    Raises:
+        BadRequest: It is something else.
+    """
+    value = row.get(name) or 0
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise BadRequest(f"{name}: a number is needed.")
+    return float(value)
 
 
 def moment_of(row: Row, name: str) -> datetime | None:

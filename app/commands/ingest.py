@@ -11,6 +11,7 @@ from app.intake import adopt_label_set, take_in
 from app.services import Services
 from app.workers import workers_for
 from datasets.public import plan, with_points
+from datasets.stacks import as_stacks
 
 _SHOWN_REFUSALS = 20
 
@@ -26,13 +27,15 @@ _SHOWN_REFUSALS = 20
 @click.option("--points", type=click.Path(path_type=Path, exists=True, dir_okay=False),
               help="GeoJSON of labelled points in the one slide that is given.")  # fmt: skip
 @click.option("--mpp", type=float, help="Micrometres per pixel of files that do not tell.")
+@click.option("--stack", "step_um", type=float, metavar="UM",
+              help="The pictures of each folder are planes of one field, so many um apart, lowest first.")  # fmt: skip
 @workers_option
 @cluster_option
 @home_option
 @json_option
 @long_verb("ingest")
-def ingest(paths: tuple[Path, ...], layout: str, points: Path | None, mpp: float | None, workers: int,
-           cluster: str | None, home: Path, as_json: bool) -> None:  # fmt: skip
+def ingest(paths: tuple[Path, ...], layout: str, points: Path | None, mpp: float | None, step_um: float | None,
+           workers: int, cluster: str | None, home: Path, as_json: bool) -> None:  # fmt: skip
     """Take files into the catalogue. Running it again changes nothing."""
     if points is not None and len(paths) != 1:
         raise click.UsageError("--points goes with one slide.")
@@ -43,6 +46,8 @@ def ingest(paths: tuple[Path, ...], layout: str, points: Path | None, mpp: float
     removed: Counter[str] = Counter()
     for path in paths:
         found = plan(path, layout)  # type: ignore[arg-type]  # click.Choice has checked it
+        if step_um is not None:
+            found = as_stacks(found, step_um)
         if points is not None:
             found = with_points(found, points)
         services, sentence = adopt_label_set(services, found)

@@ -4,17 +4,14 @@ from pathlib import Path
 
 import numpy as np
 import openslide
-import tifffile
 from PIL import Image
 
 from datasets.crops import OUTSIDE, Picture
 from datasets.errors import UnreadableFile
 from datasets.geometry import plausible_mpp
 from datasets.readers.base import MAX_SLIDE_PIXELS, Level, SlideInfo, inner_box, paste
+from datasets.readers.ndpi import NdpiStack
 
-_NDPI_FOCUS_TAG = 65424
-"""Offset of a page's focal plane; seen from the bytes of Hamamatsu's own files."""
-_MOST_PAGES = 64
 _WAY_OUT = "save it anew with the scanner's software, or leave it out"
 
 
@@ -48,12 +45,14 @@ class PyramidReader:
         scales = [_number(properties.get(f"openslide.mpp-{axis}")) for axis in "xy"]
         told = None if None in scales else sum(s for s in scales if s) / 2
         vendor = properties.get("openslide.vendor", "unknown")
-        notes = _focus_notes(path) if vendor == "hamamatsu" else ()
+        self._stack = _stack_of(path) if vendor == "hamamatsu" else None
+        notes: tuple[str, ...] = ()
         if told is not None and plausible_mpp(told) is None:
             notes = (*notes, f"its scale of {told:.4g} um/px is not one of a microscope and was left out")
         self._info = SlideInfo(
             format=vendor, levels=levels, mpp=plausible_mpp(told),
             objective=_number(properties.get("openslide.objective-power")), notes=notes,
+            z_um=self._stack.planes_um if self._stack else (0.0,),
             removed=tuple(sorted({*(f"{name} picture" for name in self._slide.associated_images if name != "thumbnail"),
                                   *_text_kinds(properties)})),
         )  # fmt: skip
@@ -64,12 +63,15 @@ class PyramidReader:
         return self._info
 
     def read_region(self, x: int, y: int, width: int, height: int, *, level: int, z_um: float = 0.0) -> Picture:
-        """Read pixels; see `SlideReader`. OpenSlide knows one focal plane."""
-        del z_um
+        """Read pixels; see `SlideReader`."""
         place = self._info.levels[level]
         left, top, inner_width, inner_height = inner_box(place, x, y, width, height)
         if not inner_width or not inner_height:
             return paste(place, x, y, width, height, np.empty((0, 0, 3), np.uint8))
+        plane = min(self._info.z_um, key=lambda known: abs(known - z_um))
+        if self._stack and plane != 0.0:  # OpenSlide reads the one at 0
+            inside = self._stack.read(left, top, inner_width, inner_height, level_width=place.width_px, z_um=plane)
+            return paste(place, x, y, width, height, inside)
         corner = (self._left + round(left * place.downsample), self._top + round(top * place.downsample))
         try:
             pixels = self._slide.read_region(corner, level, (inner_width, inner_height))
@@ -83,17 +85,17 @@ class PyramidReader:
     def close(self) -> None:
         """Close the file."""
         self._slide.close()
+        if self._stack:
+            self._stack.close()
 
 
-def _focus_notes(path: Path) -> tuple[str, ...]:
-    with tifffile.TiffFile(path) as tif:
-        # The number of pages first: a chain of pages that loops hangs what comes after otherwise.
-        count = min(len(tif.pages), _MOST_PAGES)
-        pages = [page for page in tif.pages[:count] if isinstance(page, tifffile.TiffPage)]
-        planes = {page.tags.valueof(_NDPI_FOCUS_TAG, 0) for page in pages}
-    if len(planes) > 1:
-        return (f"{len(planes)} focal planes in the file, only the first can be read",)
-    return ()
+def _stack_of(path: Path) -> NdpiStack | None:
+    """Return the focal planes of an NDPI, None where it has one."""
+    stack = NdpiStack(path)
+    if len(stack.planes_um) > 1:
+        return stack
+    stack.close()
+    return None
 
 
 def _text_kinds(properties: object) -> set[str]:

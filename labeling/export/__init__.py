@@ -24,7 +24,7 @@ from labeling.export.geojson import write_geojson, write_geojson_folder
 from labeling.export.groups import groups_of
 from labeling.export.labelstudio import write_labelstudio
 from labeling.export.parquet import write_parquet
-from labeling.export.rows import Kind, Row, Selection, Study, count_labels, iter_labels, iter_references
+from labeling.export.rows import Kind, Row, Selection, Study, count_labels, iter_labels, iter_opinions, iter_references
 from labeling.export.shards import write_shards
 
 ProgressCallback = Callable[[int, int], None]
@@ -46,8 +46,8 @@ class Format:
 
 
 FORMATS: Registry[Format] = Registry("export", Format, {
-    "csv": Format(write=write_csv, kinds=("label", "reference"), is_current_only=False),
-    "parquet": Format(write=write_parquet, kinds=("label", "reference"), is_current_only=False),
+    "csv": Format(write=write_csv, kinds=("label", "reference", "opinion"), is_current_only=False),
+    "parquet": Format(write=write_parquet, kinds=("label", "reference", "opinion"), is_current_only=False),
     "coco": Format(write=write_coco),
     "geojson": Format(write=write_geojson),
     "labelstudio": Format(write=write_labelstudio, is_by_cell=True),
@@ -77,7 +77,7 @@ def export_labels(
 ) -> ExportReport:  # fmt: skip
     """Write labels and reference labels with where they come from.
 
-    CSV and Parquet hold all labels, also those that were taken back, and the reference labels; the
+    CSV and Parquet hold all labels, those that were taken back too, reference labels and what was said of slides; the
     other formats the current labels, `imagefolder` and `webdataset` the reference labels. Memory does not grow with
     the number of labels (for `dicom-ann`: of a slide); what is written appears whole or not at all.
 
@@ -146,6 +146,8 @@ def _all_rows(session: Session, study: Study, selection: Selection, chosen: Form
     # A reference label belongs to no annotator: it is not asked for where one annotator's labels are.
     if "reference" in selection.kinds and not selection.annotators:
         yield from iter_references(session, study, selection)
+    if "opinion" in selection.kinds:
+        yield from iter_opinions(session, study, selection)
 
 
 class _Counted:

@@ -18,6 +18,7 @@ from datasets.files import sha256_of_json
 from labeling.adjudication import standing_verdicts
 from labeling.export.agreed import AgreementKind, cells_agreed, cells_with, is_current
 from labeling.records import IMPORTED, Label, Probe, Undo, Verdict
+from labeling.slide_records import Opinion
 
 COLUMNS: dict[str, type] = {
     "label_id": int, "label_key": str, "cell": str, "slide": str, "x_px": float, "y_px": float,
@@ -26,6 +27,7 @@ COLUMNS: dict[str, type] = {
     "reason": str, "suggestion": str, "suggestion_probability": float, "suggestion_shown": bool,
     "probe": str, "encoder_fingerprint": str, "confidence": str, "comment": str, "step": str,
     "kind": str, "split": str, "slide_width_px": int, "slide_height_px": int, "width_px": float, "height_px": float,
+    "adequacy": str, "zone": str,
 }  # fmt: skip
 """Column names and kinds, in order; every kind may be missing (None)."""
 
@@ -38,7 +40,7 @@ _SPLITS = (("train", 70), ("validation", 85), ("test", 100))
 SPLITS = tuple(name for name, _ in _SPLITS)
 
 
-Kind = Literal["label", "reference"]
+Kind = Literal["label", "reference", "opinion"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,7 +52,7 @@ class Selection:
     categories: tuple[str, ...] = ()
     is_current_only: bool = False
     """Leave out what was taken back or replaced by the same annotator."""
-    kinds: tuple[Kind, ...] = ("label", "reference")
+    kinds: tuple[Kind, ...] = ("label", "reference", "opinion")
     after_label_id: int = 0
     """Only labels that were stored after this one."""
     since: datetime | None = None
@@ -127,6 +129,7 @@ def iter_labels(session: Session, study: Study, selection: Selection, *, by_cell
             "suggestion_shown": label.suggestion_shown, "probe": label.probe_id,
             "encoder_fingerprint": fingerprint,
             "confidence": label.confidence, "comment": label.comment, "step": label.step, "kind": "label",
+            "adequacy": None, "zone": None,
         }  # fmt: skip
 
 
@@ -147,6 +150,30 @@ def iter_references(session: Session, study: Study, selection: Selection) -> Ite
         is_wanted = row is not None and (not selection.categories or row["category"] in selection.categories)
         if row is not None and is_wanted and selection.holds(row["made_at"]):
             yield row
+
+
+def iter_opinions(session: Session, study: Study, selection: Selection) -> Iterator[Row]:
+    """Yield what doctors said of whole slides, in the order in which they said it; these rows have no cell.
+
+    `is_current` is True for the newest of an annotator and slide, unless it says nothing.
+    """
+    newest = select(func.max(Opinion.id)).group_by(Opinion.slide_id, Opinion.annotator)
+    query = select(Opinion, Slide, Opinion.id.in_(newest)).join(Slide, Slide.id == Opinion.slide_id)
+    wanted = ((Opinion.slide_id, selection.slides), (Opinion.annotator, selection.annotators),
+              (Opinion.category, selection.categories))  # fmt: skip
+    query = query.where(*(column.in_(values) for column, values in wanted if values)).order_by(Opinion.id)
+    for opinion, slide, is_newest in session.execute(query):
+        says = (opinion.adequacy, opinion.zone, opinion.category, opinion.comment)
+        is_current = bool(is_newest) and says != (None,) * len(says)
+        if is_current or not selection.is_current_only:
+            yield {
+                **dict.fromkeys(COLUMNS),
+                "label_key": opinion.key, "slide": slide.id, "slide_mpp": slide.mpp, "annotator": opinion.annotator,
+                "category": opinion.category, "label_set": study.label_set.id, "is_current": is_current,
+                "made_at": opinion.made_at.isoformat(), "comment": opinion.comment, "kind": "opinion",
+                "split": split_of(slide.id), "slide_width_px": slide.width_px, "slide_height_px": slide.height_px,
+                "adequacy": opinion.adequacy, "zone": opinion.zone,
+            }  # fmt: skip
 
 
 def _reference(labels: list[Row], verdict: Verdict | None) -> Row | None:

@@ -145,7 +145,8 @@ def _take(
 ) -> None:
     labels, places = [], []
     for found in batch:
-        if found.values.get("kind") == "reference" and not takes_references:
+        kind = found.values.get("kind")
+        if kind == "opinion" or (kind == "reference" and not takes_references):
             report.derived += 1
             continue
         try:

@@ -29,6 +29,8 @@ from labeling.export import FORMATS, export_labels
 from labeling.records import Label
 
 SLIDES = 50
+LINKS = 50_000
+"""ext4 allows 65,000 names of one file."""
 
 
 def make_study(home: Path, labels: int) -> None:
@@ -55,9 +57,11 @@ def make_study(home: Path, labels: int) -> None:
     with services.database.write() as session:
         for table, values in ((Slide, slides), (Cell, cells), (Label, rows)):
             session.connection().execute(insert(table.__table__), values)
-    source = home / "crop.png"
-    source.write_bytes(encode_png(np.random.default_rng(0).integers(0, 255, (256, 256, 3)).astype(np.uint8)))
-    for cell in cells:
+    picture = encode_png(np.random.default_rng(0).integers(0, 255, (256, 256, 3)).astype(np.uint8))
+    for number, cell in enumerate(cells):
+        source = home / f"crop-{number // LINKS}.png"
+        if number % LINKS == 0:
+            source.write_bytes(picture)
         path = catalog.crop_path(home, cell["id"])
         path.parent.mkdir(parents=True, exist_ok=True)
         os.link(source, path)

@@ -10,6 +10,7 @@ PAGES = {
     "label": ("/", ".deck[data-cell]"),
     "gallery": ("/gallery", ".gallery[data-ready]"),
     "map": ("/map", ".map:not([data-ready='0'])[data-ready]"),
+    "slide": ("/slide", ".slideview[data-cells]:not([data-cells='']):not([data-painted=''])[data-painted]"),
     "slides": ("/slides", "[data-testid=stImage] img"),
     "progress": ("/progress", "text=Research use only"),
     "review": ("/review", ".review[data-loaded=true]"),
@@ -19,8 +20,8 @@ PAGES = {
     "team": ("/team", "text=New account"),
 }
 ALLOWED = {
-    "ada": ("label", "gallery", "map", "slides", "progress"),
-    "vera": ("label", "gallery", "map", "slides", "progress", "review"),
+    "ada": ("label", "gallery", "map", "slide", "slides", "progress"),
+    "vera": ("label", "gallery", "map", "slide", "slides", "progress", "review"),
     "root": tuple(PAGES),
 }
 SEEN_BY = {"runs": "root", "jobs": "root", "audit": "root", "team": "root"}

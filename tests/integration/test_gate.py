@@ -17,7 +17,17 @@ from labeling import accounts
 from labeling.accounts import RIGHTS, ROLES
 
 PASSWORD = "a long password"
-SAMPLE = {"cell_id": "CE-0", "path": "x.js", "file_id": "f", "session_id": "s", "format_name": "csv"}
+SAMPLE = {
+    "cell_id": "CE-0",
+    "slide_id": "SL-0",
+    "level": "0",
+    "column": "0",
+    "row": "0",
+    "path": "x.js",
+    "file_id": "f",
+    "session_id": "s",
+    "format_name": "csv",
+}
 
 
 def _walk(routes, prefix=""):
@@ -25,7 +35,8 @@ def _walk(routes, prefix=""):
     for route in routes:
         path = prefix + getattr(route, "path", "")
         for name, value in SAMPLE.items():
-            path = path.replace(f"{{{name}}}", value).replace(f"{{{name}:path}}", value)
+            for kind in ("", ":path", ":int"):
+                path = path.replace(f"{{{name}{kind}}}", value)
         if isinstance(route, Mount):
             yield "mount", f"{path}/index.html", {"GET", "POST"}
             yield from _walk(route.routes or [], path)

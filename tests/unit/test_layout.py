@@ -8,11 +8,13 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("app", "jepa", "labeling", "datasets")
+FROM_OTHERS = ("openseadragon",)
+"""Folders of what is shipped as others made it, with its licence beside it."""
 FILES = sorted(
     path
     for name in (*PACKAGES, "tests")
     for path in (ROOT / name).rglob("*.*")
-    if path.suffix in (".py", ".js", ".css")
+    if path.suffix in (".py", ".js", ".css") and path.parent.name not in FROM_OTHERS
 )
 LOCKS = (ROOT / "requirements.lock", ROOT / "tests" / "requirements.lock")
 
@@ -20,6 +22,13 @@ LOCKS = (ROOT / "requirements.lock", ROOT / "tests" / "requirements.lock")
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_file_length__at_most_300_lines(path: Path) -> None:
     assert len(path.read_text().splitlines()) <= 300
+
+
+@pytest.mark.parametrize("folder", FROM_OTHERS)
+def test_what_others_made__has_its_licence_beside_it(folder: str) -> None:
+    (found,) = [path for name in PACKAGES for path in (ROOT / name).rglob(folder)]
+
+    assert "Redistribution" in (found / "LICENSE.txt").read_text()
 
 
 def test_foreign_datasets__is_not_installed() -> None:

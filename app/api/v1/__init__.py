@@ -18,6 +18,7 @@ from app.api.v1.export import add_export
 from app.api.v1.labelling import add_labelling
 from app.api.v1.study import add_study
 from app.api.web import MOST_BYTES
+from app.pictures import Pictures
 from app.services import Services
 from app.sign_in import PUBLIC
 
@@ -45,11 +46,12 @@ def _told(_token: Annotated[HTTPAuthorizationCredentials | None, Depends(_BEARER
     """Say in the document that a token is needed; it is the gate that asks for it."""
 
 
-def public_api(services: Services) -> FastAPI:
+def public_api(services: Services, pictures: Pictures | None = None) -> FastAPI:
     """Build the application that is mounted at `/api/v1`.
 
     Args:
         services: The open workspace.
+        pictures: Its pictures; None: some of its own.
     """
     app = FastAPI(
         title="CytoJEPA", version=version("cytojepa"), description=_DESCRIPTION, openapi_tags=_TAGS,
@@ -57,8 +59,9 @@ def public_api(services: Services) -> FastAPI:
         max_body_size=MOST_BYTES, responses=ALWAYS, dependencies=[Depends(_told)],
     )  # fmt: skip
     app.router.route_class = Route
-    for add in (add_study, add_labelling, add_cells, add_export):
+    for add in (add_study, add_labelling, add_export):
         add(app.router, services)
+    add_cells(app.router, services, pictures or Pictures(services))
     tell_refusals(app)
 
     async def document() -> JSONResponse:

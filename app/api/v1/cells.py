@@ -22,9 +22,9 @@ Looker = Depends(may("pictures"))
 CellId = Annotated[str, Path(max_length=LONGEST_NAME, pattern=r"^[0-9A-Za-z-]+$", examples=["CE-4QX2ZK7NWD3RA"])]
 
 
-def add_cells(router: APIRouter, services: Services) -> None:
+def add_cells(router: APIRouter, services: Services, pictures: Pictures) -> None:
     """Add the routes of the cells and of their pictures."""
-    api = _Cells(services)
+    api = _Cells(services, pictures)
     common: dict[str, Any] = {"tags": ["cells"], "dependencies": [Looker]}
     router.add_api_route("/cells", api.page, summary="List cells", **common)
     router.add_api_route("/cells/{cell_id}", api.one, summary="One cell", responses=MISSING, **common)
@@ -40,9 +40,8 @@ def _picture(kind: str, text: str) -> Documented:
 
 
 class _Cells:
-    def __init__(self, services: Services) -> None:
-        self._services = services
-        self._pictures = Pictures(services)
+    def __init__(self, services: Services, pictures: Pictures) -> None:
+        self._services, self._pictures = services, pictures
 
     def page(
         self, after: Annotated[Ids, Query(max_length=LONGEST_NAME)] = "",
@@ -61,10 +60,17 @@ class _Cells:
             raise NotFound("There is no such cell.")
         return _info(facts)
 
-    def image(self, cell_id: CellId, request: Request) -> Response:
-        """Return a cell's crop: square, of the study's side, the cell in its centre."""
+    def image(
+        self, cell_id: CellId, request: Request, z: Annotated[float | None, Query(allow_inf_nan=False)] = None
+    ) -> Response:
+        """Return a cell's crop: square, of the study's side, the cell in its centre.
+
+        `z` asks for another focal plane, in micrometres, where the slide was scanned in several.
+        """
         # The catalogue decides what is a cell: no path is ever made of what a browser sent.
         known = catalog.crop_scales(self._services.database, [cell_id])
+        if z is not None and cell_id in known:
+            return self._plane(cell_id, z)
         path = catalog.crop_path(self._services.home, cell_id) if cell_id in known else None
         if path is None or not path.exists():
             raise NotFound("There is no such cell.")
@@ -74,6 +80,12 @@ class _Cells:
         if request.headers.get("if-none-match") == tag:
             return Response(status_code=304, headers=headers)
         return Response(content, media_type="image/png", headers=headers)
+
+    def _plane(self, cell_id: str, z_um: float) -> Response:
+        content = self._pictures.plane(cell_id, z_um)
+        if content is None:
+            raise NotFound("This focal plane of the cell cannot be read.")
+        return Response(content, media_type="image/png", headers={"Cache-Control": _FOR_EVER})
 
     def wide(self, cell_id: CellId) -> Response:
         """Return the field around a cell, the cell in its centre."""

@@ -11,7 +11,7 @@ from app.api.v1.answers import TOO_LONG, may
 from app.api.v1.shapes import Ids, Text
 from app.api.web import ids_of
 from app.services import Services
-from datasets import catalog
+from datasets import catalog, places
 from labeling import answers, labels, leases
 from labeling.accounts import SignedIn
 from labeling.export.rows import Row, Selection, Study, iter_labels
@@ -65,7 +65,8 @@ class _Labelling:
         )  # fmt: skip
         scales = catalog.crop_scales(database, [i.cell_id for i in items])
         done = answers.settled_among(database, person.name, known)
-        rows = [self._work_cell(item, scales.get(item.cell_id)) for item in items]
+        planes = places.planes_of_cells(database, [i.cell_id for i in items])
+        rows = [self._work_cell(item, scales.get(item.cell_id), planes.get(item.cell_id)) for item in items]
         return shapes.Worklist(items=rows, done=sorted(done), progress=self._progress(person))
 
     def release(self, person: Labeller, body: shapes.Cells) -> shapes.Released:
@@ -119,12 +120,15 @@ class _Labelling:
         ]
         return shapes.Steps(steps=found)
 
-    def _work_cell(self, item: WorkItem, mpp: float | None) -> shapes.WorkCell:
+    def _work_cell(
+        self, item: WorkItem, mpp: float | None, planes: tuple[float, list[float]] | None
+    ) -> shapes.WorkCell:
         is_shown = self._mode == "shown" and item.may_show
         return shapes.WorkCell(
             **cell_row(item.cell_id, mpp), until=item.until.isoformat() if item.until else None,
             reason=asked_because(item.reason, self._services.label_set, is_blind=self._mode != "shown"),
             suggestion=_suggestion(item.suggestion, item.probability) if is_shown else None,
+            plane=planes[0] if planes else None, planes=planes[1] if planes else None,
         )  # fmt: skip
 
     def _step_label(self, label: Any, scales: dict[str, float | None]) -> shapes.StepLabel:

@@ -75,6 +75,8 @@ class WorkCell(CellPicture):
     reason: str = Field(description="Why it is asked.", examples=["ASC-US or LSIL is unclear"])
     suggestion: Suggestion | None = Field(description="Only where the study shows it before the answer.")
     until: Moment | None = Field(description="End of the lease.")
+    plane: float | None = Field(None, description="Focal plane of its crop in micrometres, where there are several.")
+    planes: list[float] | None = Field(None, description="All its focal planes; ask for one with `z`.")
 
 
 class Worklist(Shape):

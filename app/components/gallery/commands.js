@@ -7,6 +7,7 @@ const GALLERY_COMMANDS = [
   { id: "undo", keys: ["Z"], text: "take back the last step, all its cells at once", short: "take back" },
   { id: "redo", keys: ["\u21e7Z"], text: "put back what was taken back" },
   { id: "like", keys: ["L", "Y"], text: "a page of cells like this one", short: "cells like this" },
+  { id: "slide", keys: ["V", "G"], text: "the place of the cell under the frame on its slide" },
   { id: "next", keys: ["Enter"], text: "next page", short: "next page" },
   { id: "help", keys: ["?"], text: "this list", short: "all keys" },
 ];

@@ -147,6 +147,7 @@ class Gallery {
       none: () => { this.chosen.clear(); this.said = ""; this.sheetNode?.remove(); this.sheetNode = null; this.draw(); },
       undo: () => this.undo(), redo: () => this.redo(),
       like: () => { if (this.items[this.cursor]) this.load(this.items[this.cursor].cell); },
+      slide: () => { if (this.items[this.cursor]) location.assign(`/slide?cell=${this.items[this.cursor].cell}&from=gallery`); },
       next: () => this.load(""), help: () => this.help(),
     })[id]();
   }

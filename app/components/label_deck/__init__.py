@@ -18,8 +18,8 @@ _deck = component(
     css=joined("shared/base.css", "shared/view.css", "label_deck/deck.css"),
     js=joined(
         "shared/base.js", "shared/outbox.js", "shared/view.js", "label_deck/commands.js", "label_deck/panel.js",
-        "label_deck/tour_offer.js", "label_deck/sheets.js", "label_deck/face.js", "label_deck/history.js",
-        "label_deck/deck.js",
+        "label_deck/tour_offer.js", "label_deck/sheets.js", "label_deck/focus.js", "label_deck/face.js",
+        "label_deck/history.js", "label_deck/deck.js",
     ),
 )  # fmt: skip
 

@@ -17,6 +17,7 @@ class Deck {
     this.commands = commandKeys(COMMANDS, this.categories);
     this.queue = []; this.past = []; this.images = new Map(); this.thumbs = new Map(); this.acknowledged = new Set();
     this.reopened = new Set(); this.redoName = `cytojepa/redo/${encodeURIComponent(this.account)}`;
+    this.asked = new URLSearchParams(location.search).get("cell");
     this.current = null; this.painted = null; this.confidence = null; this.comment = "";
     this.isFetching = false; this.isEmpty = false; this.problem = ""; this.said = ""; this.times = [];
     this.progress = { mine: 0, labelled: 0, cells: 0 };
@@ -84,6 +85,9 @@ class Deck {
       const { items, done, progress } = await getJson(url);
       const sent = new Set([...this.outbox.cells(), ...this.mine()]);
       this.queue.push(...items.filter(i => !sent.has(i.cell)));
+      const asked = this.queue.findIndex(i => i.cell === this.asked);     // where somebody comes back from the slide
+      if (asked > 0) this.queue.unshift(...this.queue.splice(asked, 1));
+      this.asked = null;
       this.drop(done.filter(cell => !this.reopened.has(cell)));
       this.progress = progress; this.problem = "";
       this.isEmpty = !this.queue.length && !this.current;
@@ -158,7 +162,7 @@ class Deck {
       this.shownAt = performance.now();
       this.root.dataset.cell = item.cell;
       clearTimeout(this.widening);
-      this.widening = setTimeout(() => this.fetchWide(item), WIDE_AFTER);
+      this.widening = setTimeout(() => { this.fetchWide(item); this.focus.ahead(item); }, WIDE_AFTER);
     } catch {
       setTimeout(() => { if (this.current === item) this.show(); }, 1000);
     }
@@ -210,6 +214,8 @@ class Deck {
       ring: () => view.toggleRing(), stain: () => view.toggleStain(), marks: () => this.root.classList.toggle("nomarks"),
       tone: () => sheets.toggle("tone"), guide: () => sheets.toggle("guide"), help: () => sheets.toggle("help"),
       note: () => { if (this.current) sheets.note(); },
+      focusUp: () => this.focus.step(1), focusDown: () => this.focus.step(-1),
+      slide: () => { if (this.current) location.assign(`/slide?cell=${this.current.cell}&from=label`); },
       like: () => { if (this.current) location.assign(`/gallery?like=${this.current.cell}`); },
       unsure: () => this.setConfidence("unsure"), sure: () => this.setConfidence("sure"),
       zoomIn: () => view.zoomBy(1.35), zoomOut: () => view.zoomBy(1 / 1.35),
@@ -263,7 +269,7 @@ class Deck {
     this.root.classList.add("cj");
     this.view = new View({ referenceUm2: this.reference_um2, wideFactor: this.wide_factor, onChange: () => {} });
     this.sheets = new Sheets(this);
-    this.panel = new Panel(this);
+    this.panel = new Panel(this); this.focus = new Focus(this);
     this.face = new Face(this);
   }
 

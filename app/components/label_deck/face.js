@@ -11,7 +11,7 @@ class Face {
     deck.view.node.append(this.message);
     this.strip = el("div", "strip"); this.keys = el("div", "keys"); this.notice = el("div", "notice");
     this.notice.setAttribute("role", "alert");
-    const tools = ["wide", "ring", "stain", "guide", "note", "like"].map(id => this.tool(id));
+    const tools = ["wide", "slide", "ring", "stain", "guide", "note", "like"].map(id => this.tool(id));
     this.keys.append(this.hint("?", "all keys"), this.hint("Z", "take back"), this.hint("\u21e7Z", "put back"), ...tools);
     deck.root.replaceChildren(el("div", "top", this.why, el("div", "grow"), this.rate, this.count, this.saved, help),
       deck.view.node, deck.panel.node, this.strip, el("div", "foot", this.notice, this.keys));
@@ -20,7 +20,7 @@ class Face {
   hint(key, text) { return el("span", "", keycap(key), text); }
 
   tool(id) {
-    const text = { wide: "hold: wider field", ring: "nucleus ring", stain: "haematoxylin", guide: "criteria", note: "note", like: "cells like this" }[id];
+    const text = { wide: "hold: wider field", slide: "on the slide", ring: "nucleus ring", stain: "haematoxylin", guide: "criteria", note: "note", like: "cells like this" }[id];
     const node = button("tool", () => { if (id !== "wide") this.deck.command(id); }, keycap(this.deck.keyFor(id)), text);
     if (id === "wide") {
       node.addEventListener("pointerdown", () => this.deck.wide(true));

@@ -5,12 +5,12 @@ class Sheets {
     this.open = null; this.node = null;
   }
 
-  get isCovering() { return this.open === "help" || this.open === "guide"; }
+  get isCovering() { return ["help", "guide", "opinion"].includes(this.open); }
 
   toggle(name) {
     const isSame = this.open === name;
     this.close();
-    if (!isSame) this.show(name, { help: () => this.help(), guide: () => this.guide(), tone: () => this.tonePanel() }[name]());
+    if (!isSame) this.show(name, { help: () => this.help(), guide: () => this.guide(), tone: () => this.tonePanel(), opinion: () => this.deck.opinion.sheet() }[name]());
   }
 
   show(name, node) {

@@ -4,7 +4,7 @@ const REVIEWS = new WeakMap();
 const REVIEW_COMMANDS = [
   { id: "back", keys: ["ArrowLeft"] }, { id: "next", keys: ["ArrowRight"] }, { id: "undo", keys: ["Z"] },
   { id: "ring", keys: ["M", "N"] }, { id: "stain", keys: ["E", "O"] }, { id: "wide", keys: ["F", "V"] },
-  { id: "zoomIn", keys: ["+"], also: ["="] }, { id: "zoomOut", keys: ["-"] }, { id: "reset", keys: ["Escape"] },
+  { id: "zoomIn", keys: ["+"], also: ["="] }, { id: "zoomOut", keys: ["-"] }, { id: "reset", keys: ["Escape"] }, { id: "slide", keys: ["V", "G"] },
 ];
 
 class Review {
@@ -36,7 +36,8 @@ class Review {
       const { cases } = await getJson(`/api/cases?imported=${this.withImported ? 1 : 0}`);
       const waiting = new Map(this.outbox.events().map(e => [e.cell, e]));
       this.cases = cases.map(c => (waiting.has(c.cell) ? { ...c, verdict: this.verdictOf(waiting.get(c.cell)) } : c));
-      this.at = Math.max(0, this.cases.findIndex(c => !c.verdict));
+      const asked = new URLSearchParams(location.search).get("cell"), back = this.cases.findIndex(c => c.cell === asked);
+      this.at = back >= 0 ? back : Math.max(0, this.cases.findIndex(c => !c.verdict));
       this.problem = "";
     } catch (error) {
       if (error.status === 401) this.outbox.signedOut = true;
@@ -90,7 +91,8 @@ class Review {
     else ({
       back: () => this.go(-1), next: () => this.go(1), undo: () => this.undo(), ring: () => this.view.toggleRing(),
       stain: () => this.view.toggleStain(), wide: () => this.wide(true), zoomIn: () => this.view.zoomBy(1.35),
-      zoomOut: () => this.view.zoomBy(1 / 1.35), reset: () => this.view.reset(),
+      zoomOut: () => this.view.zoomBy(1 / 1.35),
+      slide: () => { if (this.case) location.assign(`/slide?cell=${this.case.cell}&from=review`); }, reset: () => this.view.reset(),
     })[command.id]();
   }
 

@@ -97,7 +97,7 @@ function commandKeys(commands, categories) {
   for (const command of commands) {
     const key = command.keys.find(k => !taken.has(k)) || null;
     const chosen = { ...command, key };
-    if (key) found.set(key, chosen);
+    if (key) { found.set(key, chosen); taken.add(key); }
     for (const other of command.also || []) found.set(other, chosen);
   }
   return found;

@@ -154,6 +154,7 @@ class View {
     const words = [];
     if (this.isWide) words.push(`Wider field, ${this.wideFactor} times`);
     else if (zoom > 1.01) words.push(`${zoom.toFixed(1)} times`);
+    if (this.item?.focus) words.push(this.item.focus);
     if (this.stain) words.push("haematoxylin alone");
     if (this.isToned) words.push("tone changed");
     if (this.hasRing) words.push(this.shownUm === null ? "no ring: scale unknown"

@@ -1,0 +1,40 @@
+// Steps back and forward on the slide view; like answers they wait in the outbox.
+
+async function olderSlideSteps(page) {  // so that undo reaches back beyond a reload
+  try {
+    const { steps } = await getJson("/api/v1/recent?limit=12");
+    const gone = page.outbox.takenBack(), here = new Set(page.past.map(s => s.step));
+    const found = steps.filter(s => !here.has(s.step)).map(s => ({ ...s, labels: s.labels.filter(l => !gone.has(l.key)) })).filter(s => s.labels.length);
+    found.forEach(s => s.labels.forEach(l => page.acknowledged.add(l.key)));
+    page.past = [...found.reverse(), ...page.past];
+    page.draw();
+  } catch { /* undo then reaches this page's own steps only; the notice tells that the server is away */ }
+}
+
+function undoSlideStep(page) {
+  const step = page.past.pop();
+  if (!step) { page.say("There is nothing more to take back."); return olderSlideSteps(page); }
+  for (const l of step.labels) {
+    page.outbox.add({ key: uuid(), kind: "undo", label_key: l.key });
+    if (page.answers.get(l.cell)?.key === l.key) page.answers.delete(l.cell);
+  }
+  page.tally.taken += step.labels.length;
+  page.redoStack.push(step);
+  const place = page.cells.ids.indexOf(step.labels[0].cell);
+  page.outbox.send();
+  page.said = step.labels.length > 1 ? `${step.labels.length} labels of one step were taken back.`
+    : place < 0 ? "An answer to a cell of another slide was taken back." : "";
+  if (place >= 0) page.reselect(place);
+  if (page.past.length < 4) olderSlideSteps(page);
+  page.draw();
+}
+
+function redoSlideStep(page) {
+  const step = page.redoStack.pop();
+  if (!step) return page.say("There is nothing to put back.");
+  const labels = step.labels.map(l => ({ ...l, key: uuid(), suggestion: null }));
+  page.said = "";
+  page.push({ step: labels.length > 1 ? uuid() : labels[0].key, labels }, null);
+  page.outbox.send();
+  page.draw();
+}

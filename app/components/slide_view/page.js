@@ -1,0 +1,294 @@
+// The slide view: a ring is clicked, a key answers it. Draws first, then sends; a label is "saved" only
+// when the server said so. Streamlit calls the default export again on every rerun: state lives beside the element.
+const SLIDE_PAGES = new WeakMap();
+const NO_CELLS = { ids: [], xs: [], ys: [], radii: [], planes: null, guesses: null, mpp: null };
+const MOST_WAITING_HERE = 200;
+const PAN_PX = 90;
+const SEEN_RING = 15;           // CSS pixels; a cell that is chosen with a smaller ring is brought closer
+
+class SlidePage {
+  constructor(root, data) {
+    Object.assign(this, data);
+    this.root = root;
+    this.byKey = new Map(this.categories.map(c => [c.key.toUpperCase(), c]));
+    this.byId = new Map(this.categories.map(c => [c.id, c]));
+    this.commands = commandKeys(SLIDE_COMMANDS, this.categories);
+    this.slides = null; this.cells = NO_CELLS; this.answers = new Map(); this.past = []; this.redoStack = []; this.visited = [];
+    this.acknowledged = new Set(); this.thumbs = new Map();
+    this.selected = null; this.current = null; this.claiming = null; this.confidence = null; this.comment = "";
+    this.said = ""; this.problem = ""; this.from = new URLSearchParams(location.search).get("from");
+    this.tally = { taken: 0, saved: 0, refused: 0, ignored: 0 };
+    this.outbox = new Outbox({ name: "labels", account: this.account, url: "/api/v1/labels", csrf: this.csrf,
+      on: { change: () => this.draw(), receipts: (list, own) => this.receive(list, own), elsewhere: e => this.elsewhere(e) } });
+    this.root.classList.add("cj");
+    this.claims = new Claims(this);
+    this.rings = new SlideRings(this); this.heat = new Heat(this);
+    this.stage = new SlideStage(this);
+    this.view = this.stage;                    // where sheets open
+    this.sheets = new Sheets(this);
+    this.panel = new Panel(this);
+    this.marking = this.may_label ? new Marking(this) : null;
+    this.opinion = this.may_label ? new SlideOpinion(this) : null;
+    this.face = new SlideFace(this);
+    document.addEventListener("keydown", this.onKey = e => this.key(e), true);
+    window.addEventListener("pagehide", this.onHide = () => this.claims.release());
+    this.stage.node.addEventListener("pointermove", e => this.moved(e));
+    this.start();
+  }
+
+  destroy() {
+    document.removeEventListener("keydown", this.onKey, true);
+    window.removeEventListener("pagehide", this.onHide);
+    this.claims.release();
+    this.outbox.destroy(); this.marking?.destroy(); this.opinion?.destroy(); this.stage.destroy();
+  }
+
+  // ---- slides and cells
+
+  async start() {
+    const asked = new URLSearchParams(location.search);
+    this.outbox.send();
+    this.draw();
+    try {
+      const [{ slides, cell }] = await Promise.all([getJson(`/api/slides?cell=${encodeURIComponent(asked.get("cell") || "")}`), loadViewer(this.viewer)]);
+      this.slides = slides;
+      this.face.listSlides();
+      const wanted = cell?.slide || asked.get("slide");
+      if (asked.get("cell") && !cell) this.said = "This cell came as a picture of its own: it has no place on a slide.";
+      if (slides.length) await this.openSlide(slides.some(s => s.slide === wanted) ? wanted : slides[0].slide, cell ? asked.get("cell") : null);
+    } catch (error) { this.failed(error); this.problem = error.message; }
+    this.draw();
+    this.root.dataset.ready = String(this.slides ? this.slides.length : "");
+    if (this.may_label) olderSlideSteps(this);
+  }
+
+  failed(error) { if (error.status === 401) this.outbox.signedOut = true; }
+
+  stepSlide(by) {
+    const at = this.slides?.findIndex(s => s.slide === this.stage.slide?.slide) ?? -1, next = this.slides?.[at + by];
+    if (next) this.openSlide(next.slide); else this.say(by > 0 ? "This is the last slide." : "This is the first slide.");
+  }
+
+  async openSlide(name, cell = null) {
+    this.deselect();
+    const slide = this.slides.find(s => s.slide === name);
+    this.cells = { ...NO_CELLS, mpp: slide.mpp }; this.answers = new Map(); this.visited = []; this.problem = "";
+    this.root.dataset.slide = name; this.root.dataset.cells = "";
+    const opened = this.stage.open(slide);
+    this.draw();
+    this.opinion?.load(name);
+    if (this.may_label) await this.loadCells(slide);
+    await opened;
+    const place = cell === null ? -1 : this.cells.ids.indexOf(cell);
+    if (place >= 0) this.select(place, { closer: true });
+    this.rings.draw();
+  }
+
+  async loadCells(slide) {
+    try {
+      const found = await getJson(`/api/slide-cells/${slide.slide}`);
+      if (this.root.dataset.slide !== slide.slide) return;
+      this.cells = { ids: found.cells, xs: found.x, ys: found.y, radii: found.radius_um, planes: found.planes, guesses: found.guesses, mpp: slide.mpp };
+      this.answers = new Map(found.answers.map(a => [a.cell, a]));
+      found.answers.forEach(a => this.acknowledged.add(a.key));
+      const gone = this.outbox.takenBack();
+      for (const [cell, a] of this.answers) if (gone.has(a.key)) this.answers.delete(cell);
+      for (const e of this.outbox.events()) if (e.kind === "label") this.remember(e);
+      this.root.dataset.cells = found.cells.length;
+    } catch (error) { this.failed(error); this.said = `The cells of this slide did not arrive: ${error.message}`; }
+    this.draw();
+  }
+
+  addCell(cell, { x, y, width, height }) {
+    const { ids, xs, ys, radii, planes, guesses, mpp } = this.cells;
+    ids.push(cell); xs.push(x); ys.push(y); radii.push(mpp ? (Math.max(width, height) * mpp) / 2 : 0); guesses?.push(null); planes?.push(null);
+    this.root.dataset.cells = ids.length;
+    return ids.length - 1;
+  }
+
+  remember(event) {  // an answer that the server has not acknowledged yet
+    if (this.cells.ids.includes(event.cell)) this.answers.set(event.cell, { ...event, image: `/api/v1/cells/${event.cell}/image`, suggestion: null });
+  }
+
+  elsewhere(event) { if (event.kind === "label") { this.remember(event); this.draw(); } }
+
+  receive(receipts, own) {
+    const done = new Map(receipts.map(r => [r.key, r]));
+    for (const label of [...this.past.flatMap(s => s.labels), ...this.answers.values()]) {
+      const receipt = done.get(label.key);
+      if (!receipt) continue;
+      Object.assign(label, { suggestion: receipt.suggestion, asked_because: receipt.asked_because });
+      this.acknowledged.add(label.key);
+      if (!receipt.accepted && this.answers.get(label.cell) === label) this.answers.delete(label.cell);
+    }
+    for (const receipt of receipts) if (own.has(receipt.key)) this.tally[receipt.accepted ? "saved" : "refused"]++;
+    const refused = receipts.find(r => !r.accepted);
+    if (refused) {
+      this.said = `One answer was refused: ${refused.reason}`;
+      this.past = this.past.filter(s => s.labels.every(l => l.key !== refused.key));
+    }
+  }
+
+  guessOf(i) {  // [category, probability] of a suggestion that may be seen
+    if (this.cells.guesses) return this.cells.guesses[i];
+    const s = this.answers.get(this.cells.ids[i])?.suggestion;
+    return s ? [s.category, s.probability] : null;
+  }
+
+  wordsOf(i) {
+    const answer = this.answers.get(this.cells.ids[i]);
+    if (!answer) return this.current ? "Press a key to answer this cell." : "No answer of yours.";
+    return `Your answer: ${this.byId.get(answer.category)?.name || answer.category}. Another key replaces it.`;
+  }
+
+  // ---- choosing a cell
+
+  click(x, y) {
+    const i = this.rings.hit(x, y);
+    this.stage.node.focus({ preventScroll: true });
+    if (i === null) this.deselect(); else this.select(i);
+    this.draw();
+  }
+
+  reselect(i) { this.deselect(); this.select(i); }
+
+  select(i, { closer = false } = {}) {
+    const { ids, xs, ys } = this.cells;
+    if (closer || !this.stage.isShown(xs[i], ys[i]) || this.rings.radius(i, this.stage.transform()) < SEEN_RING) this.stage.show(xs[i], ys[i], { closer });
+    if (this.selected === i) return;
+    this.stage.toPlane(this.cells.planes?.[i]);
+    this.deselect();
+    this.selected = i; this.said = "";
+    if (this.visited[this.visited.length - 1] !== i) this.visited.push(i);
+    this.root.dataset.selected = ids[i];
+    if (this.may_label) this.claiming = this.claims.take(ids[i]);
+    this.rings.draw(); this.draw();
+  }
+
+  deselect() {
+    this.claims.release();
+    this.selected = this.current = this.claiming = null; this.confidence = null; this.comment = "";
+    delete this.root.dataset.selected; delete this.root.dataset.claimed;
+    this.rings?.draw();
+  }
+
+  isSelected(cell) { return this.selected !== null && this.cells.ids[this.selected] === cell; }
+
+  next() {
+    const { ids, xs, ys } = this.cells;
+    const from = this.selected !== null ? { x: xs[this.selected], y: ys[this.selected] } : this.stage.center();
+    if (!from) return;
+    const best = this.rings.nearestOpen(from);
+    if (best === null) return this.say(ids.length ? "Every cell of this slide has your answer." : "Nobody has marked cells on this slide yet: cytojepa detect finds them.");
+    this.select(best);
+  }
+
+  previous() {
+    this.visited.pop();
+    const i = this.visited.pop();
+    if (i === undefined) return this.say("There is no cell before this one.");
+    this.select(i);
+  }
+
+  moved(event) {
+    const box = this.stage.node.getBoundingClientRect();
+    this.rings.pointer = { x: event.clientX - box.left, y: event.clientY - box.top };
+    if (this.rings.hasRuler) this.rings.draw();
+  }
+
+  // ---- keys and answers
+
+  key(event) {
+    if (isTyping(event) || isShortcut(event) || !this.root.isConnected) return;
+    const key = keyOf(event), category = this.may_label ? this.byKey.get(key) : null, command = this.commands.get(key);
+    const move = { ArrowLeft: [-PAN_PX, 0], ArrowRight: [PAN_PX, 0], ArrowUp: [0, -PAN_PX], ArrowDown: [0, PAN_PX] }[key];
+    if (key === "Enter" && this.marking?.isOn) { event.preventDefault(); event.stopPropagation(); return this.marking.markCenter(); }
+    if (!category && !command && !move) return;
+    event.preventDefault(); event.stopPropagation();
+    if (move) return this.stage.pan(...move);
+    if (event.repeat && !/^zoom|^focus/.test(command?.id || "")) return;
+    if (category) this.answer(category, { isUnsure: event.shiftKey });
+    else this.command(command.id === "undo" && event.shiftKey ? "redo" : command.id);
+  }
+
+  keyFor(id) { return [...this.commands.values()].find(c => c.id === id)?.key || ""; }
+  offers(id) { return id === "heat" ? this.heat.isOffered : this.may_label || !/^(next|mark|opinion|undo|redo|note|unsure|sure|colors)$/.test(id); }
+
+  command(id) {
+    if (!this.offers(id)) return;
+    const { stage, sheets, rings } = this;
+    ({
+      next: () => this.next(), previous: () => this.previous(), undo: () => undoSlideStep(this), redo: () => redoSlideStep(this),
+      mark: () => this.marking.toggle(), opinion: () => sheets.toggle("opinion"),
+      marks: () => { rings.isOn = !rings.isOn; }, colors: () => rings.recolor(), heat: () => this.heat.toggle(), ring: () => { rings.hasRuler = !rings.hasRuler; },
+      guide: () => sheets.toggle("guide"), help: () => sheets.toggle("help"), note: () => { if (this.current) sheets.note(); },
+      unsure: () => this.setConfidence("unsure"), sure: () => this.setConfidence("sure"),
+      focusUp: () => stage.focus(1), focusDown: () => stage.focus(-1),
+      zoomIn: () => stage.zoomBy(1.4), zoomOut: () => stage.zoomBy(1 / 1.4), whole: () => stage.whole(), back: () => this.back(),
+      reset: () => { if (this.marking?.isOn) this.marking.toggle(false); else if (!sheets.close()) this.deselect(); this.said = ""; },
+    })[id]();
+    rings.draw(); this.draw();
+  }
+
+  back() {
+    const cell = this.selected === null ? "" : `?cell=${this.cells.ids[this.selected]}`;
+    location.assign(this.from === "review" ? `/review${cell}` : this.from === "gallery" ? "/gallery" : `/${cell}`);
+  }
+
+  setConfidence(value) { this.confidence = this.confidence === value ? null : value; this.draw(); }
+  say(sentence) { this.said = sentence; this.draw(); }
+
+  async answer(category, { isUnsure = false }) {
+    const selected = this.selected;
+    if (this.claiming) { await this.claiming; if (this.selected !== selected) return; }
+    const item = this.current, isCovered = this.sheets.isCovering;
+    if (!item || isCovered || this.outbox.signedOut || this.outbox.size >= MOST_WAITING_HERE || !this.rings.isOn && selected === null) {
+      this.tally.ignored++;
+      if (isCovered) this.sheets.close();
+      return this.say(isCovered ? `Key ${category.key} was not taken: the slide was covered.`
+        : selected === null ? `Click a ring first, then press ${category.key}; N goes to the nearest open cell.` : this.said);
+    }
+    const label = { cell: item.cell, image: item.image, mpp: item.mpp, key: uuid(), category: category.id,
+      confidence: this.confidence || (isUnsure ? "unsure" : null), comment: this.comment || null, suggestion: null };
+    this.said = ""; this.redoStack = []; this.confidence = null; this.comment = "";
+    this.push({ step: label.key, labels: [label] }, Math.round(performance.now() - this.shownAt) / 1000);
+    this.panel.flash(category);
+    this.rings.draw(); this.draw();
+    this.outbox.send();
+  }
+
+  push(step, seconds) {
+    const now = new Date().toISOString();
+    for (const l of step.labels) {
+      this.outbox.add({ key: l.key, kind: "label", cell: l.cell, category: l.category, decided_at: now, seconds,
+        confidence: l.confidence || null, comment: l.comment || null, step: step.labels.length > 1 ? step.step : null });
+      if (this.cells.ids.includes(l.cell)) this.answers.set(l.cell, l);
+    }
+    this.tally.taken += step.labels.length;
+    this.past = [...this.past, step].slice(-60);
+  }
+
+  undo() { undoSlideStep(this); }
+  isKnown(label) { return this.acknowledged.has(label.key); }
+
+  thumb(item, place) {
+    const name = place + item.cell;
+    if (!this.thumbs.has(name)) {
+      const image = new Image();
+      image.src = item.image; image.alt = ""; image.draggable = false;
+      this.thumbs.set(name, image);
+      if (this.thumbs.size > 200) this.thumbs.delete(this.thumbs.keys().next().value);
+    }
+    return this.thumbs.get(name);
+  }
+
+  draw() { if (this.face) { this.face.draw(); this.panel.draw(); } }
+}
+
+export default function ({ parentElement, data }) {
+  const root = parentElement.querySelector(".slideview");
+  let page = SLIDE_PAGES.get(root);
+  if (!page) SLIDE_PAGES.set(root, page = new SlidePage(root, data));
+  else for (const box of [page, page.outbox, page.marking?.outbox, page.opinion?.outbox]) if (box) box.csrf = data.csrf;
+  return () => { page.destroy(); SLIDE_PAGES.delete(root); };
+}

@@ -1,0 +1,64 @@
+"""Where the catalogue's cells lie: on which slide, at which place, on which focal plane. Only reads."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import func, select
+
+from datasets.catalog import Cell, CellPlane, Nucleus, Scan, Slide
+from datasets.db import Database
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Place:
+    """Where a cell lies on its slide: centre in level-0 pixels, and the slide's scale."""
+
+    slide_id: str
+    x: float
+    y: float
+    mpp: float | None
+
+
+def place_of_cell(database: Database, cell_id: str) -> Place | None:
+    """Return where a cell lies, None for an unknown cell and for a single-cell picture."""
+    with database.read() as session:
+        query = select(Cell.slide_id, Cell.x, Cell.y, Slide.mpp).join(Slide, Slide.id == Cell.slide_id)
+        row = session.execute(query.where(Cell.id == cell_id)).one_or_none()
+    if row is None or row[1] is None or row[2] is None:
+        return None
+    return Place(slide_id=row[0], x=row[1], y=row[2], mpp=row[3])
+
+
+def cell_counts(database: Database) -> dict[str, int]:
+    """Return how many cells each slide has; slides without any are left out."""
+    with database.read() as session:
+        return dict(session.execute(select(Cell.slide_id, func.count()).group_by(Cell.slide_id)).all())
+
+
+def nuclei_of_slide(database: Database, slide_id: str) -> dict[str, Nucleus]:
+    """Return the boxes of a slide's detected cells."""
+    with database.read() as session:
+        query = select(Nucleus).join(Cell, Cell.id == Nucleus.cell_id).where(Cell.slide_id == slide_id)
+        return {nucleus.cell_id: nucleus for nucleus in session.scalars(query)}
+
+
+def planes_of_cells(database: Database, wanted: Sequence[str]) -> dict[str, tuple[float, list[float]]]:
+    """Return, of those of the wanted cells whose slide has several focal planes, the crop's plane and all of them."""
+    query = select(CellPlane.cell_id, CellPlane.z_um, Scan.info).join(Cell, Cell.id == CellPlane.cell_id)
+    with database.read() as session:
+        rows = session.execute(query.join(Scan, Scan.slide_id == Cell.slide_id).where(CellPlane.cell_id.in_(wanted)))
+        return {cell_id: (z_um, [float(z) for z in info["z_um"]]) for cell_id, z_um, info in rows}
+
+
+def scan_infos(database: Database) -> dict[str, dict[str, Any]]:
+    """Return the technical facts of all scans, by slide."""
+    with database.read() as session:
+        return {scan.slide_id: dict(scan.info) for scan in session.scalars(select(Scan))}
+
+
+def planes_of_slide(database: Database, slide_id: str) -> dict[str, float]:
+    """Return the crops' focal planes of a slide's cells; empty where it has one plane only."""
+    query = select(CellPlane.cell_id, CellPlane.z_um).join(Cell, Cell.id == CellPlane.cell_id)
+    with database.read() as session:
+        return dict(session.execute(query.where(Cell.slide_id == slide_id)).tuples().all())

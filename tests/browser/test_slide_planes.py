@@ -1,0 +1,122 @@
+"""Focal planes and the heat of suggestions, in a study of one field at four planes that shows suggestions first."""
+
+import sys
+import time
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import pytest
+
+from app.intake import take_in
+from app.services import Services
+from datasets import catalog
+from datasets.crops import encode_png, read_own_png
+from datasets.demo_slides import DRAWN_MPP, write_drawn_slides
+from datasets.finding import FindOptions, find_cells
+from datasets.public import as_stacks, plan
+from labeling import accounts, labels
+from labeling.labels import LabelEvent
+from tests.browser.conftest import PEOPLE, small_vectors
+from tests.browser_server import PASSWORD, Server
+
+pytestmark = pytest.mark.browser
+PLANES, STEP_UM, SHARP = 4, 1.5, 2
+READY = ".slideview[data-cells]:not([data-cells='']):not([data-painted=''])[data-painted]"
+
+
+def _stack_study(folder) -> Services:
+    write_drawn_slides(folder / "drawn", seed=7, num_slides=1)
+    field = read_own_png(sorted((folder / "drawn").rglob("*.png"))[0])
+    (folder / "stack").mkdir()
+    for n in range(PLANES):
+        plane = field if n == SHARP else cv2.GaussianBlur(field, (0, 0), 1.8 * abs(n - SHARP))
+        (folder / "stack" / f"plane{n}.png").write_bytes(encode_png(plane))
+    services = Services.open(folder / "home")
+    services = replace(services, settings=replace(services.settings, suggestions="shown"))
+    services.settings.save(services.home)
+    take_in(services, as_stacks(plan(folder / "stack"), STEP_UM), mpp=DRAWN_MPP)
+    find_cells(services.database, services.home, services.secret_key, FindOptions(side_um=64, side_px=256))
+    small_vectors(services)
+    return services
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    services = _stack_study(tmp_path_factory.mktemp("stack"))
+    for name, role in PEOPLE.items():
+        accounts.add_account(services.database, name, role, PASSWORD)
+    cells = catalog.cell_ids(services.database)
+    events = [
+        LabelEvent(key=f"first{n}", cell_id=cell, category="HSIL" if n % 2 else "NILM")
+        for n, cell in enumerate(cells[:8])
+    ]
+    labels.record(services.database, "vera", events, label_set=services.label_set)
+    services.database.close()
+    running = Server(services.home)
+    running.start()
+    yield running
+    running.kill()
+    sys.stderr.write(running.log.read_text()[-3000:])
+
+
+def _variance(page, selector: str) -> float:
+    """Return how sharp what a canvas shows is."""
+    script = """canvas => {
+      const d = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data, row = 4 * canvas.width;
+      let sum = 0, n = 0;
+      for (let i = row + 4; i < d.length - row - 4; i += 4, n++) {
+        const edge = 4 * d[i] - d[i - 4] - d[i + 4] - d[i - row] - d[i + row];
+        sum += edge * edge;
+      }
+      return sum / n;
+    }"""
+    return page.locator(selector).first.evaluate(script)
+
+
+def test_two_keys_on_the_label_page__go_through_the_planes_of_the_cell(page) -> None:
+    sharp = _variance(page, ".lens canvas")
+    page.keyboard.press("j")
+    page.wait_for_selector(f".deck[data-plane='{-STEP_UM}']")
+    soft = _variance(page, ".lens canvas")
+    page.keyboard.press("i")
+    page.wait_for_selector(".deck[data-plane='0']")
+    assert _variance(page, ".lens canvas") == sharp > 1.3 * soft
+    page.keyboard.press("PageUp")
+    page.wait_for_selector(f".deck[data-plane='{STEP_UM}']")
+    page.keyboard.press("PageUp")
+    page.wait_for_selector("text=This is the highest plane")
+
+
+def test_two_keys_on_the_slide__show_the_plane_above_and_below(sign_in) -> None:
+    page = sign_in("ada", "/slide")
+    page.wait_for_selector(f"{READY}[data-plane='0']")
+    sharp = _variance(page, ".openseadragon-canvas canvas")
+    page.keyboard.press("j")
+    page.wait_for_selector(f".slideview[data-plane='{-STEP_UM}']")
+    page.wait_for_selector("text=plane 2 of 4")
+    page.wait_for_load_state("networkidle")
+    page.wait_for_timeout(800)
+    assert _variance(page, ".openseadragon-canvas canvas") < 0.95 * sharp
+
+
+def test_heat_of_suggestions__warms_the_slide_where_the_study_shows_them(sign_in, server) -> None:
+    for _ in range(100):
+        if server.rows("SELECT count(*) FROM probes")[0][0]:
+            break
+        time.sleep(0.3)
+    page = sign_in("ben", "/slide")
+    page.wait_for_selector(READY)
+    warm = """canvas => { const d = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data;
+      let n = 0; for (let i = 0; i < d.length; i += 4) n += d[i] > 150 && d[i + 2] < 90 && d[i + 3] > 20; return n; }"""
+    page.keyboard.press("h")
+    assert page.locator("canvas.rings").evaluate(warm) == 0
+    page.keyboard.press("y")
+    page.wait_for_selector(".slideview[data-heat='true']")
+    assert page.locator("canvas.rings").evaluate(warm) > 500
+    page.keyboard.press("o")
+    page.keyboard.press("h")
+    page.wait_for_selector("text=Certainty of the suggestion")
+    assert np.sum([int(t) for t in page.locator(".legend .entry small").all_inner_texts()]) == len(
+        server.rows("SELECT id FROM cells")
+    )

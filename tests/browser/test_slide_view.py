@@ -1,0 +1,129 @@
+"""The slide view in a real browser: rings, answers, marks, opinions, the way there and back; nothing is lost."""
+
+import pytest
+
+pytestmark = pytest.mark.browser
+NUM_SLIDES = 4
+ALL_SAVED = ".slideview[data-waiting='0']"
+READY = ".slideview[data-cells]:not([data-cells='']):not([data-painted=''])[data-painted]"
+
+
+@pytest.fixture
+def slide(sign_in):
+    page = sign_in("ada", "/slide")
+    page.wait_for_selector(READY)
+    return page
+
+
+def _next(page) -> str:
+    """Go to the nearest open cell by keyboard; return it once it may be answered."""
+    before = page.get_attribute(".slideview", "data-claimed")
+    page.keyboard.press("n")
+    page.wait_for_selector(f".slideview[data-claimed]:not([data-claimed='{before}'])")
+    return page.get_attribute(".slideview", "data-claimed")
+
+
+def _settled(page) -> tuple[float, float]:
+    """Return where the chosen ring is on the screen, once the view has come to rest."""
+    at = ""
+    while at != (at := page.get_attribute(".slideview", "data-at")):
+        page.wait_for_timeout(400)
+    box = page.locator(".slidestage").bounding_box()
+    x, y = (float(value) for value in at.split(","))
+    return box["x"] + x, box["y"] + y
+
+
+def test_ring__is_clicked_answered_by_a_key_and_taken_back(slide, server) -> None:
+    before = server.labels("ada")
+    cell = _next(slide)
+    x, y = _settled(slide)
+    slide.keyboard.press("Escape")
+    slide.wait_for_selector(".slideview:not([data-selected])")
+    slide.mouse.click(x, y)
+    slide.wait_for_selector(f".slideview[data-claimed='{cell}']")
+    slide.keyboard.press("5")
+    slide.wait_for_selector(f"{ALL_SAVED}[data-acknowledged='1']")
+    assert server.labels("ada") == [*before, (cell, "HSIL")]
+    assert slide.locator(".legend .entry", has_text="HSIL").count() == 1
+
+    slide.keyboard.press("z")
+    slide.wait_for_selector(f"{ALL_SAVED}[data-acknowledged='2'][data-claimed='{cell}']")
+    assert slide.locator(".legend .entry", has_text="HSIL").count() == 0
+    assert len(server.rows("SELECT id FROM undos")) == 1
+
+
+def test_answers__wait_without_network_and_survive_a_reload(slide, server) -> None:
+    before, answered = server.labels("ada"), []
+    slide.route("**/api/v1/labels", lambda route: route.abort())
+    for key, category in (("1", "NILM"), ("3", "LSIL")):
+        answered.append((_next(slide), category))
+        slide.keyboard.press(key)
+    slide.wait_for_selector("text=NOT SAVED: 2 waiting")
+    assert server.labels("ada") == before
+    slide.unroute("**/api/v1/labels")
+    slide.reload()
+    slide.wait_for_selector(READY)
+    slide.wait_for_selector(ALL_SAVED)
+
+    assert server.labels("ada") == before + answered
+    assert int(slide.get_attribute(".slideview", "data-answers")) >= 2
+
+
+def test_missed_cell__is_marked_by_a_click_and_labelled_at_once(slide, server) -> None:
+    cells = int(slide.get_attribute(".slideview", "data-cells"))
+    box = slide.locator(".slidestage").bounding_box()
+    slide.keyboard.press("b")
+    slide.wait_for_selector(".slideview[data-marking='true']")
+    slide.mouse.click(box["x"] + box["width"] * 0.37, box["y"] + box["height"] * 0.53)
+    slide.wait_for_selector(f".slideview[data-cells='{cells + 1}'][data-claimed]")
+    cell = slide.get_attribute(".slideview", "data-claimed")
+    slide.keyboard.press("5")
+    slide.wait_for_selector(f"{ALL_SAVED}[data-acknowledged='1']")
+
+    assert server.rows(f"SELECT origin FROM cells WHERE id = '{cell}'") == [("drawn",)]
+    assert server.rows(f"SELECT annotator, width_px FROM finds WHERE cell_id = '{cell}'") == [("ada", 0.0)]
+    assert server.labels("ada")[-1] == (cell, "HSIL")
+
+
+def test_box_round_half_the_slide__is_refused_in_a_sentence(slide, server) -> None:
+    before = server.rows("SELECT count(*) FROM cells")
+    box = slide.locator(".slidestage").bounding_box()
+    slide.keyboard.press("b")
+    slide.wait_for_selector(".slideview[data-marking='true']")
+    slide.mouse.move(box["x"] + box["width"] * 0.42, box["y"] + box["height"] * 0.4)
+    slide.mouse.down()
+    slide.mouse.move(box["x"] + box["width"] * 0.7, box["y"] + box["height"] * 0.75, steps=4)
+    slide.mouse.up()
+    slide.wait_for_selector("text=holds more than one cell")
+
+    assert server.rows("SELECT count(*) FROM cells") == before
+
+
+def test_way_from_the_deck_to_the_slide_and_back__keeps_the_cell(page) -> None:
+    cell = page.get_attribute(".deck", "data-cell")
+    page.keyboard.press("v")
+    page.wait_for_selector(f".slideview[data-claimed='{cell}']")
+    page.keyboard.press("v")
+    page.wait_for_selector(f".deck[data-cell='{cell}']")
+
+
+def test_opinion__is_never_prefilled_kept_and_not_shown_to_the_next_reader(slide, server, sign_in) -> None:
+    slide.keyboard.press("s")
+    slide.wait_for_selector(".opinion")
+    assert slide.locator(".opinion [aria-pressed=true]").count() == 0
+    slide.get_by_role("button", name="Unsatisfactory").click()
+    slide.get_by_role("button", name="Absent").click()
+    slide.get_by_label("Comment on the slide").fill("thick, blood")
+    slide.get_by_role("button", name="Save").click()
+    slide.wait_for_selector(".opinion li")
+    name = slide.get_attribute(".slideview", "data-slide")
+    query = f"SELECT annotator, adequacy, zone, category, comment FROM opinions WHERE slide_id = '{name}'"
+    assert server.rows(query) == [("ada", "unsatisfactory", "absent", None, "thick, blood")]
+    assert slide.locator(".opinion [aria-pressed=true]").count() == 0
+
+    other = sign_in("ben", f"/slide?slide={name}")
+    other.wait_for_selector(READY)
+    other.keyboard.press("s")
+    other.wait_for_selector(".opinion")
+    other.wait_for_load_state("networkidle")
+    assert other.locator(".opinion li").count() == 0
