@@ -61,9 +61,11 @@ def _serve(command: list[str], folder: Path, environment: dict[str, str], port: 
             server.terminate()
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_page__every_command_runs_on_drawn_cells(tmp_path: Path) -> None:
     _draw(tmp_path / "herlev")
-    _follow(tmp_path, 0.02, 280)
+    _follow(tmp_path, 0.02, 600)
 
     assert "<svg" in (tmp_path / "report.html").read_text()
     assert len((tmp_path / "labels.csv").read_text().splitlines()) > 7 * PER_CLASS
