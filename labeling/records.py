@@ -150,7 +150,6 @@ class Preference(Base):
     account: Mapped[str] = mapped_column(ForeignKey("accounts.name"), primary_key=True)
     language: Mapped[str | None] = mapped_column(String(8))
     keys: Mapped[dict[str, str]] = mapped_column(JSON)
-    """Own keys by what they do: `answer:<category>` or `command:<name>`."""
 
 
 class Event(Base):
