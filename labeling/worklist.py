@@ -25,6 +25,8 @@ SECOND_READS = 2
 _TYPICAL = "typical of a group of cells"
 _NOVEL = "unlike the cells labelled so far"
 _COVERED = "stands for cells of which few are labelled so far"
+_DIALLED = "the suggestion wavers, or the mix of normal and abnormal cells that the study has set asks for it"
+"""For uncertain and exchanged cells alike: whoever could tell them apart would know which way the dial has turned."""
 _FAR = 0.9
 """Novelty from which a cell is called unlike the others: farther out than nine of ten labelled cells are."""
 
@@ -94,29 +96,29 @@ def rank_mixed(pool: Pool, guess: Guess, shares: Shares, *, seed: int, dial: Dia
     waiting = [(int(row), mixture.SHARED) for row in pool.waiting_rows]
     covering = np.array([row for row, arm in queue if arm == mixture.NOVEL], np.intp)
     far = set(covering[novelty(pool.view.units(covering), known) >= _FAR].tolist()) if len(covering) else set()
-    return [
-        _candidate(rank, row, arm, pool, guess, is_far=row in far) for rank, (row, arm) in enumerate([*waiting, *queue])
-    ]
+    reasons = [_reason(arm, guess, row, is_far=row in far, is_dialled=dial is not None) for row, arm in queue]
+    both = zip([*waiting, *queue], [*(CHECK_REASON for _ in waiting), *reasons], strict=True)
+    return [_candidate(rank, row, why, arm, pool, guess) for rank, ((row, arm), why) in enumerate(both)]
 
 
-def _candidate(rank: int, row: int, arm: str, pool: Pool, guess: Guess, *, is_far: bool) -> Candidate:
+def _candidate(rank: int, row: int, reason: str, arm: str, pool: Pool, guess: Guess) -> Candidate:
     best = int(guess.probabilities[row].argmax())
     return Candidate(
         rank=rank, cell_id=pool.cell_ids[row], arm=arm, reads=SECOND_READS if arm == mixture.SHARED else 1,
-        reason=_reason(arm, guess, row, is_far=is_far), score=float(guess.scores[row]), suggestion=guess.classes[best],
+        reason=reason, score=float(guess.scores[row]), suggestion=guess.classes[best],
         suggestion_probability=float(guess.probabilities[row, best]), probe_id=guess.probe_id,
     )  # fmt: skip
 
 
-def _reason(arm: str, guess: Guess, row: int, *, is_far: bool) -> str:
+def _reason(arm: str, guess: Guess, row: int, *, is_far: bool, is_dialled: bool) -> str:
     """Say in the doctor's words why a cell is asked; blind arms share one sentence."""
     if arm in mixture.BLIND:
         return CHECK_REASON
     if arm == mixture.NOVEL:
         return _NOVEL if is_far else _COVERED
+    if is_dialled:
+        return _DIALLED
     second, first = np.argsort(guess.probabilities[row], kind="stable")[-2:]
-    if arm == mixture.DIAL:
-        return f"looks like {guess.classes[first]}: keeps the mix of normal and abnormal cells as the study has set it"
     return f"{guess.classes[first]} or {guess.classes[second]} is unclear"
 
 
