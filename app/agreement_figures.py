@@ -15,7 +15,7 @@ from datasets import catalog
 from datasets.files import write_json
 from labeling import agreement
 from labeling.agreement import MISSING, Agreement, Codes
-from labeling.answers import current_labels, is_not_undone
+from labeling.answers import counts, current_labels
 from labeling.mixture import REPEAT
 from labeling.records import IMPORTED, Assignment, Label
 from labeling.stopping import SAMPLE_ROWS, ArmComparison, StopSignal, compare_arms, stop_signals
@@ -175,7 +175,7 @@ def within(services: Services) -> dict[str, Agreement]:
         repeats = session.execute(
             select(Assignment.annotator, Assignment.cell_id, Assignment.served_at).where(Assignment.arm == REPEAT)
         ).all()
-        labels = session.scalars(select(Label).where(is_not_undone(), Label.annotator != IMPORTED)).all()
+        labels = session.scalars(select(Label).where(counts(), Label.annotator != IMPORTED)).all()
     given: dict[tuple[str, str], list[Label]] = {}
     for label in labels:
         given.setdefault((label.annotator, label.cell_id), []).append(label)

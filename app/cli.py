@@ -1,5 +1,6 @@
 """The command line `cytojepa`: one verb, one thing. Verbs are loaded when they are called."""
 
+import builtins
 import sys
 from importlib import import_module
 from keyword import iskeyword
@@ -24,6 +25,7 @@ VERBS = {
     "fit": "study",
     "import": "imports",
     "ingest": "ingest",
+    "map": "maps",
     "parts": "parts",
     "pretrain": "learn",
     "report": "report",
@@ -50,8 +52,9 @@ class Verbs(click.Group):
         if cmd_name not in VERBS:
             return None
         module = import_module(f"app.commands.{VERBS[cmd_name]}")
-        # `import` is a word of Python's own: its function has an underscore behind it.
-        verb: click.Command = getattr(module, f"{cmd_name}_" if iskeyword(cmd_name) else cmd_name)
+        # `import` and `map` are words of Python's own: their functions have an underscore behind them.
+        has_other_name = iskeyword(cmd_name) or cmd_name in dir(builtins)
+        verb: click.Command = getattr(module, f"{cmd_name}_" if has_other_name else cmd_name)
         return verb
 
 

@@ -5,6 +5,7 @@ import html
 import streamlit as st
 
 from app.views import people
+from app.words import word
 from labeling.accounts import Right
 
 st.set_page_config(page_title="CytoJEPA", layout="wide", initial_sidebar_state="collapsed")
@@ -15,37 +16,46 @@ st.html(
     "[data-testid=stCaptionContainer]{opacity:.82}</style>"
 )
 
-person = people.signed_in()
+person, tr = people.signed_in(), people.wording()
 if person is None:
-    st.error("Signed out. Open /login and sign in again.")
+    st.error(tr("Signed out. Open /login and sign in again."))
     st.stop()
 
-_PAGES: tuple[tuple[Right, str, str], ...] = (
-    ("label", "label", "Label"),
-    ("label", "gallery", "Gallery"),
-    ("label", "cell_map", "Map"),
-    ("pictures", "slide", "Slide"),
-    ("adjudicate", "review", "Review"),
-    ("pictures", "slides", "Slides"),
-    ("progress", "progress", "Progress"),
-    ("runs", "runs", "Runs"),
-    ("runs", "jobs", "Jobs"),
-    ("audit", "audit", "Audit"),
-    ("people", "team", "Team"),
+_PAGES: tuple[tuple[Right | None, str, str], ...] = (
+    ("label", "label", word("Label")),
+    ("label", "gallery", word("Gallery")),
+    ("label", "cell_map", word("Map")),
+    ("pictures", "slide", word("Slide")),
+    ("adjudicate", "review", word("Review")),
+    ("pictures", "slides", word("Slides")),
+    ("progress", "progress", word("Progress")),
+    ("bias", "bias", word("Bias")),
+    ("export", "export", word("Export")),
+    ("runs", "runs", word("Runs")),
+    ("runs", "jobs", word("Jobs")),
+    ("audit", "audit", word("Audit")),
+    ("people", "team", word("Team")),
+    ("people", "study", word("Study")),
+    (None, "settings", word("Settings")),
 )
-allowed = [(name, title) for right, name, title in _PAGES if person.may(right)]
-if not allowed:
-    st.error(f"The role {person.role} sees no page. An admin can change the role.")
+allowed = [(name, title) for right, name, title in _PAGES if right is None or person.may(right)]
+if len(allowed) == 1:
+    st.error(tr("The role {role} sees no page. An admin can change the role.", role=person.role))
     st.stop()
+# Streamlit serves its first page at / alone: who does not label gets a page of links there.
+start = [] if person.may("label") else [st.Page("views/start.py", title=tr("Start"), default=True)]
 pages = [
-    st.Page(f"views/{name}.py", title=title, url_path=title.lower(), default=i == 0)
-    for i, (name, title) in enumerate(allowed)
+    *start,
+    *(
+        st.Page(f"views/{name}.py", title=tr(title), url_path=title.lower(), default=i == 0 and not start)
+        for i, (name, title) in enumerate(allowed)
+    ),
 ]
 st.html(
     "<style>.stElementContainer:has(.who){position:absolute;height:0}.who{position:fixed;top:.95rem;"
     "right:1.7rem;z-index:999995;font-size:.92rem}</style>"
     f'<div class="who">{html.escape(person.name)} &nbsp;'
-    '<a style="color:inherit" href="/logout" target="_self">Sign out</a></div>'
+    f'<a style="color:inherit" href="/logout" target="_self">{html.escape(tr("Sign out"))}</a></div>'
 )
 if person.may("label"):
     pages.append(st.Page("views/tour.py", title="Tour", url_path="tour", visibility="hidden"))

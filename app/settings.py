@@ -11,6 +11,7 @@ import tomlkit
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
+from app.setting_comments import COMMENTS
 from datasets.bethesda import BETHESDA, LABEL_SETS, Category, LabelSet
 from datasets.errors import SettingsError
 from datasets.files import write_atomically
@@ -49,6 +50,8 @@ class Settings:
     """Side of a cell's crop in micrometres."""
     crop_px: int = 256
     """Side of a cell's crop in pixels; with `crop_um` it fixes the scale for all cells."""
+    foil_percent: int = 3
+    """Of 100 cells of a gallery page, how many are known ones of another category."""
     share_uncertain: int = _SHARES.uncertain
     """Parts of the queue that the probe is unsure of, weighed by how rare the classes are."""
     share_novel: int = _SHARES.novel
@@ -81,7 +84,7 @@ class Settings:
             )
         for name, low, high in (
             ("reads", 1, 5), ("lease_seconds", 30, 86_400), ("crop_um", 16, 512),
-            ("crop_px", 64, 1024), ("abnormal_percent", 0, 100), ("exemplar_weight", 0, 20),
+            ("crop_px", 64, 1024), ("foil_percent", 0, 20), ("abnormal_percent", 0, 100), ("exemplar_weight", 0, 20),
             *((f"share_{field.name}", 0, 100) for field in fields(Shares)),
         ):  # fmt: skip
             value = getattr(self, name)
@@ -146,7 +149,7 @@ class Settings:
     def save(self, home: Path) -> None:
         """Write `cytojepa.toml` with every setting and what it means."""
         study = tomlkit.table()
-        for name, comment in _COMMENTS.items():
+        for name, comment in COMMENTS.items():
             value = self.label_set.id if name == "label_set" else getattr(self, name)
             value = list(value) if isinstance(value, tuple) else value
             study.add(name, value)
@@ -162,28 +165,6 @@ class Settings:
                 categories.append(tomlkit.item({**row, "covers": list(category.covers)}))
             study.add("categories", categories)
         write_atomically(home / SETTINGS_FILE, tomlkit.dumps(document).encode())
-
-
-_COMMENTS = {
-    "label_set": "bethesda, herlev, or a name of your own with [[study.categories]]",
-    "reads": "how many doctors decide each cell",
-    "suggestions": "after = the doctor answers first; shown = before the answer; hidden = never",
-    "lease_seconds": "how long a cell stays with the doctor who got it",
-    "crop_um": "side of a cell's picture in micrometres",
-    "crop_px": "side of a cell's picture in pixels",
-    "share_uncertain": "parts of the queue that the probe is unsure of",
-    "share_novel": "parts unlike everything labelled so far",
-    "share_random": "parts chosen by chance",
-    "share_shared": "parts that a second doctor decides as well",
-    "share_gold": "parts with a known verdict",
-    "share_repeat": "parts that the same doctor has decided long ago",
-    "share_test": "parts of the blind test set, where one was chosen (cytojepa testset)",
-    "abnormal_percent": "share of probably abnormal cells in the queue, 0 to 100; 0 = as the rules find them",
-    "exemplar_weight": "what an exemplar counts in the probe, beside 1 of a doctor's answer; 0 = only shown",
-    "inbox": "folders of the server from which the page Jobs takes files in",
-    "acquisition": "rule of the uncertain cells: rarity-margin, margin, entropy, least-confident, or a package's",
-    "database": "sqlite, or postgresql://account@host/name; its password never stands here",
-}
 
 
 def _check_version(document: dict[str, Any]) -> None:

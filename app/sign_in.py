@@ -48,6 +48,7 @@ ROUTE_RIGHTS: dict[str, Right] = {
     "/api/map": "label",
     "/api/cases": "adjudicate",
     "/api/verdicts": "adjudicate",
+    "/api/exports": "export",
     "/api/atlas": "pictures",
     "/api/slides": "pictures",
     "/api/slide-cells": "label",

@@ -105,7 +105,7 @@ def _parent(
 
 _CANNOT_TELL = Category(
     id="cannot-tell", key="U", name="Cannot tell", description="Not decidable on this picture",
-    group="Other", color="#6b7280", shape="ring", is_class=False,
+    group="Other", color="#6b7280", shape="dot", is_class=False,
 )  # fmt: skip
 
 BETHESDA = LabelSet(

@@ -8,7 +8,8 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 
 from app.cli import VERBS, cytojepa
-from app.settings import _COMMENTS, SETTINGS_VERSION, Settings
+from app.setting_comments import COMMENTS
+from app.settings import SETTINGS_VERSION, Settings
 
 
 def settings_page() -> str:
@@ -61,9 +62,9 @@ Of the environment, `CYTOJEPA_HOME` is the folder of the study where `--home` is
 def described_settings() -> list[tuple[str, str, str]]:
     """Return key, default (as the file writes it) and meaning of every setting of `[study]`, in order."""
     defaults = Settings()
-    values = {name: getattr(defaults, name) for name in _COMMENTS} | {"label_set": defaults.label_set.id}
+    values = {name: getattr(defaults, name) for name in COMMENTS} | {"label_set": defaults.label_set.id}
     plain = {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
-    return [(name, tomlkit.item(plain[name]).as_string(), meaning) for name, meaning in _COMMENTS.items()]
+    return [(name, tomlkit.item(plain[name]).as_string(), meaning) for name, meaning in COMMENTS.items()]
 
 
 def commands_page() -> str:

@@ -20,17 +20,18 @@ from labeling import audit
 from labeling.errors import AccountError
 from labeling.records import IMPORTED, Account, SignIn, SignInFailure
 
-Right = Literal["label", "adjudicate", "pictures", "progress", "export", "runs", "audit", "people"]
+Right = Literal["label", "adjudicate", "pictures", "progress", "bias", "export", "runs", "audit", "people"]
 """label: decide cells; adjudicate: see what others answered, and decide where they differ; pictures: see
-cells; progress: see how far the study is; export: take out everybody's labels; runs: see and stop
-pretraining; audit: look at the chain of events; people: make, change and disable accounts and tokens."""
+cells; progress: see how far the study is; bias: see whether suggestions lead doctors; export: take
+out everybody's labels; runs: see and stop pretraining; audit: look at the chain of events; people: make, change and
+disable accounts and tokens, and change the study's settings."""
 
 RIGHTS: dict[str, frozenset[Right]] = {
     "annotator": frozenset({"label", "pictures", "progress"}),
-    "adjudicator": frozenset({"label", "adjudicate", "pictures", "progress", "export"}),
+    "adjudicator": frozenset({"label", "adjudicate", "pictures", "progress", "bias", "export"}),
     "data-manager": frozenset({"pictures", "progress", "export", "runs"}),
-    "admin": frozenset({"label", "adjudicate", "pictures", "progress", "export", "runs", "audit", "people"}),
-    "auditor": frozenset({"progress", "audit"}),
+    "admin": frozenset({"label", "adjudicate", "pictures", "progress", "bias", "export", "runs", "audit", "people"}),
+    "auditor": frozenset({"progress", "bias", "audit"}),
 }
 """What each role may do; all else is denied. What an admin does is told in the chain of events too."""
 ROLES = tuple(RIGHTS)

@@ -15,7 +15,7 @@ from datasets.bethesda import LabelSet
 from datasets.catalog import Cell
 from datasets.db import Database, repeated, utc_now
 from labeling import exemplars
-from labeling.answers import CurrentLabel, current_labels, is_not_undone
+from labeling.answers import CurrentLabel, counts, current_labels
 from labeling.errors import LabelRefused
 from labeling.openings import needs_reader
 from labeling.records import IMPORTED, Label, Verdict
@@ -134,6 +134,15 @@ def standing_verdicts(session: Session) -> dict[str, Verdict]:
     return {row.cell_id: row for row in rows}
 
 
+def known_answers(session: Session) -> dict[str, str]:
+    """Return the categories of cells that are known: by a verdict, else from the data that came in."""
+    imported = {
+        x.cell_id: x.category for x in current_labels(session, include_imported=True) if x.annotator == IMPORTED
+    }
+    verdicts = {cell: row.category for cell, row in standing_verdicts(session).items() if row.category is not None}
+    return {**imported, **verdicts}
+
+
 def reference_cells(
     database: Database, annotator: str, category: str, *, reads: int, limit: int
 ) -> list[tuple[str, str]]:
@@ -156,7 +165,7 @@ def reference_cells(
         )
         own = session.scalars(
             select(Label.cell_id)
-            .where(Label.annotator == annotator, Label.category == category, is_not_undone())
+            .where(Label.annotator == annotator, Label.category == category, counts())
             .order_by(Label.id.desc())
             .limit(limit)
         ).all()
@@ -171,6 +180,6 @@ def reference_cells(
 
 def _newest_labels(session: Session, cell_ids: Sequence[str]) -> list[Label]:
     """Return each annotator's current label of the cells, oldest first."""
-    newest = select(func.max(Label.id)).where(is_not_undone(), Label.cell_id.in_(cell_ids))
+    newest = select(func.max(Label.id)).where(counts(), Label.cell_id.in_(cell_ids))
     newest = newest.group_by(Label.cell_id, Label.annotator)
     return list(session.scalars(select(Label).where(Label.id.in_(newest)).order_by(Label.id)))

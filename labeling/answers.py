@@ -1,17 +1,17 @@
 """What stands on record: current labels, a doctor's last ones, how far the study is. Only reads.
 
-A label is current when it is its annotator's newest for that cell and was not taken back.
+A label is current when it is its annotator's newest for that cell, was not taken back, and was not given to a foil.
 """
 
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, exists, func, select
+from sqlalchemy import ColumnElement, and_, exists, func, or_, select
 from sqlalchemy.orm import Session
 
 from datasets.catalog import Cell
 from datasets.db import Database
-from labeling.mixture import CHECK_REASON
+from labeling.mixture import CHECK_REASON, FOIL_REASON
 from labeling.records import IMPORTED, BlindSlide, Label, Lease, Undo
 
 
@@ -53,7 +53,7 @@ def current_labels(session: Session, *, include_imported: bool = False) -> list[
     Returns:
         Ordered by label id.
     """
-    newest = select(func.max(Label.id)).where(is_not_undone()).group_by(
+    newest = select(func.max(Label.id)).where(counts()).group_by(
         Label.cell_id, Label.annotator
     )  # fmt: skip
     if not include_imported:
@@ -125,13 +125,21 @@ def told_among(database: Database, annotator: str, cell_ids: Collection[str]) ->
 
 def progress(database: Database, annotator: str) -> Progress:
     """Count the cells with a current label: this annotator's, any doctor's, and all cells."""
-    cells = select(func.count(Label.cell_id.distinct())).where(is_not_undone())
+    cells = select(func.count(Label.cell_id.distinct())).where(counts())
     with database.read() as session:
         return Progress(
             labelled_by_me=session.scalar(cells.where(Label.annotator == annotator)) or 0,
             labelled=session.scalar(cells.where(Label.annotator != IMPORTED)) or 0,
             cells=session.scalar(select(func.count()).select_from(Cell)) or 0,
         )
+
+
+def counts() -> ColumnElement[bool]:
+    """Return the SQL condition that a row of `labels` says something about its cell.
+
+    Not taken back, and not given to a foil: whoever sweeps over a known cell has not looked at it.
+    """
+    return and_(is_not_undone(), or_(Label.reason.is_(None), Label.reason != FOIL_REASON))
 
 
 def blind_slides(session: Session) -> set[str]:

@@ -18,7 +18,7 @@ from datasets.db import Database, utc_now
 from datasets.embeddings import EmbeddingStore
 from labeling import audit
 from labeling.adjudication import standing_verdicts
-from labeling.answers import blind_slides, is_not_undone
+from labeling.answers import blind_slides, counts
 from labeling.errors import BlindTestRefused
 from labeling.judging import Judgement, judge
 from labeling.records import IMPORTED, BlindSlide, Exemplar, Label
@@ -119,7 +119,7 @@ def figures(
 def _truths(database: Database, label_set: LabelSet) -> tuple[dict[str, str], int, int]:
     """Return the agreed class of each labelled test cell, how many are disputed, and how many labels were led."""
     of_test = select(Cell.id).where(Cell.slide_id.in_(select(BlindSlide.slide_id)))
-    query = select(Label).where(Label.cell_id.in_(of_test), Label.annotator != IMPORTED, is_not_undone())
+    query = select(Label).where(Label.cell_id.in_(of_test), Label.annotator != IMPORTED, counts())
     with database.read() as session:
         rows = session.scalars(query.order_by(Label.id)).all()
         verdicts = standing_verdicts(session)

@@ -1,15 +1,15 @@
 """Doctors' decisions: stored once, taken back by a second row, never changed or deleted.
 
-The writer of the tables `labels` and `undos`, beside `imports.store` for labels that come in files.
+The writer of the tables `labels`, `undos` and `disclosures`, beside `imports.store` for labels that come in files.
 Knows no probe and no web page.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import delete, func, literal, select
+from sqlalchemy import delete, exists, func, literal, or_, select
 from sqlalchemy.orm import Session
 
 from datasets.bethesda import LabelSet
@@ -17,7 +17,7 @@ from datasets.catalog import Cell
 from datasets.db import Database, insert_into, repeated, utc_now
 from labeling.errors import LabelRefused
 from labeling.mixture import CHECK_REASON
-from labeling.records import IMPORTED, Label, Lease, Undo
+from labeling.records import IMPORTED, Disclosure, Label, Lease, Undo
 
 LONGEST_KEY = 80
 """Characters of an event's key: the width of its column."""
@@ -51,6 +51,15 @@ class UndoEvent:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class LateGuess:
+    """What the probe says at the answer, for a cell that was handed out before there was a probe."""
+
+    category: str
+    probability: float
+    probe_id: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Receipt:
     """What became of one event; `accepted` means that it is on disk."""
 
@@ -59,7 +68,7 @@ class Receipt:
     reason: str | None = None
     """Why it was refused."""
     suggestion: str | None = None
-    """What the probe said when the cell was handed out."""
+    """What the probe said when the cell was handed out; where there was none yet, at the answer."""
     probability: float | None = None
     label_id: int | None = None
     asked_because: str | None = None
@@ -74,6 +83,8 @@ def record(
     *,
     label_set: LabelSet,
     shown: bool = False,
+    tells: bool = False,
+    late: Mapping[str, LateGuess] | None = None,
     reads: int = 1,
     lease_seconds: int = 600,
     via: str | None = None,
@@ -90,6 +101,9 @@ def record(
         events: Labels and undos.
         label_set: The categories that the study knows.
         shown: True when the study shows the suggestion before the answer.
+        tells: True when the receipts' suggestions are told to the annotator; it is noted for each label.
+            Those of check cells never are: they measure something.
+        late: Present suggestions by cell, for labels whose cell was handed out without one.
         reads: How many doctors see each cell; an undone cell is not leased again where that many
             others hold it.
         lease_seconds: How long a cell stays with the annotator after an undo.
@@ -100,7 +114,7 @@ def record(
     """
     with database.write() as session:
         session.info["via"] = via
-        desk = _Desk(session, annotator, label_set, shown, reads, lease_seconds)
+        desk = _Desk(session, annotator, label_set, shown, tells, late or {}, reads, lease_seconds)
         return [desk.accept(event) for event in events]
 
 
@@ -112,6 +126,8 @@ class _Desk:
     annotator: str
     label_set: LabelSet
     shown: bool
+    tells: bool
+    late: Mapping[str, LateGuess]
     reads: int
     lease_seconds: int
 
@@ -164,15 +180,31 @@ class _Desk:
             step=event.step,
         )
         if lease is not None:
-            label.reason = lease.reason
-            label.suggestion = lease.suggestion
-            label.suggestion_probability = lease.suggestion_probability
-            label.suggestion_shown = self.shown and lease.suggestion is not None and lease.reason != CHECK_REASON
-            label.probe_id = lease.probe_id
+            self._name_suggestion(label, lease)
             self.session.execute(delete(Lease).where(Lease.cell_id == event.cell_id, Lease.annotator == self.annotator))
         self.session.add(label)
         self.session.flush()
+        if self.tells and label.suggestion is not None and label.reason != CHECK_REASON:
+            self.session.add(Disclosure(label_id=label.id))
         return label
+
+    def _name_suggestion(self, label: Label, lease: Lease) -> None:
+        label.reason = lease.reason
+        label.suggestion, label.suggestion_probability = lease.suggestion, lease.suggestion_probability
+        label.probe_id = lease.probe_id
+        is_check = lease.reason == CHECK_REASON
+        was_on_screen = self.shown and lease.suggestion is not None and not is_check
+        guess = self.late.get(label.cell_id)
+        if lease.suggestion is None and guess is not None and not is_check:
+            label.suggestion, label.suggestion_probability = guess.category, guess.probability
+            label.probe_id = guess.probe_id
+        # After an undo the doctor knows what he was told: that answer is not blind any more.
+        label.suggestion_shown = label.suggestion is not None and (was_on_screen or self._was_told(label.cell_id))
+
+    def _was_told(self, cell_id: str) -> bool:
+        mine = select(Label.id).where(Label.cell_id == cell_id, Label.annotator == self.annotator)
+        told = or_(Label.suggestion_shown, exists().where(Disclosure.label_id == Label.id))
+        return self.session.scalar(mine.where(told).limit(1)) is not None
 
     def _check_label(self, event: LabelEvent) -> None:
         if event.category not in self.label_set.ids:

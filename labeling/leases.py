@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 from datasets.catalog import Cell
 from datasets.db import Database, UtcDateTime, insert_into, repeated, utc_now
 from labeling import openings, returns
-from labeling.mixture import CHECK_REASON, GOLD, REPEAT, Shares
+from labeling.mixture import CHECK_REASON, FOIL_REASON, GOLD, REPEAT, Shares
 from labeling.openings import EVERYTHING, Focus, needs_reader
 from labeling.records import Assignment, Candidate, Lease
 
@@ -235,7 +235,7 @@ def _held(session: Session, annotator: str) -> list[WorkItem]:
     rows = session.execute(
         select(Lease, Candidate.score, Candidate.rank)
         .outerjoin(Candidate, Candidate.cell_id == Lease.cell_id)
-        .where(Lease.annotator == annotator)
+        .where(Lease.annotator == annotator, Lease.reason != FOIL_REASON)
         .order_by(Candidate.rank.is_(None), Candidate.rank, Lease.cell_id)
         .execution_options(populate_existing=True)
     )

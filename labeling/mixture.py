@@ -24,6 +24,10 @@ RANKED = (UNCERTAIN, NOVEL, RANDOM, SHARED)
 BLIND = frozenset({RANDOM, SHARED, GOLD, REPEAT, TEST})
 """Arms that measure something: their answers must not have seen a suggestion."""
 
+FOIL = "foil"
+"""The arm of known cells that are mixed into a gallery page."""
+FOIL_REASON = "a known cell among the others: it shows whether the sweep was careful"
+"""Of a label, it also says that the label counts for that alone."""
 CHECK_REASON = "a check cell: keeps the figures of this study honest"
 """One line for every blind arm: a doctor who knows a repeat from a new cell repeats himself."""
 

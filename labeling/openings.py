@@ -10,7 +10,8 @@ from sqlalchemy.orm import InstrumentedAttribute, aliased
 
 from datasets.catalog import Cell
 from datasets.db import UtcDateTime
-from labeling.answers import is_not_undone
+from labeling.answers import counts
+from labeling.mixture import FOIL_REASON
 from labeling.records import IMPORTED, Candidate, Exemplar, Label, Lease, Undo
 
 CellColumn = InstrumentedAttribute[str]
@@ -68,12 +69,13 @@ def needs_reader(
         own_reads: Column of a number of readers of the cell's own; the larger number counts.
     """
     wanted = literal(reads) if own_reads is None else case((own_reads > reads, own_reads), else_=reads)
-    mine = select(Label.id).where(Label.cell_id == cell_id, Label.annotator == annotator, is_not_undone())
+    mine = select(Label.id).where(Label.cell_id == cell_id, Label.annotator == annotator, counts())
     done = select(func.count(Label.annotator.distinct())).where(
-        Label.cell_id == cell_id, Label.annotator.not_in([IMPORTED, annotator]), is_not_undone()
+        Label.cell_id == cell_id, Label.annotator.not_in([IMPORTED, annotator]), counts()
     )
     held = select(func.count()).select_from(Lease).where(
-        Lease.cell_id == cell_id, Lease.annotator != annotator, Lease.until > now, ~_is_repeat()
+        Lease.cell_id == cell_id, Lease.annotator != annotator, Lease.until > now, ~_is_repeat(),
+        Lease.reason != FOIL_REASON,
     )  # fmt: skip
     of_atlas = select(Exemplar.id).where(Exemplar.cell_id == cell_id, Exemplar.is_atlas)
     return and_(~of_atlas.exists(), ~mine.exists(), done.scalar_subquery() + held.scalar_subquery() < wanted)

@@ -136,6 +136,23 @@ class Undo(Base):
     made_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
+class Disclosure(Base):
+    """The suggestion that a label names was told after the answer, not before. Written by `labels`."""
+
+    __tablename__ = "disclosures"
+    label_id: Mapped[int] = mapped_column(ForeignKey("labels.id"), primary_key=True)
+
+
+class Preference(Base):
+    """How one person wants the pages. Written by `preferences`; no decision about a cell depends on it."""
+
+    __tablename__ = "preferences"
+    account: Mapped[str] = mapped_column(ForeignKey("accounts.name"), primary_key=True)
+    language: Mapped[str | None] = mapped_column(String(8))
+    keys: Mapped[dict[str, str]] = mapped_column(JSON)
+    """Own keys by what they do: `answer:<category>` or `command:<name>`."""
+
+
 class Event(Base):
     """One link of the chain of all that people decided. Written by `audit`; never changed.
 

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session, aliased
 
-from labeling.answers import is_not_undone
+from labeling.answers import counts
 from labeling.mixture import GOLD, REPEAT, Shares
 from labeling.records import Assignment, Label, Lease, Verdict
 
@@ -46,7 +46,7 @@ def repeats(annotator: str, now: datetime, exclude: Collection[str]) -> Any:
     held = select(Lease.cell_id).where(Lease.cell_id == Label.cell_id, Lease.annotator == annotator)
     return (
         select(Label.cell_id)
-        .where(Label.annotator == annotator, is_not_undone(), Label.made_at < now - REPEAT_AFTER)
+        .where(Label.annotator == annotator, counts(), Label.made_at < now - REPEAT_AFTER)
         .where(since >= REPEAT_AFTER_LABELS, ~again.exists(), ~held.exists(), Label.cell_id.not_in(exclude))
         .group_by(Label.cell_id)
         # The id is a keyed hash: the order tells nothing about when a cell was decided.

@@ -6,6 +6,7 @@ Below `/api/v1` lies what other programs use as well; beside it what only the pa
 from starlette.routing import BaseRoute, Mount
 
 from app.api.cell_map import map_routes
+from app.api.exports import export_routes
 from app.api.gallery import gallery_routes
 from app.api.pictures import picture_routes
 from app.api.review import review_routes
@@ -26,6 +27,7 @@ def api_routes(services: Services, pictures: Pictures | None = None) -> list[Bas
         *gallery_routes(services),
         *review_routes(services),
         *map_routes(services),
+        *export_routes(services),
         *slide_routes(services, pictures),
         *slide_word_routes(services, pictures),
     ]

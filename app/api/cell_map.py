@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from typing import cast, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +13,7 @@ from starlette.routing import Route
 
 from app.api import web
 from app.api.web import BadRequest, Forbidden, allowed, guarded
-from app.cell_map import read_map
+from app.cell_map import Layout, read_map
 from app.pictures import MOST_TILES
 from app.services import Services
 from datasets import catalog
@@ -45,19 +46,22 @@ class _Map:
         self._services = services
         self._ways: dict[str, Callable[[EmbeddingStore, SignedIn], tuple[Legend, Codes]]] = {
             "label": self._by_label, "slide": self._by_slide, "suggestion": self._by_suggestion,
-            "certainty": self._by_certainty,
+            "certainty": self._by_certainty, "doctor": self._by_doctor,
         }  # fmt: skip
 
     async def points(self, request: Request) -> Response:
         allowed(request, "label")
-        content = await run_in_threadpool(self._points)
+        layout = request.query_params.get("layout", "pca")
+        if layout not in get_args(Layout):
+            raise BadRequest(f"layout={layout[:20]}: there are {', '.join(get_args(Layout))}.")
+        content = await run_in_threadpool(self._points, cast(Layout, layout))
         if content is None:
             return Response(status_code=204)  # not drawn yet: nothing is wrong, and the page looks again
         return Response(content, media_type="application/octet-stream", headers={"Cache-Control": "no-store"})
 
-    def _points(self) -> bytes | None:
+    def _points(self, layout: Layout) -> bytes | None:
         store = self._services.store()
-        points = None if store is None else read_map(self._services.home, store)
+        points = None if store is None else read_map(self._services.home, store, layout)
         return None if points is None else points.astype("<u2").tobytes()
 
     async def colors(self, request: Request) -> Response:
@@ -66,6 +70,8 @@ class _Map:
             raise BadRequest(f"by={by[:20]}: there are {', '.join(self._ways)}.")
         if by in ("suggestion", "certainty") and self._services.settings.suggestions != "shown":
             raise Forbidden("This study hides suggestions until the answer; the map would tell them.")
+        if by == "doctor" and not signed_in.may("adjudicate"):
+            raise Forbidden("Who answered what is seen by adjudicators and admins.")
         content = await run_in_threadpool(self._colored, by, signed_in)
         return Response(content, media_type="application/octet-stream", headers={"Cache-Control": "no-store"})
 
@@ -98,6 +104,17 @@ class _Map:
             f"slides {i + 1}, {i + 1 + number}, ..." if len(order) > number else f"slide {i + 1}" for i in range(shown)
         ]
         return [{"name": words[i], "color": _SLIDE_COLORS[i]} for i in range(shown)], codes
+
+    def _by_doctor(self, store: EmbeddingStore, _signed_in: SignedIn) -> tuple[Legend, Codes]:
+        with self._services.database.read() as session:
+            doctors = {label.cell_id: label.annotator for label in current_labels(session)}
+        number = len(_SLIDE_COLORS)
+        names = sorted(set(doctors.values()))
+        shown = [*names[: number - 1], *(["others"] if len(names) >= number else [])]
+        code = {name: 1 + min(place, number - 1) for place, name in enumerate(names)}
+        legend = [{"name": "no label", "color": _GREY}]
+        legend += [{"name": name, "color": color} for name, color in zip(shown, _SLIDE_COLORS, strict=False)]
+        return legend, np.array([code[doctors[cell]] if cell in doctors else 0 for cell in store.cell_ids], np.uint8)
 
     def _guesses(self, store: EmbeddingStore) -> list[tuple[str, float] | None]:
         table = current(self._services.database, self._services.probes_folder, store)

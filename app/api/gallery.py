@@ -1,5 +1,7 @@
 """The routes of the gallery and of the reference cells."""
 
+from typing import cast, get_args
+
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -7,10 +9,10 @@ from starlette.routing import Route
 
 from app.api import web
 from app.api.cells import cell_row, suggestion_row
-from app.api.web import BadRequest, allowed, guarded
+from app.api.web import BadRequest, Forbidden, allowed, guarded
 from app.pictures import MOST_TILES
 from app.services import Services
-from app.similar import GalleryPage, chosen_page, gallery_page
+from app.similar import GalleryPage, Order, Wanted, chosen_page, gallery_page
 from datasets import catalog
 from labeling import adjudication, exemplars
 from labeling.errors import LabelRefused
@@ -45,7 +47,7 @@ class _Gallery:
             }
             for cell_id in found.cell_ids
         ]
-        if table:
+        if table and request.query_params.get("order") != "certainty":
             order = {category: place for place, category in enumerate(self._services.label_set.ids)}
             rows.sort(key=lambda row: _by_suggestion(row, order))
         return JSONResponse({"items": rows, "seed": found.seed})
@@ -54,11 +56,17 @@ class _Gallery:
         name, chosen = allowed(request, "label").name, web.id_list(request, "cells", most=MOST_TILES)
         if chosen:
             return chosen_page(self._services, name, chosen)
-        return gallery_page(
-            self._services, name, like=request.query_params.get("like"),
+        suggested, order = request.query_params.get("suggested") or None, request.query_params.get("order", "likeness")
+        if suggested not in (None, *self._services.label_set.ids) or order not in get_args(Order):
+            raise BadRequest("suggested is a category of the study, order is likeness or certainty.")
+        if self._services.settings.suggestions != "shown" and (suggested or order != "likeness"):
+            raise Forbidden("This study hides suggestions until the answer; such a page would tell them.")
+        wanted = Wanted(
             limit=web.whole_number(request, "limit", default=120, most=MOST_TILES),
-            exclude=web.id_list(request, "held", most=_MOST_HELD),
+            like=request.query_params.get("like"), suggested=suggested, order=cast(Order, order),
+            exclude=tuple(web.id_list(request, "held", most=_MOST_HELD)),
         )  # fmt: skip
+        return gallery_page(self._services, name, wanted)
 
     async def exemplar(self, request: Request) -> Response:
         person, row = allowed(request, "label"), await web.json_body(request)

@@ -3,10 +3,6 @@
 from app.components.gallery import gallery
 from app.views import people
 
-person, services = people.require("label"), people.services()
-gallery(
-    services.label_set,
-    account=person.name,
-    csrf_token=person.csrf_token,
-    crop_px=services.settings.crop_px,
-)
+people.require("label")
+settings = people.services().settings
+gallery(settings.label_set, people.reader(), mode=settings.suggestions, crop_px=settings.crop_px)

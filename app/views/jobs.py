@@ -165,6 +165,9 @@ def _pictures_form() -> None:
         _start("detect", ["detect"])
     if st.button("Measure pictures"):
         _start("quality", ["quality"])
+    st.caption("The map of all cells by neighbourhoods, and whether vectors know the cell or the slide.")
+    if st.button("Draw the map"):
+        _start("map", ["map"])
 
 
 st.title("Jobs")

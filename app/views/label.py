@@ -6,16 +6,15 @@ from app.components.label_deck import label_deck
 from app.views import people
 from datasets import catalog
 
-person, services = people.require("label"), people.services()
+people.require("label")
+services, tr = people.services(), people.wording()
 counts = catalog.counts(services.database)
 if counts.cells_without_scale:
     st.warning(
-        f"{counts.cells_without_scale} of {counts.cells} cells come from pictures without a known "
-        "scale: their sizes on screen cannot be compared."
+        tr(
+            "{n} of {cells} cells come from pictures without a known scale: their sizes on screen cannot be compared.",
+            n=counts.cells_without_scale,
+            cells=counts.cells,
+        )
     )
-label_deck(
-    services.label_set,
-    account=person.name,
-    csrf_token=person.csrf_token,
-    mode=services.settings.suggestions,
-)
+label_deck(services.label_set, people.reader(), mode=services.settings.suggestions)

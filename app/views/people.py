@@ -2,10 +2,12 @@
 
 import streamlit as st
 
+from app.components.answers import Reader
 from app.services import Services
 from app.settings import home_of_process
 from app.sign_in import COOKIE
-from labeling import accounts
+from app.words import Words, best_language, words
+from labeling import accounts, preferences
 from labeling.accounts import Right, SignedIn
 
 
@@ -21,13 +23,27 @@ def signed_in() -> SignedIn | None:
     return accounts.check_sign_in(services().database, token) if token else None
 
 
+def wording() -> Words:
+    """Return the words of whose browser this is: the own language, else the browser's."""
+    person = signed_in()
+    own = preferences.read(services().database, person.name).language if person else None
+    return words(own or best_language(st.context.headers.get("Accept-Language", "")))
+
+
+def reader() -> Reader:
+    """Return who looks at this page, as the components need it."""
+    person = require()
+    keys = preferences.read(services().database, person.name).keys
+    return Reader(account=person.name, csrf_token=person.csrf_token, words=wording(), keys=keys)
+
+
 def require(right: Right | None = None) -> SignedIn:
     """Return whose browser this is; end the page when the sign-in has ended or the role may not see it."""
-    person = signed_in()
+    person, tr = signed_in(), wording()
     if person is None:
-        st.error("Signed out. Open /login and sign in again.")
+        st.error(tr("Signed out. Open /login and sign in again."))
         st.stop()
     if right is not None and not person.may(right):
-        st.error(f"The role {person.role} does not see this page. An admin can change the role.")
+        st.error(tr("The role {role} does not see this page. An admin can change the role.", role=person.role))
         st.stop()
     return person

@@ -10,6 +10,12 @@ _STYLE = """<style>
 .cj-bars{display:grid;grid-template-columns:max-content 1fr max-content;gap:7px 14px;align-items:center;
   font-variant-numeric:tabular-nums;max-width:62rem}
 .cj-bars i{display:block;height:13px;border-radius:3px}
+.cj-shares{display:grid;grid-template-columns:minmax(9rem,max-content) minmax(8rem,1fr) max-content;
+  gap:9px 16px;align-items:center;font-variant-numeric:tabular-nums;max-width:62rem}
+.cj-shares .line{position:relative;height:16px;border-bottom:1px solid color-mix(in srgb,currentColor 28%,transparent)}
+.cj-shares .line i{position:absolute;top:6px;height:5px;border-radius:3px;opacity:.55}
+.cj-shares .line b{position:absolute;top:2px;width:13px;height:13px;margin-left:-6px;border-radius:50%}
+.cj-shares small{opacity:.9;font-size:.86rem}
 .cj-figures{display:flex;flex-wrap:wrap;gap:14px 46px;margin:0 0 6px}
 .cj-figures div{font-size:.9rem;opacity:.9}.cj-figures b{display:block;font-size:1.9rem;line-height:1.25;
   font-weight:600;font-variant-numeric:tabular-nums;opacity:1}
@@ -41,10 +47,50 @@ def bars(rows: Sequence[Bar]) -> None:
     st.html(f'{_STYLE}<div class="cj-bars">{lines}</div>')
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ShareLine:
+    """One line of a table of shares."""
+
+    name: str
+    value: float | None
+    """0 to 1; None draws no dot."""
+    interval: tuple[float, float]
+    text: str
+    color: str
+
+
+def shares(rows: Sequence[ShareLine]) -> None:
+    """Draw shares from 0 to 100 % as dots with their intervals; the figures stand beside them."""
+    lines = "".join(_share_line(row) for row in rows)
+    st.html(f'{_STYLE}<div class="cj-shares">{lines}</div>')
+
+
+def _share_line(row: ShareLine) -> str:
+    low, high = row.interval
+    span, dot = "", ""
+    if row.value is not None:
+        span = f'<i style="left:{100 * low:.1f}%;width:{100 * (high - low):.1f}%;background:{row.color}"></i>'
+        dot = f'<b style="left:{100 * row.value:.1f}%;background:{row.color}"></b>'
+    return (
+        f'<span>{html.escape(row.name)}</span><span class="line">{span}{dot}</span>'
+        f"<small>{html.escape(row.text)}</small>"
+    )
+
+
 def figures(values: Sequence[tuple[str, str]]) -> None:
     """Draw a row of large figures, each with what it counts."""
     cells = "".join(f"<div><b>{html.escape(value)}</b>{html.escape(name)}</div>" for value, name in values)
     st.html(f'{_STYLE}<div class="cj-figures">{cells}</div>')
+
+
+def links(rows: Sequence[tuple[str, str, str]]) -> None:
+    """Draw a list of files to fetch: address, name, and what is to know of it."""
+    lines = "".join(
+        f'<li><a style="color:inherit" href="{html.escape(address)}" target="_self" download>{html.escape(name)}</a> '
+        f"{html.escape(text)}</li>"
+        for address, name, text in rows
+    )
+    st.html(f"<ul>{lines}</ul>")
 
 
 def empty(title: str, sentence: str, *, link: tuple[str, str] | None = None) -> None:

@@ -7,9 +7,10 @@ from app import agreement_figures
 from app.agreement_figures import gain_sentence, read_figures
 from app.theme import ACCENT
 from app.views import people, pieces
-from app.views.pieces import Bar
+from app.views.pieces import Bar, ShareLine
 from datasets import catalog
-from labeling import adjudication, agreement, blindtest
+from labeling import adjudication, agreement, blindtest, foils
+from labeling.bias import Share
 from labeling.export.rows import export_rows
 from labeling.records import IMPORTED
 from labeling.study import newest_probe
@@ -20,7 +21,7 @@ _FEW_CELLS = 20
 _DAYS = 14
 
 person = people.require("progress")
-services = people.services()
+services, tr = people.services(), people.wording()
 
 
 def hours_and_minutes(seconds: float) -> str:
@@ -128,6 +129,27 @@ def show_review() -> None:
         st.page_link("views/review.py", label="Open the review")
 
 
+def show_care() -> None:
+    """Draw how many known cells were noticed in gallery sweeps: one's own, and all doctors' for the team lead."""
+    found = foils.care(services.database, services.label_set)
+    rows = {who: care for who, care in found.items() if who == person.name or person.may("adjudicate")}
+    if not rows:
+        return
+    st.subheader(tr("Known cells noticed in the gallery"))
+    lines = []
+    for who, care in rows.items():
+        share = Share(care.noticed, care.noticed + care.missed)
+        low, high = share.interval
+        text = tr("{hits} of {total} noticed ({low:.0f} to {high:.0f} %)", hits=share.hits, total=share.total,
+                  low=100 * low, high=100 * high)  # fmt: skip
+        lines.append(ShareLine(name=who, value=share.value, interval=share.interval, text=text, color=ACCENT))
+    pieces.shares(lines)
+    st.caption(
+        tr("A few cells of another, known category are mixed into gallery pages. Missed: swept along with the answer "
+           "for the rest. The bars are 95 % intervals; a few missed ones among few mean nothing.")
+    )  # fmt: skip
+
+
 def show_suggestions(labels: pd.DataFrame) -> None:
     """Draw how good the suggestions are."""
     st.subheader("Suggestions")
@@ -176,6 +198,7 @@ else:
     show_days(current)
     show_agreement(current)
     show_figures()
+    show_care()
     if person.may("adjudicate"):
         show_review()
     show_suggestions(current)

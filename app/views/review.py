@@ -3,6 +3,7 @@
 from app.components.review import review
 from app.views import people, second_looks
 
-person, services = people.require("adjudicate"), people.services()
-review(services.label_set, account=person.name, csrf_token=person.csrf_token)
+people.require("adjudicate")
+services = people.services()
+review(services.label_set, people.reader())
 second_looks.show(services)

@@ -5,9 +5,5 @@ from app.views import people
 
 person, services = people.require("pictures"), people.services()
 slide_view(
-    services.label_set,
-    account=person.name,
-    csrf_token=person.csrf_token,
-    mode=services.settings.suggestions,
-    may_label=person.may("label"),
-)
+    services.label_set, people.reader(), mode=services.settings.suggestions, may_label=person.may("label"),
+)  # fmt: skip

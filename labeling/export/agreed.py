@@ -5,7 +5,7 @@ from typing import Literal
 from sqlalchemy import ColumnElement, Select, and_, exists, func, select
 from sqlalchemy.orm import aliased
 
-from labeling.answers import is_not_undone
+from labeling.answers import counts
 from labeling.records import IMPORTED, Label, Undo, Verdict
 
 AgreementKind = Literal["agree", "differ", "adjudicated"]
@@ -21,7 +21,7 @@ def is_current() -> ColumnElement[bool]:
     replaced = exists().where(
         newer.cell_id == Label.cell_id, newer.annotator == Label.annotator, newer.id > Label.id, ~newer_undo
     )  # fmt: skip
-    return and_(is_not_undone(), ~replaced.correlate(Label))
+    return and_(counts(), ~replaced.correlate(Label))
 
 
 def cells_with(kind: AgreementKind) -> Select[str]:

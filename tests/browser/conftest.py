@@ -18,7 +18,8 @@ from tests.builders import drawn_study
 
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
          "--disable-component-update", "--disable-sync"]  # fmt: skip
-PEOPLE = {"ada": "annotator", "ben": "annotator", "vera": "adjudicator", "root": "admin"}
+PEOPLE = {"ada": "annotator", "ben": "annotator", "vera": "adjudicator", "root": "admin", "dora": "data-manager",
+          "otto": "auditor"}  # fmt: skip
 PATIENCE_MS = 90_000
 SHOTS = Path(__file__).resolve().parents[2] / "docs" / "screenshots"
 

@@ -3,16 +3,18 @@
 from itertools import islice
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Depends, Header, Query
 
-from app.api.cells import asked_because, cell_row, suggestion_row
+from app.api.cells import asked_because, cell_row, suggestion_after, suggestion_row
 from app.api.v1 import shapes
 from app.api.v1.answers import TOO_LONG, may
 from app.api.v1.shapes import Ids, Text
 from app.api.web import ids_of
+from app.present import PresentSuggestions
 from app.services import Services
+from app.words import ENGLISH, Words, best_language, words
 from datasets import catalog, places
-from labeling import answers, labels, leases
+from labeling import answers, foils, labels, leases, preferences
 from labeling.accounts import SignedIn
 from labeling.export.rows import Row, Selection, Study, iter_labels
 from labeling.labels import LabelEvent, Receipt, UndoEvent
@@ -20,12 +22,15 @@ from labeling.leases import WorkItem
 from labeling.mixture import CHECK_REASON
 from labeling.openings import Focus
 
+_ENGLISH = words(ENGLISH)
 MOST_ITEMS = 50
 MOST_HELD = 400
 MOST_SLIDES = 200
 MOST_LABELS = 1000
 
 Labeller = Annotated[SignedIn, Depends(may("label"))]
+Spoken = Annotated[str, Header(alias="accept-language", include_in_schema=False)]
+"""What the browser speaks; used where the account has chosen no language."""
 Items = Annotated[int, Query(ge=1, le=MOST_ITEMS)]
 
 
@@ -47,10 +52,11 @@ class _Labelling:
     def __init__(self, services: Services) -> None:
         self._services = services
         self._mode = services.settings.suggestions
+        self._present = PresentSuggestions(services)
 
     def worklist(
         self, person: Labeller, limit: Items = 12, held: Annotated[Ids, Query()] = "",
-        slides: Annotated[Ids, Query()] = "",
+        slides: Annotated[Ids, Query()] = "", spoken: Spoken = "",
     ) -> shapes.Worklist:  # fmt: skip
         """Lease the next cells to this account and say why each is asked.
 
@@ -65,8 +71,9 @@ class _Labelling:
         )  # fmt: skip
         scales = catalog.crop_scales(database, [i.cell_id for i in items])
         done = answers.settled_among(database, person.name, known)
+        tr = self._words(person, spoken)
         planes = places.planes_of_cells(database, [i.cell_id for i in items])
-        rows = [self._work_cell(item, scales.get(item.cell_id), planes.get(item.cell_id)) for item in items]
+        rows = [self._work_cell(item, scales.get(item.cell_id), planes.get(item.cell_id), tr) for item in items]
         return shapes.Worklist(items=rows, done=sorted(done), progress=self._progress(person))
 
     def release(self, person: Labeller, body: shapes.Cells) -> shapes.Released:
@@ -74,19 +81,25 @@ class _Labelling:
         count = leases.give_back(self._services.database, person.name, body.cells)
         return shapes.Released(released=count)
 
-    def record(self, person: Labeller, body: shapes.Events) -> shapes.Receipts:
+    def record(self, person: Labeller, body: shapes.Events, spoken: Spoken = "") -> shapes.Receipts:
         """Store labels and undos, each key once: send again until the receipts are there.
 
         A refused event never costs the others: read each receipt. Labels need no lease, but only a leased
         cell's label remembers why it was asked and what had been suggested.
         """
-        settings = self._services.settings
+        settings, database = self._services.settings, self._services.database
+        events = [_event(event) for event in body.events]
+        late = self._present.of([event.cell_id for event in events if isinstance(event, LabelEvent)])
         receipts = labels.record(
-            self._services.database, person.name, [_event(event) for event in body.events],
-            label_set=settings.label_set, shown=self._mode == "shown", reads=settings.reads,
-            lease_seconds=settings.lease_seconds, via=person.via,
+            database, person.name, events, label_set=settings.label_set, shown=self._mode == "shown",
+            tells=self._mode != "hidden", late=late, reads=settings.reads, lease_seconds=settings.lease_seconds,
+            via=person.via,
         )  # fmt: skip
-        return shapes.Receipts(receipts=[self._receipt(r) for r in receipts], progress=self._progress(person))
+        # A browser that resends gets the same answer: what became of a foil is read, not remembered.
+        missed = foils.missed(database, [r.key for r in receipts if r.accepted], settings.label_set)
+        tr = self._words(person, spoken)
+        found = [self._receipt(r, missed.get(r.key), tr) for r in receipts]
+        return shapes.Receipts(receipts=found, progress=self._progress(person))
 
     def labels(
         self, person: Labeller, after: Annotated[int, Query(ge=0, le=2**31 - 1)] = 0,
@@ -105,7 +118,11 @@ class _Labelling:
         return shapes.Labels(labels=page, next=page[-1].label_id if len(rows) > limit else None)
 
     def recent(
-        self, person: Labeller, limit: Items = 12, before: Annotated[Text | None, Query()] = None
+        self,
+        person: Labeller,
+        limit: Items = 12,
+        before: Annotated[Text | None, Query()] = None,
+        spoken: Spoken = "",
     ) -> shapes.Steps:
         """Return the account's last actions that were not taken back, the newest first.
 
@@ -114,29 +131,30 @@ class _Labelling:
         database = self._services.database
         steps = answers.recent_steps(database, person.name, limit, before=before)
         scales = catalog.crop_scales(database, [label.cell_id for step in steps for label in step.labels])
+        tr = self._words(person, spoken)
         found = [
-            shapes.Step(step=step.id, labels=[self._step_label(label, scales) for label in step.labels])
+            shapes.Step(step=step.id, labels=[self._step_label(label, scales, tr) for label in step.labels])
             for step in steps
         ]
         return shapes.Steps(steps=found)
 
     def _work_cell(
-        self, item: WorkItem, mpp: float | None, planes: tuple[float, list[float]] | None
+        self, item: WorkItem, mpp: float | None, planes: tuple[float, list[float]] | None, tr: Words
     ) -> shapes.WorkCell:
         is_shown = self._mode == "shown" and item.may_show
         return shapes.WorkCell(
             **cell_row(item.cell_id, mpp), until=item.until.isoformat() if item.until else None,
-            reason=asked_because(item.reason, self._services.label_set, is_blind=self._mode != "shown"),
+            reason=asked_because(item.reason, self._services.label_set, is_blind=self._mode != "shown", tr=tr),
             suggestion=_suggestion(item.suggestion, item.probability) if is_shown else None,
             plane=planes[0] if planes else None, planes=planes[1] if planes else None,
         )  # fmt: skip
 
-    def _step_label(self, label: Any, scales: dict[str, float | None]) -> shapes.StepLabel:
+    def _step_label(self, label: Any, scales: dict[str, float | None], tr: Words) -> shapes.StepLabel:
         return shapes.StepLabel(
             **cell_row(label.cell_id, scales.get(label.cell_id)), key=label.key, category=label.category,
             confidence=label.confidence, comment=label.comment,
-            suggestion=self._after(label.suggestion, label.suggestion_probability),
-            asked_because=self._because(label.reason),
+            **suggestion_after(self._mode, label.reason, label.suggestion, label.suggestion_probability),
+            asked_because=self._because(label.reason, tr),
         )  # fmt: skip
 
     def _label_row(self, row: Row, *, is_own: bool) -> shapes.LabelRow:
@@ -144,27 +162,28 @@ class _Labelling:
         if not is_own or self._mode == "hidden" or row["reason"] == CHECK_REASON:
             # What the probe said of a cell that this account may still have to decide, perhaps once more.
             told |= {"suggestion": None, "suggestion_probability": None}
-        told["reason"] = self._because(row["reason"]) if is_own else None
+        told["reason"] = self._because(row["reason"], _ENGLISH) if is_own else None
         return shapes.LabelRow(**told)
 
     def _progress(self, person: SignedIn) -> shapes.Progress:
         found = answers.progress(self._services.database, person.name)
         return shapes.Progress(mine=found.labelled_by_me, labelled=found.labelled, cells=found.cells)
 
-    def _receipt(self, receipt: Receipt) -> shapes.Receipt:
+    def _receipt(self, receipt: Receipt, is_missed: bool | None, tr: Words) -> shapes.Receipt:
         return shapes.Receipt(
             key=receipt.key, accepted=receipt.accepted, reason=receipt.reason,
-            suggestion=self._after(receipt.suggestion, receipt.probability),
-            asked_because=self._because(receipt.asked_because),
+            **suggestion_after(self._mode, receipt.asked_because, receipt.suggestion, receipt.probability),
+            asked_because=self._because(receipt.asked_because, tr), foil=is_missed,
         )  # fmt: skip
 
-    def _after(self, category: str | None, probability: float | None) -> shapes.Suggestion | None:
-        return None if self._mode == "hidden" else _suggestion(category, probability)
+    def _words(self, person: SignedIn, spoken: str) -> Words:
+        own = preferences.read(self._services.database, person.name).language
+        return words(own or best_language(spoken))
 
-    def _because(self, reason: str | None) -> str | None:
+    def _because(self, reason: str | None, tr: Words) -> str | None:
         if reason is None:
             return None
-        return asked_because(reason, self._services.label_set, is_blind=self._mode == "hidden")
+        return asked_because(reason, self._services.label_set, is_blind=self._mode == "hidden", tr=tr)
 
 
 def _suggestion(category: str | None, probability: float | None) -> shapes.Suggestion | None:

@@ -138,7 +138,9 @@ class Receipt(Shape):
     accepted: bool = Field(description="True: it is on disk. False: it was refused and changed nothing.")
     reason: str | None = Field(description="Why it was refused.")
     suggestion: Suggestion | None = Field(description="What the probe had said; null where the study hides it.")
+    kept_back: bool = Field(description="True for a check cell, whose suggestion is never told.")
     asked_because: str | None = Field(description="Why the cell had been asked.")
+    foil: bool | None = Field(description="Of a known cell in a gallery page: true where it was missed.")
 
 
 class Receipts(Shape):
@@ -156,6 +158,7 @@ class StepLabel(CellPicture):
     confidence: str | None
     comment: str | None
     suggestion: Suggestion | None
+    kept_back: bool
     asked_because: str | None
 
 

@@ -7,9 +7,11 @@ class Gallery {
   constructor(root, data) {
     Object.assign(this, data);
     this.root = root;
+    speak(data, root);
+    this.suggested = ""; this.order = "likeness"; this.foils = new Map();
     this.byKey = new Map(this.categories.map(c => [c.key.toUpperCase(), c]));
     this.byId = new Map(this.categories.map(c => [c.id, c]));
-    this.commands = commandKeys(GALLERY_COMMANDS, this.categories);
+    this.commands = commandKeys(data.commands);
     this.items = []; this.chosen = new Set(); this.cursor = 0; this.anchor = 0; this.answers = new Map(); this.acknowledged = new Set();
     this.past = []; this.redoStack = []; this.said = ""; this.problem = ""; this.isLoading = false;
     const asked = new URLSearchParams(location.search);
@@ -49,13 +51,13 @@ class Gallery {
     if (this.isLoading) return;
     await this.release();
     this.isLoading = true; this.problem = ""; this.said = "";
-    this.items = []; this.chosen.clear(); this.answers.clear(); this.cursor = this.anchor = 0;
+    this.items = []; this.chosen.clear(); this.answers.clear(); this.foils.clear(); this.cursor = this.anchor = 0;
     this.draw();
     try {
       const held = [...this.outbox.cells(), ...this.holds.others(HOLD_MOST)].slice(0, 400).join(",");
       const wanted = this.wanted ? `&cells=${encodeURIComponent(this.wanted)}` : like ? `&like=${encodeURIComponent(like)}` : "";
       this.wanted = "";
-      const { items, seed } = await getJson(`/api/gallery?limit=${this.size}&held=${held}${wanted}`);
+      const { items, seed } = await getJson(`/api/gallery?limit=${this.size}&held=${held}${wanted}&order=${this.order}&suggested=${encodeURIComponent(this.suggested)}`);
       this.seed = seed;
       this.sheet = `/api/atlas?side=128&cells=${items.map(i => i.cell).join(",")}`;
       if (items.length) { const image = new Image(); image.src = this.sheet; await image.decode(); }
@@ -63,7 +65,7 @@ class Gallery {
       this.holds.publish(items.map(i => i.cell));
     } catch (error) {
       if (error.status === 401) this.outbox.signedOut = true;
-      this.problem = error.message || "The server did not answer.";
+      this.problem = error.message || tr("The server did not answer.");
     }
     this.isLoading = false;
     this.draw();
@@ -87,8 +89,10 @@ class Gallery {
       if (!receipt) continue;
       this.acknowledged.add(label.key);
       label.suggestion = receipt.suggestion;
-      if (!receipt.accepted) { this.answers.delete(cell); this.said = `One answer was refused: ${receipt.reason}`; }
+      if (typeof receipt.foil === "boolean") this.foils.set(cell, receipt.foil);
+      if (!receipt.accepted) { this.answers.delete(cell); this.said = tr("One answer was refused: {reason}", { reason: receipt.reason }); }
     }
+    tellFoils(this, receipts);
     for (const receipt of receipts) if (own.has(receipt.key)) this.tally[receipt.accepted ? "saved" : "refused"]++;
     this.drawTiles();
   }
@@ -155,7 +159,7 @@ class Gallery {
   answer(category) {
     const cells = this.items.filter(i => this.chosen.has(i.cell) && this.isOpen(i));
     if (this.outbox.signedOut) return;
-    if (!cells.length) { this.said = `Choose cells first, then press ${category.key}: it answers all chosen cells at once.`; return this.drawState(); }
+    if (!cells.length) { this.said = tr("Choose cells first, then press {key}: it answers all chosen cells at once.", { key: category.key }); return this.drawState(); }
     const step = uuid();
     this.redoStack = [];
     this.push({ step, labels: cells.map(i => ({ cell: i.cell, image: i.image, mpp: i.mpp, key: uuid(), category: category.id, suggestion: null })) });
@@ -187,16 +191,9 @@ class Gallery {
     const r = this.root;
     r.classList.add("cj");
     this.title = el("div", "ask"); this.saved = el("div", "saved"); this.saved.setAttribute("role", "status");
-    const choice = (label, values, current, set) => {
-      const select = el("select", "quiet");
-      select.setAttribute("aria-label", label);
-      for (const [value, text] of Object.entries(values)) { const o = el("option", "", text); o.value = value; o.selected = Number(value) === current; select.append(o); }
-      select.addEventListener("change", () => { set(Number(select.value)); select.blur(); });
-      return select;
-    };
     const help = button("pill help", () => this.help(), "?");
-    help.setAttribute("aria-label", "Keys and help");
-    this.grid = el("div", "grid"); this.grid.setAttribute("role", "listbox"); this.grid.setAttribute("aria-multiselectable", "true"); this.grid.setAttribute("aria-label", "Cells of this page");
+    help.setAttribute("aria-label", tr("Keys and help"));
+    this.grid = el("div", "grid"); this.grid.setAttribute("role", "listbox"); this.grid.setAttribute("aria-multiselectable", "true"); this.grid.setAttribute("aria-label", tr("Cells of this page"));
     this.grid.tabIndex = 0;
     this.message = el("div", "message"); this.notice = el("div", "notice"); this.notice.setAttribute("role", "alert");
     this.scale = el("div", "scalebar"); this.bar = el("div", "answerbar"); this.tools = el("div", "keys");
@@ -209,8 +206,7 @@ class Gallery {
       if (key === c.key && c.short) this.tools.append(button("tool", () => this.command(c.id), keycap(shownKey(key)), c.short));
     }
     r.replaceChildren(el("div", "top", this.title, el("div", "grow"),
-      choice("Cells on a page", SIZES, this.size, v => { this.size = v; keep("cytojepa/gallery-size", v); this.load(""); }),
-      choice("Size of a cell", { 72: "small", 96: "medium", 128: "large" }, this.tile, v => { this.tile = v; keep("cytojepa/gallery-tile", v); this.draw(); }),
+      ...galleryChoices(this),
       this.saved, help), el("div", "board", this.grid, this.message), this.notice, this.bar, el("div", "foot", this.tools, el("div", "grow"), this.scale));
   }
 
@@ -221,7 +217,7 @@ class Gallery {
     let group;
     for (const [index, item] of this.items.entries()) {
       const name = item.suggestion ? this.byId.get(item.suggestion.category)?.name : null;
-      if (name && name !== group) nodes.push(el("h3", "band", `Suggested: ${group = name}`));
+      if (name && name !== group) nodes.push(el("h3", "band", tr("Suggested: {name}", { name: group = name })));
       nodes.push(this.tiles[index]);
     }
     this.grid.replaceChildren(...nodes);
@@ -244,13 +240,13 @@ class Gallery {
     for (const [index, item] of this.items.entries()) {
       const tile = this.tiles[index], answer = this.answers.get(item.cell), category = answer && this.byId.get(answer.category);
       const isChosen = this.chosen.has(item.cell);
-      tile.classList.toggle("chosen", isChosen); tile.classList.toggle("cursor", index === this.cursor); tile.classList.toggle("done", Boolean(answer));
+      tile.classList.toggle("chosen", isChosen); tile.classList.toggle("cursor", index === this.cursor); tile.classList.toggle("done", Boolean(answer)); tile.classList.toggle("foil", Boolean(answer && this.foils.get(item.cell)));
       tile.setAttribute("aria-selected", String(isChosen));
       const differs = answer && answer.suggestion && answer.suggestion.category !== answer.category;
-      tile.setAttribute("aria-label", `Cell ${index + 1}${category ? `, ${category.name}` : ""}${isChosen ? ", chosen" : ""}`);
+      tile.setAttribute("aria-label", tr("Cell {n}", { n: index + 1 }) + (category ? `, ${category.name}` : "") + (isChosen ? tr(", chosen") : ""));
       const mark = tile.firstChild;
       mark.textContent = category ? category.name + (differs ? ` \u2260 ${this.byId.get(answer.suggestion.category)?.name}` : "") : "";
-      mark.title = differs ? `The suggestion was ${this.byId.get(answer.suggestion.category)?.name} ${percent(answer.suggestion.probability)}` : "";
+      mark.title = differs ? tr("The suggestion was {name} {percent}", { name: this.byId.get(answer.suggestion.category)?.name, percent: percent(answer.suggestion.probability) }) : "";
       mark.style.background = category ? category.color : ""; mark.style.color = category ? inkOn(category.color) : "";
     }
     this.drawState();
@@ -258,16 +254,12 @@ class Gallery {
 
   drawState() {
     const n = this.outbox.size, open = this.items.filter(i => this.isOpen(i)).length;
-    this.saved.dataset.state = n === 0 ? "saved" : this.outbox.isFailing ? "failed" : "waiting";
-    this.saved.textContent = n === 0 ? "All saved" : this.outbox.isFailing ? `NOT SAVED: ${n} waiting` : `${n} waiting`;
-    this.title.replaceChildren(el("b", "", this.chosen.size ? `${this.chosen.size} chosen`
-      : this.items.length && !open ? "This page is done: \u21b5 brings the next" : "Choose the cells that belong together"),
-      ` ${open} open of ${this.items.length}${this.seed ? ", sorted by likeness to the first" : ""}`);
+    drawSaved(this.saved, this.outbox);
+    drawGalleryTitle(this, open);
     Object.assign(this.root.dataset, { chosen: this.chosen.size, open, waiting: n, taken: this.tally.taken, acknowledged: this.tally.saved });
     for (const b of this.bar.children) b.disabled = !this.chosen.size;
     this.drawMessage(); this.drawScale();
-    const link = el("a", "", "sign in again"); link.href = "/login";
-    const content = this.outbox.signedOut ? [`Signed out. ${plural(n, "label is", "labels are")} kept in this browser: `, link, "."] : this.said ? [this.said] : [];
+    const content = this.outbox.signedOut ? [keptLabels(n), signInAgain(), "."] : this.said ? [this.said] : [];
     this.notice.classList.toggle("calm", !this.outbox.signedOut);
     this.notice.replaceChildren(...content);
   }

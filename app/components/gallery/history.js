@@ -2,12 +2,12 @@
 
 function undoGalleryStep(gallery) {
   const step = gallery.past.pop();
-  if (!step) { gallery.said = "There is nothing more to take back."; return gallery.drawState(); }
+  if (!step) { gallery.said = tr("There is nothing more to take back."); return gallery.drawState(); }
   for (const l of step.labels) { gallery.outbox.add({ key: uuid(), kind: "undo", label_key: l.key }); gallery.answers.delete(l.cell); }
   gallery.tally.taken += step.labels.length;
   gallery.redoStack.push(step);
   gallery.chosen = new Set(gallery.items.map(i => i.cell).filter(c => step.labels.some(l => l.cell === c)));
-  gallery.said = `${plural(step.labels.length, "label was", "labels were")} taken back.`;
+  gallery.said = step.labels.length === 1 ? tr("1 label was taken back.") : tr("{n} labels were taken back.", { n: step.labels.length });
   gallery.outbox.send();
   gallery.draw();
   if (gallery.past.length < 4) gallery.older();
@@ -15,7 +15,7 @@ function undoGalleryStep(gallery) {
 
 function redoGalleryStep(gallery) {
   const step = gallery.redoStack.pop();
-  if (!step) { gallery.said = "There is nothing to put back."; return gallery.drawState(); }
+  if (!step) { gallery.said = tr("There is nothing to put back."); return gallery.drawState(); }
   gallery.push({ step: uuid(), labels: step.labels.map(l => ({ ...l, key: uuid(), suggestion: null })) });
   gallery.chosen.clear();
   gallery.said = "";

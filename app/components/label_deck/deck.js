@@ -12,9 +12,10 @@ class Deck {
   constructor(root, data) {
     Object.assign(this, data);
     this.root = root;
+    speak(data, root);
     this.byKey = new Map(this.categories.map(c => [c.key.toUpperCase(), c]));
     this.byId = new Map(this.categories.map(c => [c.id, c]));
-    this.commands = commandKeys(COMMANDS, this.categories);
+    this.commands = commandKeys(data.commands);
     this.queue = []; this.past = []; this.images = new Map(); this.thumbs = new Map(); this.acknowledged = new Set();
     this.reopened = new Set(); this.redoName = `cytojepa/redo/${encodeURIComponent(this.account)}`;
     this.asked = new URLSearchParams(location.search).get("cell");
@@ -116,12 +117,12 @@ class Deck {
     const done = new Map(receipts.map(r => [r.key, r]));
     for (const step of this.past) for (const label of step.labels) {
       const receipt = done.get(label.key);
-      if (receipt) { Object.assign(label, { suggestion: receipt.suggestion, asked_because: receipt.asked_because }); this.acknowledged.add(label.key); }
+      if (receipt) { Object.assign(label, { suggestion: receipt.suggestion, kept_back: receipt.kept_back, asked_because: receipt.asked_because }); this.acknowledged.add(label.key); }
     }
     for (const receipt of receipts) if (own.has(receipt.key)) this.tally[receipt.accepted ? "saved" : "refused"]++;
     const refused = receipts.filter(r => !r.accepted);
     if (refused.length) {
-      this.said = `One answer was refused: ${refused[0].reason}`;
+      this.said = tr("One answer was refused: {reason}", { reason: refused[0].reason });
       const keys = new Set(refused.map(r => r.key));
       this.past = this.past.filter(step => !step.labels.some(l => keys.has(l.key)));
     }
@@ -186,7 +187,7 @@ class Deck {
     const image = await this.fetchWide(item);
     if (!this.isHeld || this.current !== item) return;
     if (image) this.view.setWide(image);
-    else this.say("No wider field of this cell is kept: it came as a picture of one cell.");
+    else this.say(tr("No wider field of this cell is kept: it came as a picture of one cell."));
   }
 
   // ---- keys
@@ -234,8 +235,8 @@ class Deck {
     if (!isSeen || isCovered || this.outbox.signedOut || this.outbox.size >= MOST_WAITING) {
       this.tally.ignored++;
       if (isCovered) this.sheets.close();
-      const why = isCovered ? "the cell was covered" : "the cell was not on screen yet";
-      return this.say(item && (isCovered || !isSeen) ? `Key ${category.key} was not taken: ${why}.` : "");
+      const why = isCovered ? tr("Key {key} was not taken: the cell was covered.", category) : tr("Key {key} was not taken: the cell was not on screen yet.", category);
+      return this.say(item && (isCovered || !isSeen) ? why : "");
     }
     const label = { cell: item.cell, image: item.image, mpp: item.mpp, key: uuid(), category: category.id,
       confidence: this.confidence || (isUnsure ? "unsure" : null), comment: this.comment || null, suggestion: null };

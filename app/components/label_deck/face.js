@@ -6,13 +6,13 @@ class Face {
     this.saved = el("div", "saved");
     this.saved.setAttribute("role", "status");
     const help = button("pill help", () => deck.command("help"), "?");
-    help.setAttribute("aria-label", "Keys and help");
+    help.setAttribute("aria-label", tr("Keys and help"));
     this.message = el("div", "message");
     deck.view.node.append(this.message);
     this.strip = el("div", "strip"); this.keys = el("div", "keys"); this.notice = el("div", "notice");
     this.notice.setAttribute("role", "alert");
     const tools = ["wide", "slide", "ring", "stain", "guide", "note", "like"].map(id => this.tool(id));
-    this.keys.append(this.hint("?", "all keys"), this.hint("Z", "take back"), this.hint("\u21e7Z", "put back"), ...tools);
+    this.keys.append(this.hint("?", tr("all keys")), this.hint("Z", tr("take back")), this.hint("\u21e7Z", tr("put back")), ...tools);
     deck.root.replaceChildren(el("div", "top", this.why, el("div", "grow"), this.rate, this.count, this.saved, help),
       deck.view.node, deck.panel.node, this.strip, el("div", "foot", this.notice, this.keys));
   }
@@ -20,7 +20,7 @@ class Face {
   hint(key, text) { return el("span", "", keycap(key), text); }
 
   tool(id) {
-    const text = { wide: "hold: wider field", slide: "on the slide", ring: "nucleus ring", stain: "haematoxylin", guide: "criteria", note: "note", like: "cells like this" }[id];
+    const text = { wide: tr("hold: wider field"), slide: tr("on the slide"), ring: tr("nucleus ring"), stain: tr("haematoxylin"), guide: tr("criteria"), note: tr("note"), like: tr("cells like this") }[id];
     const node = button("tool", () => { if (id !== "wide") this.deck.command(id); }, keycap(this.deck.keyFor(id)), text);
     if (id === "wide") {
       node.addEventListener("pointerdown", () => this.deck.wide(true));
@@ -31,26 +31,25 @@ class Face {
 
   draw() {
     const { current: item, outbox, progress: p, tally, times, root } = this.deck, n = outbox.size;
-    this.why.textContent = item ? `Why this cell: ${item.reason}` : "No cell on screen";
+    this.why.textContent = item ? tr("Why this cell: {reason}", { reason: item.reason }) : tr("No cell on screen");
     this.why.title = this.why.textContent;
-    this.rate.textContent = times.length > 4 ? `${times.filter(t => t > performance.now() - 60000).length} / min` : "";
+    this.rate.textContent = times.length > 4 ? tr("{n} / min", { n: times.filter(t => t > performance.now() - 60000).length }) : "";
     const bar = el("i");
     bar.style.width = `${p.cells ? (100 * p.labelled) / p.cells : 0}%`;
-    this.count.replaceChildren(el("b", "", String(p.mine)), ` yours, ${p.labelled} of ${p.cells} cells`, el("div", "bar", bar));
-    this.saved.dataset.state = n === 0 ? "saved" : outbox.isFailing ? "failed" : "waiting";
-    this.saved.textContent = n === 0 ? "All saved" : outbox.isFailing ? `NOT SAVED: ${n} waiting` : `${n} waiting`;
-    this.saved.title = `Since this page was opened: ${tally.taken} taken, ${tally.saved} saved, ${tally.refused} refused, ${tally.ignored} not taken`;
+    this.count.replaceChildren(el("b", "", String(p.mine)), tr(" yours, {labelled} of {cells} cells", p), el("div", "bar", bar));
+    drawSaved(this.saved, outbox);
+    this.saved.title = tr("Since this page was opened: {taken} taken, {saved} saved, {refused} refused, {ignored} not taken", tally);
     Object.assign(root.dataset, { taken: tally.taken, acknowledged: tally.saved, ignored: tally.ignored, waiting: n });
     this.message.replaceChildren(...(item ? [] : this.emptiness()));
     this.drawStrip(); this.drawNotice();
   }
 
   emptiness() {
-    if (this.deck.problem) return [el("b", "", "The next cells did not arrive."), el("p", "", this.deck.problem)];
-    if (!this.deck.isEmpty) return ["Fetching the next cells\u2026"];
-    if (!this.deck.progress.cells) return [el("b", "", "This study has no cells yet."), el("p", "", "An administrator adds them with cytojepa ingest; then they appear here.")];
-    const link = el("a", "", "See how far the study is"); link.href = "/progress";
-    return [el("b", "", "Nothing is left for you."), el("p", "", "Every cell has its label, or a colleague has it on screen. What a colleague gives back comes to you after a reload."), link];
+    if (this.deck.problem) return [el("b", "", tr("The next cells did not arrive.")), el("p", "", this.deck.problem)];
+    if (!this.deck.isEmpty) return [tr("Fetching the next cells\u2026")];
+    if (!this.deck.progress.cells) return [el("b", "", tr("This study has no cells yet.")), el("p", "", tr("An administrator adds them with cytojepa ingest; then they appear here."))];
+    const link = el("a", "", tr("See how far the study is")); link.href = "/progress";
+    return [el("b", "", tr("Nothing is left for you.")), el("p", "", tr("Every cell has its label, or a colleague has it on screen. What a colleague gives back comes to you after a reload.")), link];
   }
 
   drawStrip() {
@@ -62,7 +61,7 @@ class Face {
         el("span", "", step.labels.length > 1 ? `${step.labels.length} \u00d7 ${name}` : name));
       card.style.setProperty("--c", category ? category.color : "#666666");
       card.style.setProperty("--on", inkOn(category ? category.color : "#666666"));
-      card.title = isLast ? "Take back (Z)" : name; card.disabled = !isLast;
+      card.title = isLast ? tr("Take back (Z)") : name; card.disabled = !isLast;
       card.dataset.state = step.labels.every(l => this.deck.isKnown(l)) ? "saved" : "waiting";
       return card;
     });
@@ -75,14 +74,13 @@ class Face {
     let isCalm = false, content = [];
     const offer = tourOffer(deck);
     if (outbox.signedOut) {
-      const link = el("a", "", "sign in again"); link.href = "/login";
-      content = [`Signed out. ${plural(n, "label is", "labels are")} kept in this browser and will be saved when you `, link, "."];
-    } else if (n >= MOST_WAITING) content = [`${n} labels wait for the server and are kept in this browser. Labelling goes on when they are saved.`];
-    else if (outbox.unkept) content = ["This browser does not let the page keep unsaved labels: do not close it while labels are waiting."];
+      content = [keptLabels(n), signInAgain(), "."];
+    } else if (n >= MOST_WAITING) content = [tr("{n} labels wait for the server and are kept in this browser. Labelling goes on when they are saved.", { n })];
+    else if (outbox.unkept) content = [tr("This browser does not let the page keep unsaved labels: do not close it while labels are waiting.")];
     else if (deck.said) content = [deck.said];
     else if (deck.sittingAt && deck.lastAt - deck.sittingAt > SITTING) {
       isCalm = true;
-      content = ["25 minutes of labelling. A short break? Your place is kept.", button("quiet", () => { deck.sittingAt = Date.now(); this.draw(); }, "Go on")];
+      content = [tr("25 minutes of labelling. A short break? Your place is kept."), button("quiet", () => { deck.sittingAt = Date.now(); this.draw(); }, tr("Go on"))];
     }
     if (!content.length && offer) [isCalm, content] = [true, offer];
     this.notice.classList.toggle("calm", isCalm);

@@ -25,19 +25,19 @@ class Focus {
   async step(by) {
     const { deck } = this, item = deck.current;
     if (!item) return;
-    if (!item.planes) return deck.say("This cell was scanned in one focal plane.");
+    if (!item.planes) return deck.say(tr("This cell was scanned in one focal plane."));
     const next = this.place(item) + by, layer = this.layer(item, next);
-    if (!layer) return deck.say(by > 0 ? "This is the highest plane." : "This is the lowest plane.");
+    if (!layer) return deck.say(by > 0 ? tr("This is the highest plane.") : tr("This is the lowest plane."));
     item.shownPlane = next;
     try {
       const image = await layer;
       if (deck.current !== item || item.shownPlane !== next) return;
-      item.focus = item.planes[next] === item.plane ? "" : `focus ${item.planes[next] > item.plane ? "+" : "\u2212"}${Math.abs(item.planes[next] - item.plane)} \u00b5m from the sharpest`;
+      item.focus = item.planes[next] === item.plane ? "" : tr("focus {um} \u00b5m from the sharpest", { um: (item.planes[next] > item.plane ? "+" : "\u2212") + Math.abs(item.planes[next] - item.plane) });
       deck.view.image = image; deck.view.draw();
       deck.root.dataset.plane = item.planes[next];
       deck.said = "";
       this.ahead(item);
-    } catch { deck.said = "This plane did not arrive; press the key again."; item.shownPlane = next - by; }
+    } catch { deck.said = tr("This plane did not arrive; press the key again."); item.shownPlane = next - by; }
     deck.draw();
   }
 }

@@ -2,7 +2,7 @@
 
 function undoStep(deck) {
   const step = deck.past.pop();
-  if (!step) { deck.say("There is nothing more to take back."); return deck.older(); }
+  if (!step) { deck.say(tr("There is nothing more to take back.")); return deck.older(); }
   for (const l of step.labels) deck.outbox.add({ key: uuid(), kind: "undo", label_key: l.key });
   deck.tally.taken += step.labels.length;
   keep(deck.redoName, [...kept(deck.redoName, []), step]);
@@ -10,18 +10,18 @@ function undoStep(deck) {
     const [{ cell, image, mpp }] = step.labels;
     deck.queue = deck.queue.filter(i => i.cell !== cell);
     if (deck.current && deck.current.cell !== cell) deck.queue.unshift(deck.current);
-    deck.current = { cell, image, mpp, reason: "you took your answer back", suggestion: null };
+    deck.current = { cell, image, mpp, reason: tr("you took your answer back"), suggestion: null };
     deck.reopened.add(cell);
     deck.isEmpty = false; deck.said = "";
     deck.show();
-  } else deck.say(`${step.labels.length} labels of one step in the gallery were taken back.`);
+  } else deck.say(tr("{n} labels of one step in the gallery were taken back.", { n: step.labels.length }));
   deck.outbox.send();
   if (deck.past.length < 6) deck.older();
 }
 
 function redoStep(deck) {
   const stack = kept(deck.redoName, []), step = stack.pop();
-  if (!step) return deck.say("There is nothing to put back.");
+  if (!step) return deck.say(tr("There is nothing to put back."));
   keep(deck.redoName, stack);
   const labels = step.labels.map(l => ({ ...l, key: uuid(), suggestion: null }));
   deck.push({ step: labels.length > 1 ? uuid() : labels[0].key, labels }, null);

@@ -4,15 +4,15 @@ class Panel {
     this.deck = deck;
     this.rows = new Map();
     this.answers = el("div", "answers");
-    this.answers.setAttribute("role", "group"); this.answers.setAttribute("aria-label", "Answers");
+    this.answers.setAttribute("role", "group"); this.answers.setAttribute("aria-label", tr("Answers"));
     let group = null;
     for (const category of deck.categories) {
       if (category.group !== group) this.answers.append(el("div", "group", group = category.group));
       this.answers.append(this.row(category));
     }
-    this.unsure = this.toggle("unsure", "Unsure");
-    this.sure = this.toggle("sure", "Sure");
-    this.note = button("quiet", () => deck.command("note"), "Note ", keycap(deck.keyFor("note")));
+    this.unsure = this.toggle("unsure", tr("Unsure"));
+    this.sure = this.toggle("sure", tr("Sure"));
+    this.note = button("quiet", () => deck.command("note"), tr("Note "), keycap(deck.keyFor("note")));
     this.last = el("div", "last");
     this.last.setAttribute("aria-live", "polite");
     this.node = el("div", "panel", this.answers, el("div", "how", this.unsure, this.sure, this.note), this.last);
@@ -57,19 +57,19 @@ class Panel {
 
   drawLast() {
     const step = this.deck.past[this.deck.past.length - 1];
-    if (!step) { this.last.replaceChildren(el("p", "hint", "Your last answer appears here, with what the suggestion was.")); return; }
+    if (!step) { this.last.replaceChildren(el("p", "hint", tr("Your last answer appears here, with what the suggestion was."))); return; }
     const label = step.labels[step.labels.length - 1], category = this.deck.byId.get(label.category);
-    const you = el("div", "", "You: ", el("b", "", category ? category.name : label.category),
-      label.confidence ? ` (${label.confidence})` : "", step.labels.length > 1 ? `, ${step.labels.length} cells at once` : "");
+    const you = el("div", "", tr("You: "), el("b", "", category ? category.name : label.category),
+      label.confidence ? ` (${label.confidence === "sure" ? tr("sure") : tr("unsure")})` : "", step.labels.length > 1 ? tr(", {n} cells at once", { n: step.labels.length }) : "");
     const lines = [you];
     const s = label.suggestion, guess = s && this.deck.byId.get(s.category);
     if (this.deck.mode !== "hidden") {
-      lines.push(el("div", "", "Suggestion: ", guess ? el("b", "", guess.name) : el("span", "", this.deck.isKnown(label) ? "none yet" : "\u2026"),
-        guess ? ` ${percent(s.probability)}` : ""));
+      const none = label.kept_back ? tr("kept back on check cells") : this.deck.isKnown(label) ? tr("none yet") : "\u2026";
+      lines.push(el("div", "", tr("Suggestion: "), guess ? el("b", "", guess.name) : el("span", "", none), guess ? ` ${percent(s.probability)}` : ""));
     }
-    if (label.asked_because) lines.push(el("div", "because", `Why asked: ${label.asked_because}`));
-    if (label.comment) lines.push(el("div", "because", `Note: ${label.comment}`));
-    const back = button("quiet", () => this.deck.undo(), "Take back ", keycap("Z"));
+    if (label.asked_because) lines.push(el("div", "because", tr("Why asked: {reason}", { reason: label.asked_because })));
+    if (label.comment) lines.push(el("div", "because", tr("Note: {comment}", { comment: label.comment })));
+    const back = button("quiet", () => this.deck.undo(), tr("Take back "), keycap("Z"));
     this.last.replaceChildren(this.deck.thumb(label, "l"), el("div", "words", ...lines), back);
   }
 }

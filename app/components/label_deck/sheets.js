@@ -27,7 +27,7 @@ class Sheets {
   }
 
   sheet(title, lead, ...content) {
-    const node = el("div", "sheet", button("quiet close", () => this.close(), "Close ", keycap("Esc")), el("h2", "", title), el("p", "lead", lead), ...content);
+    const node = el("div", "sheet", button("quiet close", () => this.close(), tr("Close "), keycap("Esc")), el("h2", "", title), el("p", "lead", lead), ...content);
     node.setAttribute("role", "dialog"); node.setAttribute("aria-label", title); node.tabIndex = 0;
     return node;
   }
@@ -36,11 +36,10 @@ class Sheets {
     const { tally: t, categories, commands } = this.deck;
     const line = (key, text, color) => el("div", "keyline", keycap(shownKey(key), color), el("span", "", text));
     const known = [...commands.entries()].filter(([key, c]) => key === c.key);
-    return this.sheet("Keys", "One key answers and brings the next cell. While this list covers the cell, no answer is taken.",
+    return this.sheet(tr("Keys"), tr("One key answers and brings the next cell. While this list covers the cell, no answer is taken."),
       el("div", "columns", ...categories.map(c => line(c.key, `${c.name}: ${c.description}`, c.color)), ...known.map(([key, c]) => line(key, c.text))),
-      el("p", "lead", tourLink("The three-minute tour with drawn cells")),
-      el("p", "lead count", `Since this page was opened: ${plural(t.taken, "answer", "answers")} taken, ${t.saved} saved, ` +
-        `${t.refused} refused, ${t.ignored} not taken because no cell was on screen.`));
+      el("p", "lead", tourLink(tr("The three-minute tour with drawn cells"))),
+      el("p", "lead count", tr("Since this page was opened: {taken} taken, {saved} saved, {refused} refused, {ignored} not taken", t)));
   }
 
   guide() {
@@ -51,17 +50,17 @@ class Sheets {
       return el("section", "", el("h3", "", keycap(c.key, c.color), shapeOf(c), c.name),
         el("ul", "", ...(c.criteria.length ? c.criteria : [c.description]).map(text => el("li", "", text))), cells);
     }));
-    const sheet = this.sheet("Criteria", "A reminder in short words, sizes relative to an intermediate nucleus of 35 \u00b5m\u00b2. " +
-      "The cells below are decided ones or your own; they are never cells that you will be asked about.", columns);
+    const sheet = this.sheet(tr("Criteria"), tr("A reminder in short words, sizes relative to an intermediate nucleus of 35 \u00b5m\u00b2. " +
+      "The cells below are decided ones or your own; they are never cells that you will be asked about."), columns);
     getJson("/api/references").then(({ categories }) => {
       for (const [id, cells] of Object.entries(categories)) {
         cards.get(id)?.append(...cells.map(cell => {
           const image = this.deck.thumb(cell, `r${id}`);
-          image.title = cell.source; image.alt = `Reference cell (${cell.source})`;
+          image.title = image.alt = cell.source === "verdict" ? tr("Reference cell (verdict)") : tr("Reference cell (your label)");
           return image;
         }));
       }
-    }).catch(error => columns.before(el("p", "lead", `The reference cells did not arrive: ${error.message}`)));
+    }).catch(error => columns.before(el("p", "lead", tr("The reference cells did not arrive: {reason}", { reason: error.message }))));
     return sheet;
   }
 
@@ -73,17 +72,17 @@ class Sheets {
       input.addEventListener("input", () => view.setTone(name, Number(input.value)));
       return el("label", "", el("span", "", text), input);
     };
-    const node = el("div", "tone", slider("brightness", "Brightness", -60, 60, 2), slider("contrast", "Contrast", -60, 100, 2),
-      slider("gamma", "Gamma", 0.4, 2.5, 0.05), button("quiet", () => { view.reset(); this.toggle("tone"); this.toggle("tone"); }, "As scanned"));
-    node.setAttribute("role", "group"); node.setAttribute("aria-label", "Tone of the picture");
+    const node = el("div", "tone", slider("brightness", tr("Brightness"), -60, 60, 2), slider("contrast", tr("Contrast"), -60, 100, 2),
+      slider("gamma", tr("Gamma"), 0.4, 2.5, 0.05), button("quiet", () => { view.reset(); this.toggle("tone"); this.toggle("tone"); }, tr("As scanned")));
+    node.setAttribute("role", "group"); node.setAttribute("aria-label", tr("Tone of the picture"));
     return node;
   }
 
   note() {
     this.close();
     const input = el("input", "noteinput");
-    Object.assign(input, { type: "text", maxLength: 500, value: this.deck.comment, placeholder: "Comment on this cell; no names. Enter keeps it, Esc drops it." });
-    input.setAttribute("aria-label", "Comment on this cell");
+    Object.assign(input, { type: "text", maxLength: 500, value: this.deck.comment, placeholder: tr("Comment on this cell; no names. Enter keeps it, Esc drops it.") });
+    input.setAttribute("aria-label", tr("Comment on this cell"));
     input.addEventListener("keydown", event => {
       if (event.key !== "Enter" && event.key !== "Escape") return;
       event.preventDefault(); event.stopPropagation();

@@ -2,23 +2,31 @@
 
 from streamlit.components.v2 import component
 
+from app.components.answers import Reader
 from app.components.source import joined
 from app.pictures import MOST_TILES
 
+SCRIPTS = ("shared/base.js", "map/map.js")
 _map = component(
     "cell_map",
     html='<div class="map" tabindex="-1"></div>',
     css=joined("shared/base.css", "map/map.css"),
-    js=joined("shared/base.js", "map/map.js"),
+    js=joined(*SCRIPTS),
 )
 
 
-def cell_map(*, csrf_token: str, shows_suggestions: bool) -> None:
+def cell_map(reader: Reader, *, shows_suggestions: bool, shows_doctors: bool) -> None:
     """Draw the map.
 
     Args:
-        csrf_token: Sent when a selection is opened.
+        reader: Who looks at it.
+        shows_doctors: True for whoever may see who answered what.
         shows_suggestions: False in a study that hides them until the answer.
     """
     ways = ["label", "slide", *(["suggestion", "certainty"] if shows_suggestions else [])]
-    _map(key="cell_map", data={"csrf": csrf_token, "ways": ways, "most": MOST_TILES})
+    ways += ["doctor"] if shows_doctors else []
+    data = {
+        "csrf": reader.csrf_token, "ways": ways, "most": MOST_TILES, "words": reader.words.of_script(*SCRIPTS),
+        "language": reader.words.language,
+    }  # fmt: skip
+    _map(key="cell_map", data=data)

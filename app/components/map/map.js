@@ -17,7 +17,8 @@ class CellMap {
   constructor(root, data) {
     Object.assign(this, data);
     this.root = root;
-    this.points = null; this.codes = null; this.legend = []; this.by = this.ways[0]; this.hidden = new Set();
+    speak(data, root);
+    this.points = null; this.codes = null; this.legend = []; this.by = this.ways[0]; this.layout = "pca"; this.hovered = -1; this.hidden = new Set();
     this.zoom = 1; this.x = 0; this.y = 0; this.lasso = []; this.chosen = []; this.problem = ""; this.said = "";
     this.build();
     this.load();
@@ -34,18 +35,28 @@ class CellMap {
   async load() {
     try {
       const started = performance.now();
-      const bytes = await this.bytes("/api/map/points");
+      const bytes = await this.bytes(`/api/map/points?layout=${this.layout}`);
       if (!bytes.byteLength) throw new HttpError(204);
       this.points = new Uint16Array(bytes);
       await this.color(this.by);
       this.root.dataset.drawnMs = Math.round(performance.now() - started);
       this.problem = "";
     } catch (error) {
-      this.problem = error.status === 204 ? "none" : error.message || "The server did not answer.";
+      this.problem = error.status === 204 ? "none" : error.message || tr("The server did not answer.");
       this.again = setTimeout(() => this.load(), LOOK_AGAIN);
     }
     this.root.dataset.ready = this.points ? this.points.length / 2 : 0;
     this.drawState();
+  }
+
+  async arrange(layout, select) {  // the same cells in other places; what was chosen stays chosen
+    try {
+      const bytes = await this.bytes(`/api/map/points?layout=${layout}`);
+      if (!bytes.byteLength) { this.said = tr("That map is not drawn yet: a data manager or admin starts it on the page Jobs, Draw the map."); select.value = this.layout; }
+      else { this.points = new Uint16Array(bytes); this.layout = layout; this.lasso = []; this.said = ""; }
+    } catch (error) { this.said = error.message; select.value = this.layout; }
+    this.root.dataset.layout = this.layout;
+    this.draw(); this.drawState();
   }
 
   async color(by) {
@@ -62,18 +73,22 @@ class CellMap {
     const r = this.root;
     r.classList.add("cj");
     this.title = el("div", "ask");
-    const names = { label: "label", slide: "slide", suggestion: "suggestion", certainty: "certainty" };
+    const names = { label: tr("colour by label"), slide: tr("colour by slide"), suggestion: tr("colour by suggestion"), certainty: tr("colour by certainty"), doctor: tr("colour by doctor") };
     const select = el("select", "quiet");
-    select.setAttribute("aria-label", "Colour by");
-    for (const way of this.ways) { const option = el("option", "", `colour by ${names[way]}`); option.value = way; select.append(option); }
+    select.setAttribute("aria-label", tr("Colour by"));
+    for (const way of this.ways) { const option = el("option", "", names[way]); option.value = way; select.append(option); }
     select.addEventListener("change", () => { this.color(select.value); select.blur(); });
-    this.open = button("pill open", () => this.openGallery(), "Open as gallery ", keycap("\u21b5"));
+    const layouts = el("select", "quiet");
+    layouts.setAttribute("aria-label", tr("Way of drawing"));
+    for (const [value, text] of [["pca", tr("overall likeness (PCA)")], ["umap", tr("neighbourhoods (UMAP)")]]) { const option = el("option", "", text); option.value = value; layouts.append(option); }
+    layouts.addEventListener("change", () => { this.arrange(layouts.value, layouts); layouts.blur(); });
+    this.open = button("pill open", () => this.openGallery(), tr("Open as gallery "), keycap("\u21b5"));
     this.canvas = el("canvas"); this.over = el("canvas", "over"); this.tip = el("div", "tip"); this.message = el("div", "message");
     this.over.tabIndex = 0;
-    this.over.setAttribute("role", "img"); this.over.setAttribute("aria-label", "Map of all cells. Arrows move, plus and minus change the scale; draw around cells with the mouse.");
+    this.over.setAttribute("role", "img"); this.over.setAttribute("aria-label", tr("Map of all cells. Arrows move, plus and minus change the scale; draw around cells with the mouse."));
     this.board = el("div", "board", this.canvas, this.over, this.tip, this.message);
     this.legendNode = el("div", "legend");
-    r.replaceChildren(el("div", "top", this.title, el("div", "grow"), select, this.open), this.board, this.legendNode);
+    r.replaceChildren(el("div", "top", this.title, el("div", "grow"), layouts, select, this.open), this.board, this.legendNode);
     this.resizer = new ResizeObserver(() => this.draw());
     this.resizer.observe(this.board);
     this.listen();
@@ -109,7 +124,7 @@ class CellMap {
     this.root.addEventListener("keydown", e => {
       const act = { "+": () => this.scaleBy(1.4), "=": () => this.scaleBy(1.4), "-": () => this.scaleBy(1 / 1.4), Escape: () => this.reset(),
         ArrowLeft: () => { this.x += 60; }, ArrowRight: () => { this.x -= 60; }, ArrowUp: () => { this.y += 60; }, ArrowDown: () => { this.y -= 60; },
-        Enter: () => this.openGallery() }[e.key];
+        Enter: () => this.openGallery(), l: () => this.openAlike() }[e.key];
       if (!act || isTyping(e) || e.composedPath()[0].tagName === "BUTTON") return;
       e.preventDefault();
       act();
@@ -184,6 +199,7 @@ class CellMap {
         if (d < nearest && !this.hidden.has(this.codes[i])) { nearest = d; best = i; }
       }
       this.tip.hidden = best < 0;
+      this.hovered = best;
       if (best < 0) return;
       const [cell] = await this.cells([best]).catch(() => []);
       if (!cell) return;
@@ -201,6 +217,12 @@ class CellMap {
     return body.cells;
   }
 
+  async openAlike() {
+    if (this.hovered < 0) { this.said = tr("Point at a cell first; L then opens cells like it."); return this.drawState(); }
+    try { location.assign(`/gallery?like=${(await this.cells([this.hovered]))[0]}`); }
+    catch (error) { this.said = error.message; this.drawState(); }
+  }
+
   async openGallery() {
     if (!this.chosen.length) return;
     try { location.assign(`/gallery?cells=${(await this.cells(this.chosen.slice(0, this.most))).join(",")}`); }
@@ -209,8 +231,8 @@ class CellMap {
 
   drawState() {
     const number = this.points ? this.points.length / 2 : 0, n = this.chosen.length;
-    this.title.replaceChildren(el("b", "", n ? `${n} chosen` : `${number} cells by likeness`),
-      ` ${this.said || (n > this.most ? `the gallery shows the first ${this.most}` : n ? "" : "draw around cells to open them as a gallery; near in the map is only roughly alike")}`);
+    this.title.replaceChildren(el("b", "", n ? tr("{n} chosen", { n }) : tr("{n} cells by likeness", { n: number })),
+      ` ${this.said || (n > this.most ? tr("the gallery shows the first {most}", this) : n ? "" : tr("draw around cells to open them as a gallery; L opens cells like the one under the pointer; near in the map is only roughly alike"))}`);
     this.open.disabled = !n;
     this.root.dataset.chosen = n;
     this.legendNode.replaceChildren(...this.legend.map((l, code) => {
@@ -219,8 +241,8 @@ class CellMap {
       b.setAttribute("aria-pressed", String(!this.hidden.has(code)));
       return b;
     }));
-    this.message.replaceChildren(...(this.problem === "none" ? [el("b", "", "There is no map yet."), el("p", "", "It is drawn from embeddings: an administrator runs cytojepa embed, then it appears here by itself within a minute.")]
-      : this.problem ? [el("b", "", "The map did not arrive."), el("p", "", this.problem)] : []));
+    this.message.replaceChildren(...(this.problem === "none" ? [el("b", "", tr("There is no map yet.")), el("p", "", tr("It is drawn from embeddings: an administrator runs cytojepa embed, then it appears here by itself within a minute."))]
+      : this.problem ? [el("b", "", tr("The map did not arrive.")), el("p", "", this.problem)] : []));
   }
 }
 

@@ -2,30 +2,31 @@
 
 from streamlit.components.v2 import component
 
-from app.components.answers import answer_rows
+from app.components.answers import Reader, component_data
 from app.components.source import joined
+from app.keys import REVIEW
 from app.pictures import WIDE_FACTOR
 from datasets.bethesda import LabelSet
 from datasets.criteria import REFERENCE_NUCLEUS_UM2
 
+SCRIPTS = ("shared/base.js", "shared/outbox.js", "shared/view.js", "review/review.js")
 _review = component(
     "review",
     html='<div class="review" tabindex="-1"></div>',
     css=joined("shared/base.css", "shared/view.css", "review/review.css"),
-    js=joined("shared/base.js", "shared/outbox.js", "shared/view.js", "review/review.js"),
+    js=joined(*SCRIPTS),
 )
 
 
-def review(label_set: LabelSet, *, account: str, csrf_token: str) -> None:
+def review(label_set: LabelSet, reader: Reader) -> None:
     """Draw the review.
 
     Args:
         label_set: The answers, with their keys and colours.
-        account: Who decides; verdicts that are not yet saved are kept in the browser under this name.
-        csrf_token: Sent with every verdict.
+        reader: Who decides.
     """
     data = {
-        "categories": answer_rows(label_set), "account": account, "csrf": csrf_token,
+        **component_data(label_set, reader, REVIEW, SCRIPTS),
         "reference_um2": REFERENCE_NUCLEUS_UM2, "wide_factor": WIDE_FACTOR,
     }  # fmt: skip
     _review(key="review", data=data)

@@ -1,19 +1,15 @@
 // Disagreements one by one: the cell, what each doctor said, and one key for the verdict. The
 // suggestion stays hidden until the verdict is given, as it does for a label.
 const REVIEWS = new WeakMap();
-const REVIEW_COMMANDS = [
-  { id: "back", keys: ["ArrowLeft"] }, { id: "next", keys: ["ArrowRight"] }, { id: "undo", keys: ["Z"] },
-  { id: "ring", keys: ["M", "N"] }, { id: "stain", keys: ["E", "O"] }, { id: "wide", keys: ["F", "V"] },
-  { id: "zoomIn", keys: ["+"], also: ["="] }, { id: "zoomOut", keys: ["-"] }, { id: "reset", keys: ["Escape"] }, { id: "slide", keys: ["V", "G"] },
-];
 
 class Review {
   constructor(root, data) {
     Object.assign(this, data);
     this.root = root;
+    speak(data, root);
     this.byKey = new Map(this.categories.map(c => [c.key.toUpperCase(), c]));
     this.byId = new Map(this.categories.map(c => [c.id, c]));
-    this.commands = commandKeys(REVIEW_COMMANDS, this.categories);
+    this.commands = commandKeys(data.commands);
     this.cases = []; this.at = 0; this.said = ""; this.problem = ""; this.isLoaded = false; this.past = [];
     this.withImported = kept("cytojepa/review-imported", false);
     this.outbox = new Outbox({ name: "verdicts", account: this.account, url: "/api/verdicts", csrf: this.csrf,
@@ -41,7 +37,7 @@ class Review {
       this.problem = "";
     } catch (error) {
       if (error.status === 401) this.outbox.signedOut = true;
-      this.problem = error.message || "The server did not answer.";
+      this.problem = error.message || tr("The server did not answer.");
     }
     this.isLoaded = true;
     this.show();
@@ -51,7 +47,7 @@ class Review {
 
   receive(receipts) {
     const refused = receipts.find(r => !r.accepted);
-    if (refused) { this.said = `A verdict was refused: ${refused.reason}`; this.load(); }
+    if (refused) { this.said = tr("A verdict was refused: {reason}", { reason: refused.reason }); this.load(); }
   }
 
   get case() { return this.cases[this.at] || null; }
@@ -62,7 +58,7 @@ class Review {
     if (!found) return this.view.clear();
     const image = new Image();
     image.src = found.image;
-    try { await image.decode(); } catch { this.said = "The picture of this cell did not arrive; press an arrow key to try again."; return this.drawState(); }
+    try { await image.decode(); } catch { this.said = tr("The picture of this cell did not arrive; press an arrow key to try again."); return this.drawState(); }
     if (this.case !== found) return;
     this.view.show(found, image);
     this.painted = found.cell;
@@ -77,7 +73,7 @@ class Review {
     if (!isOn || !found) { if (this.view.isWide) this.view.setWide(null); return; }
     const image = new Image();
     image.src = found.image.replace(/image$/, "wide");
-    try { await image.decode(); } catch { this.said = "No wider field of this cell is kept."; return this.drawState(); }
+    try { await image.decode(); } catch { this.said = tr("No wider field of this cell is kept."); return this.drawState(); }
     if (this.isHeld && this.case === found) this.view.setWide(image);
   }
 
@@ -91,7 +87,7 @@ class Review {
     else ({
       back: () => this.go(-1), next: () => this.go(1), undo: () => this.undo(), ring: () => this.view.toggleRing(),
       stain: () => this.view.toggleStain(), wide: () => this.wide(true), zoomIn: () => this.view.zoomBy(1.35),
-      zoomOut: () => this.view.zoomBy(1 / 1.35),
+      like: () => { if (this.case) location.assign(`/gallery?like=${this.case.cell}`); }, zoomOut: () => this.view.zoomBy(1 / 1.35),
       slide: () => { if (this.case) location.assign(`/slide?cell=${this.case.cell}&from=review`); }, reset: () => this.view.reset(),
     })[command.id]();
   }
@@ -109,7 +105,7 @@ class Review {
 
   revealed(found, categoryId) {
     const s = found.suggestion, name = id => this.byId.get(id)?.name || id;
-    return `Verdict ${name(categoryId)}.` + (s ? ` The suggestion had been ${name(s.category)} ${percent(s.probability)}.` : "");
+    return tr("Verdict {name}.", { name: name(categoryId) }) + (s ? tr(" The suggestion had been {name} {percent}.", { name: name(s.category), percent: percent(s.probability) }) : "");
   }
 
   store(found, category, comment) {
@@ -121,10 +117,10 @@ class Review {
 
   undo() {  // the verdict before it counts again; where there was none the cell is open again
     const last = this.past.pop();
-    if (!last) { this.said = "There is nothing more to take back here."; return this.drawState(); }
+    if (!last) { this.said = tr("There is nothing more to take back here."); return this.drawState(); }
     this.at = this.cases.findIndex(c => c.cell === last.cell);
     this.store(this.case, last.before ? last.before.category : null, last.before ? last.before.comment : null);
-    this.said = "The verdict was taken back.";
+    this.said = tr("The verdict was taken back.");
     this.show();
   }
 
@@ -138,8 +134,8 @@ class Review {
     box.addEventListener("change", () => { this.withImported = box.checked; keep("cytojepa/review-imported", box.checked); this.load(); });
     this.list = el("div", "opinions"); this.bar = el("div", "verdicts"); this.message = el("div", "message");
     this.comment = el("input", "noteinput");
-    Object.assign(this.comment, { type: "text", maxLength: 500, placeholder: "Reason for the verdict (optional; no names)" });
-    this.comment.setAttribute("aria-label", "Reason for the verdict");
+    Object.assign(this.comment, { type: "text", maxLength: 500, placeholder: tr("Reason for the verdict (optional; no names)") });
+    this.comment.setAttribute("aria-label", tr("Reason for the verdict"));
     this.comment.addEventListener("keydown", e => { if (e.key === "Enter" || e.key === "Escape") this.comment.blur(); });
     this.notice = el("div", "notice calm"); this.notice.setAttribute("role", "status");
     for (const c of this.categories) {
@@ -148,11 +144,11 @@ class Review {
       this.bar.append(b);
     }
     const hint = (key, text) => el("span", "", keycap(key), text);
-    const keys = el("div", "keys", hint("\u2190", "before"), hint("\u2192", "next"), hint("Z", "take back"),
-      ...["wide", "ring", "stain"].map((id, i) => hint([...this.commands].find(([, c]) => c.id === id)[0], ["hold: wider field", "nucleus ring", "haematoxylin"][i])));
+    const keys = el("div", "keys", hint("\u2190", tr("before")), hint("\u2192", tr("next")), hint("Z", tr("take back")),
+      ...["wide", "ring", "stain"].map((id, i) => hint([...this.commands].find(([, c]) => c.id === id)[0], [tr("hold: wider field"), tr("nucleus ring"), tr("haematoxylin")][i])));
     this.view.node.append(this.message);
-    r.replaceChildren(el("div", "top", this.title, el("div", "grow"), el("label", "check", box, "compare with the labels that came with the data"), this.saved),
-      this.view.node, el("div", "side", el("h3", "", "What they said"), this.list, el("h3", "", "Verdict"), this.bar, this.comment, this.notice), keys);
+    r.replaceChildren(el("div", "top", this.title, el("div", "grow"), el("label", "check", box, tr("compare with the labels that came with the data")), this.saved),
+      this.view.node, el("div", "side", el("h3", "", tr("What they said")), this.list, el("h3", "", tr("Verdict")), this.bar, this.comment, this.notice), keys);
   }
 
   draw() {
@@ -168,8 +164,8 @@ class Review {
 
   opinion(answer) {
     const category = this.byId.get(answer.category);
-    const who = answer.annotator === "imported" ? "came with the data" : answer.annotator;
-    const detail = [answer.confidence, answer.seconds === null ? null : `${answer.seconds.toFixed(1)} s`].filter(Boolean).join(", ");
+    const who = answer.annotator === "imported" ? tr("came with the data") : answer.annotator;
+    const detail = [answer.confidence && (answer.confidence === "sure" ? tr("sure") : tr("unsure")), answer.seconds === null ? null : `${answer.seconds.toFixed(1)} s`].filter(Boolean).join(", ");
     const card = el("div", "opinion", category ? shapeOf(category) : "", el("div", "", el("b", "", category ? category.name : answer.category),
       el("div", "by", who + (detail ? ` \u00b7 ${detail}` : "")), answer.comment ? el("div", "by", `\u201c${answer.comment}\u201d`) : null));
     card.style.setProperty("--c", category ? category.color : "#666666");
@@ -178,14 +174,13 @@ class Review {
 
   drawState() {
     const n = this.outbox.size, open = this.cases.filter(c => !c.verdict).length, found = this.case;
-    this.saved.dataset.state = n === 0 ? "saved" : this.outbox.isFailing ? "failed" : "waiting";
-    this.saved.textContent = n === 0 ? "All saved" : this.outbox.isFailing ? `NOT SAVED: ${n} waiting` : `${n} waiting`;
-    this.title.replaceChildren(el("b", "", found ? `Cell ${this.at + 1} of ${this.cases.length}` : "Review"),
-      found ? ` ${open} without a verdict${found.verdict ? "; this one is decided" : ""}` : "");
+    drawSaved(this.saved, this.outbox);
+    this.title.replaceChildren(el("b", "", found ? tr("Cell {n} of {all}", { n: this.at + 1, all: this.cases.length }) : tr("Review")),
+      found ? tr(" {open} without a verdict", { open }) + (found.verdict ? tr("; this one is decided") : "") : "");
     Object.assign(this.root.dataset, { waiting: n, open, cases: this.cases.length, loaded: this.isLoaded });
-    this.notice.replaceChildren(...(this.outbox.signedOut ? ["Signed out. Sign in again; the verdicts are kept in this browser."] : this.said ? [this.said] : []));
-    this.message.replaceChildren(...(found || !this.isLoaded ? [] : this.problem ? [el("b", "", "The cells did not arrive."), el("p", "", this.problem)]
-      : [el("b", "", "Nobody disagrees."), el("p", "", "Cells come here when two doctors answered differently. For that the study needs more than one reader for each cell: reads = 2 in cytojepa.toml. The labels that came with the data can be compared as well, see the box above.")]));
+    this.notice.replaceChildren(...(this.outbox.signedOut ? [tr("Signed out. Sign in again; the verdicts are kept in this browser.")] : this.said ? [this.said] : []));
+    this.message.replaceChildren(...(found || !this.isLoaded ? [] : this.problem ? [el("b", "", tr("The cells did not arrive.")), el("p", "", this.problem)]
+      : [el("b", "", tr("Nobody disagrees.")), el("p", "", tr("Cells come here when two doctors answered differently. For that the study needs more than one reader for each cell: reads = 2 in cytojepa.toml. The labels that came with the data can be compared as well, see the box above."))]));
   }
 }
 

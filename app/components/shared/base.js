@@ -8,6 +8,12 @@ const SHAPES = {
   bar: '<rect x="1" y="5.5" width="14" height="5"/>', dot: '<circle cx="8" cy="8" r="3.5"/>',
 };
 
+// Words of the reader's language; see app/words.py. `word` marks a sentence that `tr` gets later.
+let WORDS = {};
+function speak({ words, language }, root) { WORDS = words || {}; if (language) root.lang = language; }
+function tr(english, values = {}) { return (WORDS[english] ?? english).replace(/\{(\w+)\}/g, (whole, name) => values[name] ?? whole); }
+function word(english) { return english; }
+
 function uuid() {  // crypto.randomUUID needs https; hospitals also serve plain http inside
   const b = crypto.getRandomValues(new Uint8Array(16));
   b[6] = (b[6] & 15) | 64; b[8] = (b[8] & 63) | 128;
@@ -67,7 +73,7 @@ function isShortcut(event) {  // of the browser or the system; AltGr is how many
 }
 
 class HttpError extends Error {
-  constructor(status, sentence) { super(sentence || `The server answered ${status}.`); this.status = status; }
+  constructor(status, sentence) { super(sentence || tr("The server answered {status}.", { status })); this.status = status; }
 }
 
 async function getJson(url) {
@@ -89,17 +95,21 @@ function percent(probability) { return `${Math.round(100 * probability)} %`; }
 
 function plural(n, one, many) { return `${n} ${n === 1 ? one : many}`; }
 
-// An answer of the study always wins its key; a command then takes the next of its own, and the
-// page's help shows the one in force. Returns a Map from key to command.
-function commandKeys(commands, categories) {
-  const taken = new Set(categories.map(c => c.key.toUpperCase()));
+// How the saved state is told on every page that stores something.
+function drawSaved(node, outbox) {
+  const n = outbox.size;
+  node.dataset.state = n === 0 ? "saved" : outbox.isFailing ? "failed" : "waiting";
+  node.textContent = n === 0 ? tr("All saved") : outbox.isFailing ? tr("NOT SAVED: {n} waiting", { n }) : tr("{n} waiting", { n });
+}
+
+function signInAgain() { const link = el("a", "", tr("sign in again")); link.href = "/login"; return link; }
+
+function keptLabels(n) { return n === 1 ? tr("Signed out. 1 label is kept in this browser and will be saved when you ") : tr("Signed out. {n} labels are kept in this browser and will be saved when you ", { n }); }
+
+// From key to command; which key is in force is decided on the server, see app/keys.py.
+function commandKeys(commands) {
   const found = new Map();
-  for (const command of commands) {
-    const key = command.keys.find(k => !taken.has(k)) || null;
-    const chosen = { ...command, key };
-    if (key) { found.set(key, chosen); taken.add(key); }
-    for (const other of command.also || []) found.set(other, chosen);
-  }
+  for (const command of commands) for (const key of [command.key, ...command.also]) if (key) found.set(key, command);
   return found;
 }
 

@@ -49,7 +49,7 @@ class View {
     this.tone = { ...NEUTRAL, ...kept("cytojepa/tone", {}) }; this.stain = false; this.hasRing = false; this.isWide = false;
     this.item = null; this.image = null; this.wide = null;
     this.canvas = el("canvas");
-    this.canvas.setAttribute("role", "img"); this.canvas.setAttribute("aria-label", "The cell to label, in the centre");
+    this.canvas.setAttribute("role", "img"); this.canvas.setAttribute("aria-label", tr("The cell to label, in the centre"));
     this.ring = svgNode("svg", { class: "ruler", "aria-hidden": "true" });
     this.box = el("i", "cropbox");
     this.lens = el("div", "lens", this.canvas, this.ring, this.box, ...["n", "e", "s", "w"].map(side => el("i", `tick ${side}`)));
@@ -125,7 +125,7 @@ class View {
     if (!this.item) return;
     const um = this.shownUm;
     this.scale.classList.toggle("unknown", um === null);
-    if (um === null) { this.scale.replaceChildren("Scale unknown: sizes cannot be compared"); return; }
+    if (um === null) { this.scale.replaceChildren(tr("Scale unknown: sizes cannot be compared")); return; }
     const pxPerUm = (this.side * zoom) / um;
     const length = BAR_STEPS_UM.find(step => step * pxPerUm >= 60) || BAR_STEPS_UM[BAR_STEPS_UM.length - 1];
     const line = el("i");
@@ -152,13 +152,13 @@ class View {
 
   drawState(zoom) {
     const words = [];
-    if (this.isWide) words.push(`Wider field, ${this.wideFactor} times`);
-    else if (zoom > 1.01) words.push(`${zoom.toFixed(1)} times`);
+    if (this.isWide) words.push(tr("Wider field, {n} times", { n: this.wideFactor }));
+    else if (zoom > 1.01) words.push(tr("{n} times", { n: zoom.toFixed(1) }));
     if (this.item?.focus) words.push(this.item.focus);
-    if (this.stain) words.push("haematoxylin alone");
-    if (this.isToned) words.push("tone changed");
-    if (this.hasRing) words.push(this.shownUm === null ? "no ring: scale unknown"
-      : `ring ${this.referenceUm2} \u00b5m\u00b2 (intermediate nucleus), dashed 3 times that`);
+    if (this.stain) words.push(tr("haematoxylin alone"));
+    if (this.isToned) words.push(tr("tone changed"));
+    if (this.hasRing) words.push(this.shownUm === null ? tr("no ring: scale unknown")
+      : tr("ring {um2} \u00b5m\u00b2 (intermediate nucleus), dashed 3 times that", { um2: this.referenceUm2 }));
     this.state.textContent = this.item ? words.join(" \u00b7 ") : "";
   }
 

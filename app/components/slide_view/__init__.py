@@ -7,8 +7,9 @@ it, where a component's source is sent with every visit.
 from streamlit.components.v2 import component
 
 from app.api.cell_map import CERTAINTY_COLORS
-from app.components.answers import answer_rows
+from app.components.answers import Reader, component_data
 from app.components.source import joined
+from app.keys import SLIDE
 from app.settings import SuggestionMode
 from datasets.bethesda import LabelSet
 from datasets.criteria import REFERENCE_NUCLEUS_UM2
@@ -16,30 +17,30 @@ from datasets.criteria import REFERENCE_NUCLEUS_UM2
 VIEWER_VERSION = "6.1.1"
 _VIEWER = f"/api/slides/viewer.js?version={VIEWER_VERSION}"
 
-_FILES = ("commands", "claims", "marking", "opinion", "heat", "rings", "stage", "face", "history", "page")
+_FILES = ("claims", "marking", "opinion", "heat", "rings", "stage", "face", "history", "page")
+SCRIPTS = (
+    "shared/base.js", "shared/outbox.js", "label_deck/panel.js", "label_deck/tour_offer.js", "label_deck/sheets.js",
+    *(f"slide_view/{name}.js" for name in _FILES),
+)  # fmt: skip
 _view = component(
     "slide_view",
     html='<div class="slideview" tabindex="-1"></div>',
     css=joined("shared/base.css", "shared/view.css", "label_deck/deck.css", "slide_view/slide.css"),
-    js=joined(
-        "shared/base.js", "shared/outbox.js", "label_deck/panel.js", "label_deck/sheets.js",
-        *(f"slide_view/{name}.js" for name in _FILES),
-    ),
-)  # fmt: skip
+    js=joined(*SCRIPTS),
+)
 
 
-def slide_view(label_set: LabelSet, *, account: str, csrf_token: str, mode: SuggestionMode, may_label: bool) -> None:
+def slide_view(label_set: LabelSet, reader: Reader, *, mode: SuggestionMode, may_label: bool) -> None:
     """Draw the view; which slide and cell is in the page's address.
 
     Args:
         label_set: The answers, with their keys and colours.
-        account: Whose labels; unsent ones are kept in the browser under this name.
-        csrf_token: Sent with every label.
+        reader: Whose labels.
         mode: When suggestions are seen.
         may_label: False for who may only look.
     """
     data = {
-        "categories": answer_rows(label_set), "account": account, "csrf": csrf_token, "mode": mode,
+        **component_data(label_set, reader, SLIDE, SCRIPTS), "mode": mode,
         "may_label": may_label, "reference_um2": REFERENCE_NUCLEUS_UM2, "viewer": _VIEWER,
         "certainty_colors": CERTAINTY_COLORS,
     }  # fmt: skip

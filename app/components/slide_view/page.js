@@ -12,7 +12,8 @@ class SlidePage {
     this.root = root;
     this.byKey = new Map(this.categories.map(c => [c.key.toUpperCase(), c]));
     this.byId = new Map(this.categories.map(c => [c.id, c]));
-    this.commands = commandKeys(SLIDE_COMMANDS, this.categories);
+    speak(data, root);
+    this.commands = commandKeys(data.commands);
     this.slides = null; this.cells = NO_CELLS; this.answers = new Map(); this.past = []; this.redoStack = []; this.visited = [];
     this.acknowledged = new Set(); this.thumbs = new Map();
     this.selected = null; this.current = null; this.claiming = null; this.confidence = null; this.comment = "";

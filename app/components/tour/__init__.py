@@ -7,9 +7,10 @@ from typing import Any
 
 from streamlit.components.v2 import component
 
-from app.components.answers import answer_rows
+from app.components.answers import Reader, answer_rows
 from app.components.source import joined
 from app.pictures import WIDE_FACTOR
+from app.words import ENGLISH, words
 from datasets.bethesda import BETHESDA
 from datasets.criteria import REFERENCE_NUCLEUS_UM2
 from datasets.crops import Picture, cut_crop, encode_png
@@ -19,6 +20,8 @@ _SEED = 41
 _WANTED = ("NILM", "LSIL", "HSIL", "ASC-US", "SCC")
 _SIDE_UM, _SIDE_PX = 64.0, 256
 
+_ENGLISH = Reader(account="", csrf_token="", words=words(ENGLISH), keys={})
+"""The tour names the keys as they were made, and so they are on it."""
 _tour = component(
     "tour",
     html='<div class="tour" tabindex="-1"></div>',
@@ -72,6 +75,6 @@ def tour() -> None:
         for number, c in enumerate(tour_cells())
     ]
     _tour(key="tour", data={
-        "categories": answer_rows(BETHESDA), "cells": cells, "reference_um2": REFERENCE_NUCLEUS_UM2,
+        "categories": answer_rows(BETHESDA, _ENGLISH), "cells": cells, "reference_um2": REFERENCE_NUCLEUS_UM2,
         "wide_factor": WIDE_FACTOR,
     })  # fmt: skip

@@ -18,5 +18,5 @@ const TOUR_STEPS = [
       "ASC-US is a finding, not a way to say \u201cI do not know\u201d.", say: "That helps more than a guess." },
 ];
 const TOUR_COMMANDS = [
-  { id: "undo", keys: ["Z"] }, { id: "wide", keys: ["F"] }, { id: "ring", keys: ["M"] }, { id: "stain", keys: ["E"] },
+  { id: "undo", key: "Z", also: [] }, { id: "wide", key: "F", also: [] }, { id: "ring", key: "M", also: [] }, { id: "stain", key: "E", also: [] },
 ];

@@ -6,7 +6,7 @@ class Tour {
     Object.assign(this, data);
     this.root = root;
     this.byKey = new Map(this.categories.map(c => [c.key.toUpperCase(), c]));
-    this.commands = commandKeys(TOUR_COMMANDS, this.categories);
+    this.commands = commandKeys(TOUR_COMMANDS);
     this.at = 0; this.last = null; this.said = "";
     this.build();
     document.addEventListener("keydown", this.onKey = e => this.key(e), true);

@@ -1,0 +1,73 @@
+"""Exports that were made from the pages: files in `exports/` of the workspace, each told in the chain of events."""
+
+import re
+import secrets
+import shutil
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from app.services import Services
+from datasets.db import utc_now
+from datasets.files import sha256_of_file
+from labeling import audit
+from labeling.export import ProgressCallback, export_labels
+from labeling.export.rows import Selection
+
+FOLDER = "exports"
+_NAME = re.compile(r"labels-[0-9TZ]{16}-[0-9a-f]{6}\.[a-z]+")
+_ENDINGS = {"csv": "csv", "parquet": "parquet", "coco": "json", "geojson": "geojson", "labelstudio": "json"}
+"""Of the formats that are one file; the others become a ZIP."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Export:
+    """One file that can be fetched."""
+
+    name: str
+    rows: int
+    sha256: str
+
+
+def make_export(
+    services: Services, format_name: str, selection: Selection, *, by: str, on_progress: ProgressCallback
+) -> Export:
+    """Write an export into the workspace and tell it in the chain of events.
+
+    Args:
+        services: The open workspace.
+        format_name: One of `FORMATS`.
+        selection: Which rows.
+        by: Who asked for it.
+        on_progress: Called with (rows done, rows in all).
+
+    Raises:
+        LabelingError: An unknown format.
+        OSError: The file cannot be written.
+    """
+    stem = f"labels-{utc_now():%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
+    folder = services.home / FOLDER
+    is_folder = format_name not in _ENDINGS
+    out = folder / (stem if is_folder else f"{stem}.{_ENDINGS[format_name]}")
+    report = export_labels(services.database, format_name, out, label_set=services.label_set,
+                           crop_px=services.settings.crop_px, selection=selection, on_progress=on_progress)  # fmt: skip
+    if is_folder:
+        packed = Path(shutil.make_archive(str(out), "zip", out))
+        shutil.rmtree(out)
+        out = packed
+    found = Export(name=out.name, rows=report.rows, sha256=sha256_of_file(out))
+    filters = {n: ", ".join(v) if isinstance(v, tuple) else v for n, v in asdict(selection).items()}
+    facts = {"format": format_name, "rows": found.rows, "sha256": found.sha256, **filters}
+    with services.database.write() as session:
+        audit.append(session, kind="labels exported", by=by, facts=facts)
+    return found
+
+
+def export_path(home: Path, name: str) -> Path | None:
+    """Return where an export lies, None where there is none of that name."""
+    path = home / FOLDER / name
+    return path if _NAME.fullmatch(name) and path.is_file() else None
+
+
+def known_exports(home: Path) -> list[Path]:
+    """Return the exports of the pages, newest first."""
+    return sorted((p for p in (home / FOLDER).glob("labels-*") if _NAME.fullmatch(p.name)), reverse=True)

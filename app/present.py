@@ -1,0 +1,47 @@
+"""The suggestions of this moment, for pages and routes: the store is opened once, not for each question."""
+
+import threading
+from collections.abc import Iterable
+
+from app.services import Services
+from datasets.embeddings import EmbeddingStore, store_state
+from labeling.labels import LateGuess
+from labeling.suggestions import SuggestionTable, current
+
+
+class PresentSuggestions:
+    """Looks suggestions up; reads the store anew when it has grown.
+
+    Args:
+        services: The open workspace.
+    """
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._lock = threading.Lock()
+        self._state: object = None
+        self._store: EmbeddingStore | None = None
+
+    def table(self) -> SuggestionTable | None:
+        """Return the newest suggestions, None before the first fit."""
+        return current(self._services.database, self._services.probes_folder, self.store())
+
+    def store(self) -> EmbeddingStore | None:
+        """Return the current embedding store, None before the first `embed`."""
+        state = store_state(self._services.embeddings_folder)
+        with self._lock:
+            if state != self._state:
+                self._store, self._state = self._services.store(), state
+            return self._store
+
+    def of(self, cell_ids: Iterable[str]) -> dict[str, LateGuess]:
+        """Return what the probe says of these cells now; cells without a vector are left out."""
+        table = self.table()
+        if table is None:
+            return {}
+        found = {cell_id: table.of(cell_id) for cell_id in cell_ids}
+        return {
+            cell_id: LateGuess(category=guess[0], probability=guess[1], probe_id=table.probe_id)
+            for cell_id, guess in found.items()
+            if guess is not None
+        }

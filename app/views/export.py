@@ -1,0 +1,88 @@
+"""Labels out: choose what, wait for it, fetch it."""
+
+from typing import get_args
+
+import streamlit as st
+
+from app.exports import known_exports, make_export
+from app.views import people, pieces
+from app.words import word
+from datasets import catalog
+from labeling import accounts
+from labeling.errors import LabelingError
+from labeling.export import FORMATS
+from labeling.export.rows import Kind, Selection
+
+_SHOWN = 20
+_MEANING = {
+    "csv": word("a table for any program: all labels, also those taken back, and the reference labels"),
+    "parquet": word("the same table, smaller and typed, for data science"),
+    "coco": word("boxes for detection tools, one file"),
+    "geojson": word("points and boxes for QuPath and other viewers"),
+    "labelstudio": word("for going on in Label Studio"),
+    "dicom-ann": word("DICOM annotation objects, one for each slide, as a ZIP"),
+    "imagefolder": word("cell pictures sorted by reference label, as a ZIP"),
+}
+
+person, services, tr = people.require("export"), people.services(), people.wording()
+
+
+def make(format_name: str, selection: Selection) -> None:
+    """Write the export while its progress is shown."""
+    bar = st.progress(0.0, tr("Writing"))
+
+    def on_progress(done: int, total: int) -> None:
+        bar.progress(done / max(total, 1), tr("{done} of {total} rows", done=done, total=total))
+
+    try:
+        found = make_export(services, format_name, selection, by=person.name, on_progress=on_progress)
+    except (LabelingError, OSError) as error:
+        bar.empty()
+        st.error(
+            str(error) if isinstance(error, LabelingError) else tr("The file could not be written: the disk said no.")
+        )
+        return
+    bar.empty()
+    st.success(tr("{rows} rows. The file is the first of the list below.", rows=found.rows))
+    st.code(f"sha256 {found.sha256}", language=None)
+
+
+st.header(tr("Export"))
+with st.form("export"):
+    left, right = st.columns(2, gap="large")
+    with left:
+        chosen = st.selectbox(tr("Format"), FORMATS, format_func=lambda name: f"{name}: {tr(_MEANING.get(name, ''))}")
+        kinds = st.multiselect(
+            tr("Rows"), get_args(Kind), placeholder=tr("as the format has them"),
+            format_func={"label": tr("labels of the doctors"), "reference": tr("reference labels")}.__getitem__,
+        )  # fmt: skip
+        is_current = st.checkbox(tr("Only what stands: nothing that was taken back or replaced"))
+    with right:
+        names = [account.name for account in accounts.list_accounts(services.database)]
+        doctors = st.multiselect(tr("Only these people"), names, placeholder=tr("all"))
+        categories = st.multiselect(
+            tr("Only these categories"), services.label_set.ids, placeholder=tr("all"),
+            format_func=lambda name: tr(services.label_set[name].name),
+        )  # fmt: skip
+        slides = st.multiselect(
+            tr("Only these slides"), [s.id for s in catalog.slides_with_pictures(services.database)],
+            placeholder=tr("all"),
+        )  # fmt: skip
+    is_wanted = st.form_submit_button(tr("Write the file"), type="primary")
+st.caption(
+    tr("Files name cells and slides by their codes; of people they hold the account names. Each export is told in the "
+       "chain of events.")
+)  # fmt: skip
+if is_wanted:
+    make(
+        chosen,
+        Selection(
+            slides=tuple(slides), annotators=tuple(doctors), categories=tuple(categories), is_current_only=is_current,
+            kinds=tuple(kinds) or Selection().kinds,
+        ),
+    )  # fmt: skip
+files = known_exports(services.home)[:_SHOWN]
+if files:
+    st.subheader(tr("Files"))
+    pieces.links([(f"/api/exports/{p.name}", p.name, f"{p.stat().st_size / 1e6:.2f} MB") for p in files])
+st.caption(tr("Research use only. Not a medical device."))

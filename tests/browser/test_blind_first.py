@@ -1,0 +1,40 @@
+"""The suggestion appears after the answer, also for cells that were fetched before there was one."""
+
+import pytest
+
+pytestmark = pytest.mark.browser
+NUM_SLIDES = 4
+
+
+def _answer(page, key: str) -> str:
+    cell = page.get_attribute(".deck", "data-cell")
+    page.keyboard.press(key)
+    page.wait_for_selector(f".deck[data-cell]:not([data-cell='{cell}'])")
+    page.wait_for_selector(".deck[data-waiting='0']")
+    return cell
+
+
+def test_cell_fetched_before_the_first_probe__tells_its_suggestion_after_the_answer(sign_in, server) -> None:
+    page = sign_in("ada")
+    page.wait_for_selector(".deck[data-cell]")
+    _answer(page, "1")
+    page.wait_for_selector(".last >> text=none yet")
+    _answer(page, "5")
+    for _ in range(300):
+        if server.rows("SELECT count(*) FROM probes")[0][0]:
+            break
+        page.wait_for_timeout(100)
+    cell = _answer(page, "3")
+    page.wait_for_selector(".last >> text=/Suggestion: (NILM|HSIL) /")
+    named, shown, probe = server.rows(
+        f"SELECT suggestion, suggestion_shown, probe_id FROM labels WHERE cell_id = '{cell}'"
+    )[0]
+    assert (named in ("NILM", "HSIL"), shown, bool(probe)) == (True, 0, True)
+
+    page.keyboard.press("z")
+    page.wait_for_selector(f".deck[data-cell='{cell}']")
+    page.keyboard.press({"NILM": "1", "HSIL": "5"}[named])
+    page.wait_for_selector(f".deck:not([data-cell='{cell}'])[data-waiting='0']")
+    page = sign_in("otto", "/bias")
+    page.wait_for_selector("text=1 of 1: 100 %")
+    assert page.locator("text=too few to say").count() > 0

@@ -1,0 +1,65 @@
+"""Each doctor's own keys and language hold on every page; keys with two meanings are refused."""
+
+import pytest
+
+pytestmark = pytest.mark.browser
+NUM_SLIDES = 2
+
+
+def _set_key(page, name: str, key: str) -> None:
+    page.get_by_label(name, exact=True).fill(key)
+    page.get_by_role("button", name="Keep these keys").click()
+
+
+def test_own_keys__answer_and_are_shown_and_conflicts_are_refused(sign_in, server) -> None:
+    page = sign_in("ada", "/settings")
+    _set_key(page, "HSIL", "4")
+    page.wait_for_selector("text=would mean both")
+    _set_key(page, "HSIL", "g")
+    page.wait_for_selector("text=Kept.")
+    page.goto(server.url)
+    page.wait_for_selector(".deck[data-cell]")
+    assert page.locator(".row[data-category=HSIL] kbd").inner_text() == "G"
+    cell = page.get_attribute(".deck", "data-cell")
+    page.keyboard.press("5")
+    page.keyboard.press("g")
+    page.wait_for_selector(f".deck:not([data-cell='{cell}'])[data-waiting='0']")
+    assert server.labels("ada") == [(cell, "HSIL")]
+    page.keyboard.press("?")
+    page.wait_for_selector(".sheet >> text=HSIL: High grade")
+
+    page = sign_in("ben")
+    page.wait_for_selector(".deck[data-cell]")
+    assert page.locator(".row[data-category=HSIL] kbd").inner_text() == "5"
+
+
+def test_german__by_the_browser_and_by_choice(sign_in, server) -> None:
+    page = sign_in("vera", locale="de-DE")
+    page.wait_for_selector(".deck[data-cell]")
+    page.wait_for_selector("text=Alles gespeichert")
+    page.wait_for_selector(".row >> text=Nicht beurteilbar")
+    assert page.get_attribute(".deck", "lang") == "de"
+    page.wait_for_selector(".why >> text=/Warum diese Zelle: (typisch|als nächste)/")
+    page = sign_in("root", "/settings")
+    page.get_by_label("Language").click()
+    page.get_by_role("option", name="Deutsch").click()
+    page.wait_for_selector("text=Diese Tasten speichern")
+    page.goto(f"{server.url}/gallery")
+    page.wait_for_selector("text=Welche davon gehören nicht zu den anderen?")
+
+
+def test_pause__is_offered_after_25_minutes_of_labelling_and_not_before(sign_in) -> None:
+    page = sign_in("ben")
+    page.wait_for_selector(".deck[data-cell]")
+    page.clock.install()
+    for minutes in (0, 4, 4, 4, 4, 4, 4):
+        page.clock.fast_forward(f"{minutes:02d}:00")
+        cell = page.get_attribute(".deck", "data-cell")
+        page.keyboard.press("1")
+        page.wait_for_selector(f".deck[data-cell]:not([data-cell='{cell}'])")
+    assert page.locator(".notice.calm >> text=25 minutes").count() == 0
+    page.clock.fast_forward("02:00")
+    page.keyboard.press("1")
+    page.wait_for_selector(".notice.calm >> text=25 minutes")
+    page.get_by_role("button", name="Go on").click()
+    page.wait_for_selector(".notice.calm", state="hidden")
