@@ -47,7 +47,8 @@ def commands(program: str = "cytojepa") -> Iterator[Command]:
         for line in _lines(page.read_text()):
             found = call.search(line.strip())
             if found and (arguments := found.group(1).strip()):
-                words = shlex.split(_SPLIT.split(f" {arguments} ")[0], comments=True)
+                plain = re.sub(r"\[(--[^\]]*)\]", r"\1", arguments)  # a synopsis puts what may be left out in brackets
+                words = shlex.split(_SPLIT.split(f" {plain} ")[0], comments=True)
                 yield Command(page.name, line.strip(), tuple(words))
 
 

@@ -38,8 +38,9 @@ def _problem(words: tuple[str, ...]) -> str | None:
         values, _, _ = command.make_parser(click.Context(command)).parse_args(rest)
         for parameter in command.params:
             value = values.get(parameter.name or "")
-            if isinstance(parameter.type, click.Choice) and isinstance(value, str):
-                parameter.type.convert(value, parameter, context)
+            if isinstance(parameter.type, click.Choice) and isinstance(value, str) and not value.isupper():
+                for choice in value.split("|"):
+                    parameter.type.convert(choice, parameter, context)
             elif isinstance(parameter, click.Argument) and parameter.required and not _is_given(value):
                 return f"{parameter.name} is missing"
     except click.UsageError as error:
