@@ -25,7 +25,7 @@ PAGES = {
 }
 ALLOWED = {
     "ada": ("label", "gallery", "map", "slide", "slides", "progress", "settings"),
-    "vera": ("label", "gallery", "map", "slide", "slides", "progress", "settings", "bias", "review"),
+    "vera": ("label", "gallery", "map", "slide", "slides", "progress", "settings", "bias", "export", "review"),
     "root": tuple(PAGES),
     "dora": ("slide", "slides", "progress", "export", "runs", "jobs", "settings"),
     "otto": ("progress", "bias", "audit", "settings"),
