@@ -7,6 +7,7 @@ import tomllib
 import click
 import pytest
 
+from app import keys
 from app.cli import VERBS, cytojepa
 from app.settings import Settings
 from datasets.bethesda import BETHESDA
@@ -17,7 +18,6 @@ from tests.docs_text import DOCS, PAGES, ROOT, Command, blocks, blocks_of, comma
 
 COMMANDS = [c for c in dict.fromkeys(commands()) if c.words[:2] != ("export", "tally")]
 """That one is the example's own format: test_extending runs it."""
-COMPONENTS = ROOT / "app" / "components"
 
 
 def _problem(words: tuple[str, ...]) -> str | None:
@@ -88,18 +88,16 @@ def test_reference_pages__tell_every_verb_and_every_setting() -> None:
     assert "| `--password-stdin` |" in commands_page
 
 
-def _commands_of(file: str) -> set[str]:
-    """Return the first key of each command of a component, as the pages write it."""
-    keys = re.findall(r"keys: \[\"([^\"]+)\"", (COMPONENTS / file).read_text())
-    return {key.replace("\\u21e7", "Shift+").replace("Escape", "Esc") for key in keys}
+def _keys_of(page: tuple[keys.Command, ...]) -> set[str]:
+    """Return the first key of each command of a page, as the guide writes it."""
+    return {command.keys[0].replace("\u21e7", "Shift+").replace("Escape", "Esc") for command in page}
 
 
 @pytest.mark.parametrize(
-    ("heading", "file"),
-    [("### Everything else", "label_deck/commands.js"), ("## Many cells at once: the gallery", "gallery/commands.js")],
+    ("heading", "page"), [("### Everything else", keys.LABEL), ("## Many cells at once: the gallery", keys.GALLERY)]
 )
-def test_keys__of_the_doctors_guide_are_those_of_the_pages(heading: str, file: str) -> None:
-    assert {row[0].strip("`") for row in table(DOCS / "doctors.md", heading)} == _commands_of(file)
+def test_keys__of_the_doctors_guide_are_those_of_the_pages(heading: str, page: tuple[keys.Command, ...]) -> None:
+    assert {row[0].strip("`") for row in table(DOCS / "doctors.md", heading)} == _keys_of(page)
 
 
 def test_answers__of_the_doctors_guide_are_those_of_the_study() -> None:
@@ -110,8 +108,7 @@ def test_answers__of_the_doctors_guide_are_those_of_the_study() -> None:
 
 
 def test_keys__in_the_text_of_the_doctors_guide_exist() -> None:
-    known = {c.key for c in BETHESDA.categories} | _commands_of("label_deck/commands.js")
-    known |= _commands_of("gallery/commands.js")
+    known = {c.key for c in BETHESDA.categories} | set().union(*map(_keys_of, keys.PAGES))
     text = re.sub(r"^\|.*$", "", (DOCS / "doctors.md").read_text(), flags=re.M)
 
     assert set(re.findall(r"`([A-Z0-9?,.]|Shift\+\w|Esc|Enter)`", text)) <= known
