@@ -61,4 +61,4 @@ def planes_of_slide(database: Database, slide_id: str) -> dict[str, float]:
     """Return the crops' focal planes of a slide's cells; empty where it has one plane only."""
     query = select(CellPlane.cell_id, CellPlane.z_um).join(Cell, Cell.id == CellPlane.cell_id)
     with database.read() as session:
-        return dict(session.execute(query.where(Cell.slide_id == slide_id)).tuples().all())
+        return dict(session.execute(query.where(Cell.slide_id == slide_id)).all())

@@ -14,6 +14,7 @@ from app.sign_in import COOKIE, PUBLIC
 from datasets import catalog
 from datasets.db import utc_now
 from datasets.embeddings import EmbeddingStore, set_current
+from datasets.places import place_of_cell
 from labeling import accounts, tokens
 from labeling.accounts import ROLES
 from labeling.labels import LabelEvent, record
@@ -155,7 +156,7 @@ def test_cells__pages_facts_and_pictures(site) -> None:
 
     assert [c["cell"] for c in found] == site.cells
     assert one == found[3]
-    place = catalog.place_of_cell(site.database, site.cells[3])
+    place = place_of_cell(site.database, site.cells[3])
     assert (one["x_px"], one["y_px"], one["slide_mpp"], one["slide"]) == (place.x, place.y, place.mpp, place.slide_id)
     assert picture.content == catalog.crop_path(site.services.home, site.cells[3]).read_bytes()
     assert (fresh.status_code, fresh.content) == (304, b"")

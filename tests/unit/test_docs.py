@@ -3,11 +3,14 @@
 import dataclasses
 import re
 import tomllib
+from collections.abc import Sequence
 
 import click
 import pytest
 
+from app import keys as page_keys
 from app.cli import VERBS, cytojepa
+from app.keys import GALLERY, LABEL
 from app.settings import Settings
 from datasets.bethesda import BETHESDA
 from datasets.errors import SettingsError
@@ -17,7 +20,6 @@ from tests.docs_text import DOCS, PAGES, ROOT, Command, blocks, blocks_of, comma
 
 COMMANDS = [c for c in dict.fromkeys(commands()) if c.words[:2] != ("export", "tally")]
 """That one is the example's own format: test_extending runs it."""
-COMPONENTS = ROOT / "app" / "components"
 
 
 def _problem(words: tuple[str, ...]) -> str | None:
@@ -88,18 +90,18 @@ def test_reference_pages__tell_every_verb_and_every_setting() -> None:
     assert "| `--password-stdin` |" in commands_page
 
 
-def _commands_of(file: str) -> set[str]:
-    """Return the first key of each command of a component, as the pages write it."""
-    keys = re.findall(r"keys: \[\"([^\"]+)\"", (COMPONENTS / file).read_text())
-    return {key.replace("\\u21e7", "Shift+").replace("Escape", "Esc") for key in keys}
+def _commands_of(page: Sequence[page_keys.Command]) -> set[str]:
+    """Return the first key of each command of a page, as the guide writes it."""
+    return {command.keys[0].replace("\u21e7", "Shift+").replace("Escape", "Esc") for command in page}
 
 
 @pytest.mark.parametrize(
-    ("heading", "file"),
-    [("### Everything else", "label_deck/commands.js"), ("## Many cells at once: the gallery", "gallery/commands.js")],
+    ("heading", "page"),
+    [("### Everything else", LABEL), ("## Many cells at once: the gallery", GALLERY)],
+    ids=["label", "gallery"],
 )
-def test_keys__of_the_doctors_guide_are_those_of_the_pages(heading: str, file: str) -> None:
-    assert {row[0].strip("`") for row in table(DOCS / "doctors.md", heading)} == _commands_of(file)
+def test_keys__of_the_doctors_guide_are_those_of_the_pages(heading: str, page: Sequence[page_keys.Command]) -> None:
+    assert {row[0].strip("`") for row in table(DOCS / "doctors.md", heading)} == _commands_of(page)
 
 
 def test_answers__of_the_doctors_guide_are_those_of_the_study() -> None:
@@ -110,8 +112,7 @@ def test_answers__of_the_doctors_guide_are_those_of_the_study() -> None:
 
 
 def test_keys__in_the_text_of_the_doctors_guide_exist() -> None:
-    known = {c.key for c in BETHESDA.categories} | _commands_of("label_deck/commands.js")
-    known |= _commands_of("gallery/commands.js")
+    known = {c.key for c in BETHESDA.categories} | _commands_of(LABEL) | _commands_of(GALLERY)
     text = re.sub(r"^\|.*$", "", (DOCS / "doctors.md").read_text(), flags=re.M)
 
     assert set(re.findall(r"`([A-Z0-9?,.]|Shift\+\w|Esc|Enter)`", text)) <= known
