@@ -14,8 +14,12 @@ from labeling.export import FORMATS, export_labels
 from tests.builders import study_of_vectors
 
 FOLDERS = ("dicom-ann", "imagefolder", "webdataset")
+QUICK = ("csv", "geojson", "webdataset")
+"""One of each kind of writer; the others are tried at night."""
+# A parent that runs in the background hands on that Ctrl-C is ignored.
 CHILD = """
-import sys, time
+import signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from pathlib import Path
 from app.services import Services
 from labeling.export import export_labels
@@ -42,7 +46,9 @@ def study(tmp_path_factory: pytest.TempPathFactory):
     services.database.close()
 
 
-@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in FORMATS]
+)
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
 def test_export__stopped_in_the_middle_leaves_no_half_file(
     study, tmp_path: Path, name: str, how: signal.Signals
