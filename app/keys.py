@@ -117,8 +117,13 @@ Keys = Mapping[str, str]
 
 
 def free_commands() -> list[Command]:
-    """Return the commands that may have another key, each once."""
-    found = {command.id: command for page in PAGES for command in page if command.is_free}
+    """Return the commands that may have another key, each once: those with a usable key on every page."""
+    fixed = {command.id for page in PAGES for command in page if not command.is_free}
+    found: dict[str, Command] = {}
+    for page in PAGES:
+        for command in page:
+            if command.id not in fixed:
+                found.setdefault(command.id, command)
     return list(found.values())
 
 

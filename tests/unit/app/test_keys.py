@@ -2,7 +2,18 @@
 
 import pytest
 
-from app.keys import GALLERY, LABEL, PAGES, KeyRefused, answer_keys, command_rows, page_keys, refuse_conflicts
+from app.keys import (
+    GALLERY,
+    LABEL,
+    PAGES,
+    KeyRefused,
+    answer_keys,
+    command_rows,
+    free_commands,
+    own_key,
+    page_keys,
+    refuse_conflicts,
+)
 from app.words import words
 from datasets.bethesda import BETHESDA, HERLEV, Category, LabelSet
 
@@ -24,6 +35,14 @@ def test_keys_in_force__are_all_different_on_each_page(label_set: LabelSet) -> N
         found = [*answer_keys(label_set, {}).values(), *(key for key in keys if key is not None)]
 
         assert len(set(found)) == len(found)
+
+
+@pytest.mark.parametrize("label_set", [BETHESDA, HERLEV], ids=lambda s: s.id)
+def test_settings_as_they_are__may_be_kept(label_set: LabelSet) -> None:
+    shown = {f"command:{c.id}": own_key(c, label_set, {}) for c in free_commands()}
+
+    assert all(key is None or len(key) == 1 for key in shown.values())
+    refuse_conflicts(label_set, {what: key for what, key in shown.items() if key}, TR)
 
 
 def test_own_key_of_an_answer__moves_the_command_that_had_it(tmp_path) -> None:
