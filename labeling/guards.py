@@ -6,6 +6,19 @@ therefore works under an account that owns nothing and has no right to change wh
 
 from collections.abc import Iterable, Sequence
 
+from sqlalchemy import DDL, Table, event
+
+
+def guard(table: Table) -> None:
+    """Let a table come into being guarded, on either kind of database."""
+    for dialect, statements in guard_statements(table.name).items():
+        for statement in statements:
+            event.listen(
+                table,
+                "after_create",
+                DDL(statement.replace("%", "%%")).execute_if(dialect=dialect),  # type: ignore[no-untyped-call]
+            )
+
 
 def guard_statements(table: str) -> dict[str, list[str]]:
     """Return, for each kind of database, what makes a table one to which rows are only added."""

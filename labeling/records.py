@@ -3,12 +3,12 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import DDL, JSON, ForeignKey, Index, String, Text, event
+from sqlalchemy import JSON, ForeignKey, Index, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 import labeling.slide_records  # noqa: F401  (its tables are chained below)
 from datasets.db import Base, UtcDateTime
-from labeling.guards import guard_statements
+from labeling.guards import guard
 
 IMPORTED = "imported"
 """The annotator to whom labels belong that came with the data."""
@@ -291,10 +291,4 @@ CHAINED_TABLES = ("labels", "undos", "verdicts", "exemplars", "finds", "opinions
 """Tables whose every new row becomes an event of the chain."""
 
 for _table in (*CHAINED_TABLES, "events"):
-    for _dialect, _statements in guard_statements(_table).items():
-        for _statement in _statements:
-            event.listen(
-                Base.metadata.tables[_table],
-                "after_create",
-                DDL(_statement.replace("%", "%%")).execute_if(dialect=_dialect),  # type: ignore[no-untyped-call]
-            )
+    guard(Base.metadata.tables[_table])

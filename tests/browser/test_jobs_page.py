@@ -44,6 +44,7 @@ def _start(page, tab: str, button: str) -> None:
     page.click(f"button:has-text('{button}'):visible")
 
 
+@pytest.mark.slow
 def test_killed_job__the_doctor_labels_on_and_the_page_tells(sign_in, server, manager, shots) -> None:
     page = sign_in(manager, "/jobs")
     _start(page, "Encoder", "Pretrain")
@@ -60,7 +61,6 @@ def test_killed_job__the_doctor_labels_on_and_the_page_tells(sign_in, server, ma
             os.kill(job.pid, signal.SIGKILL)
     _wait(lambda: len(server.labels("ada")) == 6)
     page.wait_for_selector("[data-testid=stAlertContentError]:has-text('gone without a word')")
-    page.screenshot(path="/tmp/trust/jobs-dead.png")
     page.click("button:has-text('Go on')")
     again = _wait(lambda: (j := _newest(server, "pretrain")) and j.id != job.id and j.stage == "step" and j)
     page.click("button[aria-label^='Stop'], button:text-is('Stop')")
@@ -76,7 +76,6 @@ def test_refit__is_listed_and_starts_anew(sign_in, server, manager) -> None:
     first = _wait(lambda: (j := _newest(server, "refit")) and j.state == "running" and j)
     page.click("button:has-text('Restart')")
     _wait(lambda: (j := _newest(server, "refit")) and j.id != first.id and j.state == "running")
-    page.screenshot(path="/tmp/trust/jobs-dark.png")
 
 
 def test_annotator__does_not_see_the_page(sign_in) -> None:
@@ -86,6 +85,7 @@ def test_annotator__does_not_see_the_page(sign_in) -> None:
     assert "Start a job" not in page.inner_text("body")
 
 
+@pytest.mark.slow
 def test_revoked__an_open_page_is_cut_off_at_its_next_message(sign_in, server, manager) -> None:
     page = sign_in(manager)
     with page.expect_event("websocket") as found:

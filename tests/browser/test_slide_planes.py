@@ -14,7 +14,8 @@ from datasets import catalog
 from datasets.crops import encode_png, read_own_png
 from datasets.demo_slides import DRAWN_MPP, write_drawn_slides
 from datasets.finding import FindOptions, find_cells
-from datasets.public import as_stacks, plan
+from datasets.public import plan
+from datasets.stacks import as_stacks
 from labeling import accounts, labels
 from labeling.labels import LabelEvent
 from tests.browser.conftest import PEOPLE, small_vectors

@@ -141,6 +141,7 @@ def test_rights__who_may_what() -> None:
         "export": {"adjudicator", "data-manager", "admin"},
         "runs": {"data-manager", "admin"},
         "audit": {"admin", "auditor"},
+        "bias": {"adjudicator", "admin", "auditor"},
         "people": {"admin"},
     }
 

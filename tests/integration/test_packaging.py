@@ -107,7 +107,7 @@ def test_pipx__installs_the_wheel_with_pinned_packages(wheel: Path, tmp_path: Pa
 
 
 def _pins(folder: Path) -> Path:
-    lines = re.findall(r"^[a-z0-9][^ ;\\]*==[^ ;\\]+", (ROOT / "requirements.lock").read_text(), re.M)
+    lines = re.findall(r"^([a-z0-9]\S*==.+?) \\$", (ROOT / "requirements.lock").read_text(), re.M)
     (folder / "pins.txt").write_text("\n".join(lines))
     return folder / "pins.txt"
 
