@@ -7,16 +7,33 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from app.services import Services
+from app.words import word
 from datasets.db import utc_now
 from datasets.files import sha256_of_file
 from labeling import audit
 from labeling.export import ProgressCallback, export_labels
-from labeling.export.rows import Selection
+from labeling.export.rows import Kind, Selection
 
 FOLDER = "exports"
 _NAME = re.compile(r"labels-[0-9TZ]{16}-[0-9a-f]{6}\.[a-z]+")
 _ENDINGS = {"csv": "csv", "parquet": "parquet", "coco": "json", "geojson": "geojson", "labelstudio": "json"}
 """Of the formats that are one file; the others become a ZIP."""
+FORMAT_WORDS = {
+    "csv": word("a table for any program: all labels, also those taken back, and the reference labels"),
+    "parquet": word("the same table, smaller and typed, for data science"),
+    "coco": word("boxes for detection tools, one file"),
+    "geojson": word("points and boxes for QuPath and other viewers"),
+    "labelstudio": word("for going on in Label Studio"),
+    "dicom-ann": word("DICOM annotation objects, one for each slide, as a ZIP"),
+    "imagefolder": word("cell pictures sorted by reference label, as a ZIP"),
+    "webdataset": word("shards of cell pictures for training, as a ZIP"),
+}
+"""What the product's own formats are for; formats of other packages have their name alone."""
+KIND_WORDS: dict[Kind, str] = {
+    "label": word("labels of the doctors"),
+    "reference": word("reference labels"),
+    "opinion": word("what doctors say of slides"),
+}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

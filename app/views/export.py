@@ -4,9 +4,8 @@ from typing import get_args
 
 import streamlit as st
 
-from app.exports import known_exports, make_export
+from app.exports import FORMAT_WORDS, KIND_WORDS, known_exports, make_export
 from app.views import people, pieces
-from app.words import word
 from datasets import catalog
 from labeling import accounts
 from labeling.errors import LabelingError
@@ -14,17 +13,13 @@ from labeling.export import FORMATS
 from labeling.export.rows import Kind, Selection
 
 _SHOWN = 20
-_MEANING = {
-    "csv": word("a table for any program: all labels, also those taken back, and the reference labels"),
-    "parquet": word("the same table, smaller and typed, for data science"),
-    "coco": word("boxes for detection tools, one file"),
-    "geojson": word("points and boxes for QuPath and other viewers"),
-    "labelstudio": word("for going on in Label Studio"),
-    "dicom-ann": word("DICOM annotation objects, one for each slide, as a ZIP"),
-    "imagefolder": word("cell pictures sorted by reference label, as a ZIP"),
-}
 
 person, services, tr = people.require("export"), people.services(), people.wording()
+
+
+def named(format_name: str) -> str:
+    """Return a format's name and what it is for."""
+    return f"{format_name}: {tr(FORMAT_WORDS[format_name])}" if format_name in FORMAT_WORDS else format_name
 
 
 def make(format_name: str, selection: Selection) -> None:
@@ -51,10 +46,10 @@ st.header(tr("Export"))
 with st.form("export"):
     left, right = st.columns(2, gap="large")
     with left:
-        chosen = st.selectbox(tr("Format"), FORMATS, format_func=lambda name: f"{name}: {tr(_MEANING.get(name, ''))}")
+        chosen = st.selectbox(tr("Format"), FORMATS, format_func=named)
         kinds = st.multiselect(
             tr("Rows"), get_args(Kind), placeholder=tr("as the format has them"),
-            format_func={"label": tr("labels of the doctors"), "reference": tr("reference labels")}.__getitem__,
+            format_func=lambda kind: tr(KIND_WORDS[kind]),
         )  # fmt: skip
         is_current = st.checkbox(tr("Only what stands: nothing that was taken back or replaced"))
     with right:

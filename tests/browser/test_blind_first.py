@@ -14,7 +14,6 @@ def _answer(page, key: str) -> str:
     return cell
 
 
-@pytest.mark.slow
 def test_cell_fetched_before_the_first_probe__tells_its_suggestion_after_the_answer(sign_in, server) -> None:
     page = sign_in("ada")
     page.wait_for_selector(".deck[data-cell]")

@@ -54,9 +54,7 @@ def _watched(page) -> list[str]:
     return faults
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=pytest.mark.slow if name in ("root", "dora") else ()) for name in ALLOWED]
-)
+@pytest.mark.parametrize("name", ALLOWED)
 def test_pages_of_a_role__open_without_a_fault(sign_in, server, name: str) -> None:
     page = sign_in(name)
     page.wait_for_selector(PAGES["label"][1] if "label" in ALLOWED[name] else "text=Welcome")
@@ -72,9 +70,7 @@ def test_pages_of_a_role__open_without_a_fault(sign_in, server, name: str) -> No
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize(
-    "title", [pytest.param(title, marks=pytest.mark.slow if title in ("review", "export") else ()) for title in PAGES]
-)
+@pytest.mark.parametrize("title", PAGES)
 def test_page__has_no_serious_fault_for_axe(sign_in, server, shots, title: str, scheme: str) -> None:
     path, ready = PAGES[title]
     page = sign_in(SEEN_BY.get(title, "vera"), path, color_scheme=scheme)

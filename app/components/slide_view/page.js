@@ -78,7 +78,7 @@ class SlidePage {
     const opened = this.stage.open(slide);
     this.draw();
     this.opinion?.load(name);
-    if (this.may_label) await this.loadCells(slide);
+    if (this.may_label) await this.loadCells(slide); else this.root.dataset.cells = 0;
     await opened;
     const place = cell === null ? -1 : this.cells.ids.indexOf(cell);
     if (place >= 0) this.select(place, { closer: true });
