@@ -10,16 +10,23 @@ Verdict = Callable[[bytes, bool], bool]
 """Called with each piece and whether it goes to the server: True cuts instead of passing it on."""
 
 
+def never(_piece: bytes, _to_server: bool) -> bool:
+    """Let everything pass."""
+    return False
+
+
 class CuttingProxy:
-    """Listens on loopback; `cuts` counts the connections that were cut.
+    """Listens on loopback; each connection goes to the next server that takes it, without stickiness.
+
+    `cuts` counts the connections that were cut.
 
     Args:
-        port: Of the server behind it, on loopback.
+        ports: Of the servers behind it, on loopback.
         is_cut: Decides for each piece of bytes.
     """
 
-    def __init__(self, port: int, is_cut: Verdict) -> None:
-        self._port, self._is_cut, self.cuts = port, is_cut, 0
+    def __init__(self, *ports: int, is_cut: Verdict = never) -> None:
+        self._ports, self._next, self._is_cut, self.cuts = ports, 0, is_cut, 0
         self._lock = threading.Lock()
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = self._listener.getsockname()[1]
@@ -34,21 +41,32 @@ class CuttingProxy:
             threading.Thread(target=self._pass, args=(client,), daemon=True).start()
 
     def _pass(self, client: socket.socket) -> None:
-        with client, socket.create_connection(("127.0.0.1", self._port)) as server:
-            ends = {client: server, server: client}
-            try:
-                while True:
-                    for end in select.select(list(ends), [], [], 60)[0]:
-                        piece = end.recv(65536)
-                        if not piece:
-                            return
-                        if self._is_cut(piece, end is client):
-                            with self._lock:
-                                self.cuts += 1
-                            return
-                        ends[end].sendall(piece)
-            except OSError:
+        with client:
+            for _ in self._ports:
+                self._next += 1
+                try:
+                    server = socket.create_connection(("127.0.0.1", self._ports[self._next % len(self._ports)]), 5)
+                except OSError:
+                    continue
+                with server:
+                    self._copy(client, server)
                 return
+
+    def _copy(self, client: socket.socket, server: socket.socket) -> None:
+        ends = {client: server, server: client}
+        try:
+            while True:
+                for end in select.select(list(ends), [], [], 60)[0]:
+                    piece = end.recv(65536)
+                    if not piece:
+                        return
+                    if self._is_cut(piece, end is client):
+                        with self._lock:
+                            self.cuts += 1
+                        return
+                    ends[end].sendall(piece)
+        except OSError:
+            return
 
     def close(self) -> None:
         self._listener.close()

@@ -78,7 +78,7 @@ class _Doctor(threading.Thread):
 
 
 def _label_through_cuts(study: Services, server: Server, monkeypatch, cuts: int) -> int:
-    proxy = CuttingProxy(server.port, now_and_then(7, 60))
+    proxy = CuttingProxy(server.port, is_cut=now_and_then(7, 60))
     services = _through(study, server, proxy, monkeypatch)
     doctors = [_Doctor(services, f"dr{number}", proxy, cuts) for number in range(DOCTORS)]
     for doctor in doctors:
@@ -116,7 +116,7 @@ def test_cuts__after_the_commit_only_the_key_tells(
 ) -> None:
     """The control: without the label's own key the same cut would store it twice."""
     verdict = NextAnswerToCommit()
-    proxy = CuttingProxy(server.port, verdict)
+    proxy = CuttingProxy(server.port, is_cut=verdict)
     services = _through(study, server, proxy, monkeypatch)
     tries = iter(range(10))
 

@@ -2,7 +2,6 @@
 
 import os
 import random
-import select
 import signal
 import socket
 import subprocess
@@ -26,6 +25,7 @@ from datasets.embeddings import EmbeddingStore, set_current
 from labeling import accounts
 from labeling.records import Label, Lease, Probe
 from labeling.verification import check_chain
+from tests.cutting_proxy import CuttingProxy
 from tests.studies import on_server
 
 PASSWORD = "a long password"
@@ -59,52 +59,6 @@ class Process:
         if self.child.poll() is None:
             os.killpg(self.child.pid, signal.SIGKILL)
         self.child.wait()
-
-
-class Proxy:
-    """Passes each connection to the next server that takes it, as a proxy without stickiness does."""
-
-    def __init__(self, ports: list[int]) -> None:
-        self._ports, self._next = ports, 0
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def _accept(self) -> None:
-        while True:
-            try:
-                client, _ = self._listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._pass, args=(client,), daemon=True).start()
-
-    def _pass(self, client: socket.socket) -> None:
-        with client:
-            for _ in self._ports:
-                self._next += 1
-                try:
-                    server = socket.create_connection(("127.0.0.1", self._ports[self._next % len(self._ports)]), 5)
-                except OSError:
-                    continue
-                with server:
-                    _copy_both_ways(client, server)
-                return
-
-    def close(self) -> None:
-        self._listener.close()
-
-
-def _copy_both_ways(one: socket.socket, other: socket.socket) -> None:
-    ends = {one: other, other: one}
-    try:
-        while True:
-            for end in select.select(list(ends), [], [], 30)[0]:
-                piece = end.recv(65536)
-                if not piece:
-                    return
-                ends[end].sendall(piece)
-    except OSError:
-        return
 
 
 class Doctor(threading.Thread):
@@ -214,8 +168,8 @@ def _assert_sign_ins_are_shared(study: Services, servers: list[Process]) -> None
 @on_server
 def test_two_servers__one_killed_while_eight_doctors_label(study: Services, servers: list[Process]) -> None:
     _assert_sign_ins_are_shared(study, servers)
-    proxy, stop = Proxy([process.port for process in servers]), threading.Event()
-    doctors = [Doctor(proxy.url, f"dr{number}", stop) for number in range(DOCTORS)]
+    proxy, stop = CuttingProxy(*(process.port for process in servers)), threading.Event()
+    doctors = [Doctor(f"http://127.0.0.1:{proxy.port}", f"dr{number}", stop) for number in range(DOCTORS)]
     for doctor in doctors:
         doctor.sign_in(study)
         doctor.start()
