@@ -32,5 +32,9 @@ def show(services: Services) -> None:
     for start in range(0, len(shown), _PER_ROW):
         for column, row in zip(st.columns(_PER_ROW), shown[start : start + _PER_ROW], strict=False):
             name = services.label_set[row["answer"]].name
-            column.image(read_own_png(catalog.crop_path(services.home, row["cell_id"])), caption=f"{name}?")
+            column.image(
+                read_own_png(catalog.crop_path(services.home, row["cell_id"])),
+                caption=f"{name}?",
+                alt=f"cell {row['cell_id']}",
+            )
             column.caption(row["cell_id"] + (", unlike the other labelled cells" if row["novelty"] > _FAMILIAR else ""))

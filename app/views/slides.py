@@ -62,7 +62,7 @@ def show_slides(report: dict[str, Any] | None) -> None:
             if isinstance(picture, str):
                 column.warning(f"{facts}. {picture}")
             else:
-                column.image(picture, caption=facts)  # the caption is what a screen reader says
+                column.image(picture, caption=facts, alt=facts)
             if slide.id in odd:
                 column.caption("Unlike the rest: " + ", ".join(odd[slide.id]))
 
@@ -78,7 +78,11 @@ def show_pairs(report: dict[str, Any]) -> None:
         if pair["first"] in known and pair["second"] in known:
             columns = st.columns([1, 1, 4])
             for column, side in zip(columns, ("first", "second"), strict=False):
-                column.image(read_own_png(catalog.crop_path(services.home, pair[side])), caption=pair[side])
+                column.image(
+                    read_own_png(catalog.crop_path(services.home, pair[side])),
+                    caption=pair[side],
+                    alt=f"cell {pair[side]}",
+                )
             columns[2].caption(f"by {pair['found_by']}: {pair['likeness']:.3f}")
 
 

@@ -45,13 +45,14 @@ with right, st.form("disable"):
         accounts.disable(services.database, chosen, by=person.name)
         st.rerun()
 away = [a.name for a in accounts.list_accounts(services.database) if a.disabled_at]
-with right, st.form("enable"):
-    st.subheader("Enable an account")
-    back = st.selectbox("Name", away)
-    st.caption("Also for people who have come by the hospital's sign-on and wait.")
-    if st.form_submit_button("Enable") and back:
-        accounts.enable(services.database, back, by=person.name)
-        st.rerun()
+if away:
+    with right, st.form("enable"):
+        st.subheader("Enable an account")
+        back = st.selectbox("Name", away)
+        st.caption("Also for people who have come by the hospital's sign-on and wait.")
+        if st.form_submit_button("Enable"):
+            accounts.enable(services.database, back, by=person.name)
+            st.rerun()
 
 st.subheader("Programs", help="Another program acts as an account, with that account's role, through /api/v1.")
 rows = tokens.list_tokens(services.database)
@@ -78,9 +79,10 @@ with left, st.form("token", clear_on_submit=True):
             st.success(f"Token {made.id} for {account}. It is shown only now: hand it over and close this page.")
             st.code(made.secret, language=None)
 live = [t.id for t in rows if tokens.state_of(t) == "active"]
-with right, st.form("revoke"):
-    number = st.selectbox("Token number", live)
-    st.caption("The program is shut out at its next request.")
-    if st.form_submit_button("Revoke") and number:
-        tokens.revoke(services.database, number, by=person.name)
-        st.rerun()
+if live:
+    with right, st.form("revoke"):
+        number = st.selectbox("Token number", live)
+        st.caption("The program is shut out at its next request.")
+        if st.form_submit_button("Revoke"):
+            tokens.revoke(services.database, number, by=person.name)
+            st.rerun()

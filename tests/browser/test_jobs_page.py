@@ -56,7 +56,7 @@ def test_killed_job__the_doctor_labels_on_and_the_page_tells(sign_in, server, ma
     for number in range(6):
         before = doctor.get_attribute(".deck", "data-cell")
         doctor.keyboard.press("1")
-        doctor.wait_for_function("old => (document.querySelector('.deck')?.dataset.cell ?? old) !== old", arg=before)
+        doctor.wait_for_selector(f".deck[data-cell]:not([data-cell='{before}'])")
         if number == 2:
             os.kill(job.pid, signal.SIGKILL)
     _wait(lambda: len(server.labels("ada")) == 6)

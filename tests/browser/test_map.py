@@ -50,7 +50,7 @@ def test_hundred_thousand_points__are_drawn_and_chosen(sign_in) -> None:
     legend = json.dumps([{"name": "no label", "color": "#8b9099"}, {"name": "NILM", "color": "#4363c9"}]).encode()
     codes = generator.integers(0, 2, MANY).astype(np.uint8).tobytes()
     page = sign_in("ada")
-    page.route("**/api/map/points", lambda route: route.fulfill(body=points))
+    page.route("**/api/map/points*", lambda route: route.fulfill(body=points))
     page.route("**/api/map/colors*", lambda route: route.fulfill(body=legend + b"\n" + codes))
     page.goto(page.url.rstrip("/") + "/map")
     page.wait_for_selector(f".map[data-ready='{MANY}'][data-drawn-ms]")

@@ -36,9 +36,6 @@ _LOOKING_FOR_THE_SERVER = ("/_stcore/health", "/_stcore/host-config")
 # Faults of Streamlit's own frame, which this program does not draw.
 _NOT_OURS = {"landmark-one-main", "region", "page-has-heading-one", "meta-viewport", "bypass"}
 
-# Streamlit's own pictures have no alternative text; the caption below each says what it is.
-_NOT_OURS_ON = {"slides": {"image-alt"}}
-
 
 def _watched(page) -> list[str]:
     faults: list[str] = []
@@ -86,7 +83,7 @@ def test_page__has_no_serious_fault_for_axe(sign_in, server, shots, title: str, 
     serious = [
         (v["id"], [node["target"] for node in v["nodes"]][:5], v["nodes"][0]["failureSummary"][:300])
         for v in found.response["violations"]
-        if v["impact"] in ("serious", "critical") and v["id"] not in _NOT_OURS | _NOT_OURS_ON.get(title, set())
+        if v["impact"] in ("serious", "critical") and v["id"] not in _NOT_OURS
     ]
     name = f"{title}{'' if scheme == 'light' else '-dark'}.jpg"
     page.screenshot(path=shots / name, type="jpeg", quality=82)
