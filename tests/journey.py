@@ -91,7 +91,10 @@ def _label(home: Path, client: httpx.Client) -> dict[str, Any]:
     event = {"kind": "label", "key": "one", "cell": item["cell"], "category": "HSIL"}
     told = client.post("/api/v1/labels", json={"events": [event]}, headers={"x-csrf-token": person.csrf_token}).json()
     pages = ("/", "/_stcore/host-config", "/_stcore/health", "/progress", f"/api/v1/cells/{item['cell']}/image")
-    return {"receipts": told["receipts"], "pages": {path.split("/CE-")[0]: client.get(path).status_code for path in pages}}
+    return {
+        "receipts": told["receipts"],
+        "pages": {path.split("/CE-")[0]: client.get(path).status_code for path in pages},
+    }
 
 
 def go(folder: Path) -> dict[str, Any]:
@@ -117,4 +120,4 @@ if __name__ == "__main__":
         "outside": reach(OUTSIDE),
         "parent": reach(("127.0.0.1", int(sys.argv[2]))),
     }
-    print(json.dumps({"network": network, "journey": go(Path(sys.argv[1]))}))
+    sys.stdout.write(json.dumps({"network": network, "journey": go(Path(sys.argv[1]))}))
