@@ -9,7 +9,8 @@ from app.services import Services
 from app.workers import Workers
 from datasets.files import is_dicom
 from datasets.finding import FindOptions, FindReport, count_tiles, find_cells, slides_to_search
-from datasets.ingest import IngestOptions, IngestReport, ingest
+from datasets.ingest import ingest
+from datasets.intake_report import IngestOptions, IngestReport
 from datasets.public import Plan
 
 _PARTS_PER_CALL = 64
