@@ -16,7 +16,7 @@ from datasets.crops import Picture, cut_crop, encode_png
 from datasets.db import Database, utc_now
 from datasets.errors import DatasetError, UnreadableFile
 from datasets.files import sha256_of_file, sha256_of_json, write_atomically, write_many
-from datasets.focus import sharpest
+from datasets.focus import WINDOW_UM, sharpest, window
 from datasets.geometry import LARGEST_MPP, SMALLEST_MPP, plausible_mpp
 from datasets.identity import cell_code, study_code
 from datasets.intake_report import IngestOptions, IngestReport, ProgressCallback
@@ -219,7 +219,8 @@ class _Ingest:
 
     def _take_stack(self, stack: StackFiles, sha256: str) -> None:
         slide_id = study_code(self._key, "SL", sha256)
-        if slide_id in self._known_slides:
+        ids = [cell_code(self._key, sha256, p.x, p.y) for p in stack.points]
+        if slide_id in self._known_slides and self._known_cells.issuperset(ids):
             return
         planes = [self._decoder.read_picture(path) for path in stack.paths]
         height, width = planes[0].shape[:2]
@@ -237,6 +238,12 @@ class _Ingest:
             z_um=tuple(round((n - best) * stack.step_um, 3) for n in range(len(planes))),
         )  # fmt: skip
         self._scans.append(Scan(slide_id=slide_id, info=info.to_json()))
+        for cell_id, point in zip(ids, stack.points, strict=True):
+            if self._is_inside(stack.paths[0], point, slide):
+                side = WINDOW_UM / (self._mpp or 0.25)
+                plane = sharpest([window(picture, point.x, point.y, side) for picture in planes])
+                self._planes.append(CellPlane(cell_id=cell_id, z_um=info.z_um[plane]))
+                self._add_cell(cell_id, slide_id, planes[plane], point.x, point.y)
         self._flush()
 
     def _keep_labels(self, ids: Sequence[str], points: Sequence[Point]) -> None:

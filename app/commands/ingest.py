@@ -10,7 +10,8 @@ from app.commands.output import ProgressBar, cluster_option, emit, home_option, 
 from app.intake import adopt_label_set, take_in
 from app.services import Services
 from app.workers import workers_for
-from datasets.public import plan, with_points
+from datasets.geojson_points import with_points
+from datasets.public import plan
 from datasets.stacks import as_stacks
 
 _SHOWN_REFUSALS = 20
