@@ -14,6 +14,7 @@ from app.services import Services
 from datasets import catalog
 from datasets.files import write_json
 from labeling import agreement
+from labeling.adjudication import standing_verdicts
 from labeling.agreement import MISSING, Agreement, Codes
 from labeling.answers import counts, current_labels
 from labeling.mixture import REPEAT
@@ -60,6 +61,20 @@ def read_figures(services: Services) -> dict[str, Any] | None:
         return None
     kept: dict[str, Any] = json.loads(path.read_text())
     return kept
+
+
+def doubted(services: Services) -> list[dict[str, Any]]:
+    """Return the kept second looks that are still open: rows of `LikelyError`, the least likely answer first.
+
+    A cell that has got a verdict since has been looked at.
+    """
+    kept = read_figures(services)
+    rows: list[dict[str, Any]] = kept["second_look"] if kept else []
+    if not rows:
+        return []
+    with services.database.read() as session:
+        decided = set(standing_verdicts(session))
+    return [row for row in rows if row["cell_id"] not in decided]
 
 
 def gain_sentence(arms: dict[str, Any] | ArmComparison | None) -> str:

@@ -1,6 +1,7 @@
 """The routes of the slide view: slides and their tiles out; cells on a slide, and the right to decide one."""
 
-from functools import cache
+from collections.abc import Callable
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ def slide_routes(services: Services, pictures: Pictures) -> list[Route]:
     return [
         Route("/api/slides", guarded(api.slides)),
         Route("/api/slides/viewer.js", guarded(_viewer)),
+        Route("/api/slides/{slide_id}/small", guarded(api.small)),
         Route("/api/slides/{slide_id}/tile/{level:int}/{column:int}/{row:int}", guarded(api.tile)),
         Route("/api/slide-cells/{slide_id}", guarded(cells.cells)),
         Route("/api/slide-cells/{slide_id}/claim", guarded(cells.claim), methods=["POST"]),
@@ -67,17 +69,25 @@ class _Slides:
     async def tile(self, request: Request) -> Response:
         path = request.path_params
         z_um = web.query_number(request, "z")
-        try:
-            content = await run_in_threadpool(
-                self._pictures.tile, path["slide_id"], path["level"], path["column"], path["row"], z_um=z_um
-            )
-        except UnreadableFile as error:
-            return missing(f"This part of the slide cannot be read: {error.reason}.")
-        except FileNotFoundError:
-            return missing("The picture of this field is not where it was.")
-        if content is None:
-            return missing("There is no such tile.")
-        return Response(content, media_type="image/jpeg", headers={"Cache-Control": FOR_EVER})
+        return await _jpeg(
+            partial(self._pictures.tile, path["slide_id"], path["level"], path["column"], path["row"], z_um=z_um)
+        )
+
+    async def small(self, request: Request) -> Response:
+        return await _jpeg(partial(self._pictures.small, request.path_params["slide_id"]))
+
+
+async def _jpeg(make: Callable[[], bytes | None]) -> Response:
+    """Answer with a picture of a slide, or with the reason why there is none."""
+    try:
+        content = await run_in_threadpool(make)
+    except UnreadableFile as error:
+        return missing(f"This part of the slide cannot be read: {error.reason}.")
+    except FileNotFoundError:
+        return missing("The picture of this field is not where it was.")
+    if content is None:
+        return missing("There is no such picture.")
+    return Response(content, media_type="image/jpeg", headers={"Cache-Control": FOR_EVER})
 
 
 def _slide_row(slide: Slide, info: SlideInfo | None, cells: int) -> web.Row:

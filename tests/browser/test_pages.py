@@ -3,6 +3,8 @@
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 
+from tests.builders import add_doubt, add_findings
+
 pytestmark = pytest.mark.browser
 NUM_SLIDES = 4
 
@@ -11,7 +13,8 @@ PAGES = {
     "gallery": ("/gallery", ".gallery[data-ready]"),
     "map": ("/map", ".map:not([data-ready='0'])[data-ready]"),
     "slide": ("/slide", ".slideview[data-cells]:not([data-cells='']):not([data-painted=''])[data-painted]"),
-    "slides": ("/slides", "[data-testid=stImage] img"),
+    "slides": ("/slides", ".cj-cards img"),
+    "quality": ("/quality", "text=All measures of the slides"),
     "progress": ("/progress", "text=Research use only"),
     "bias": ("/bias", "text=Research use only"),
     "review": ("/review", ".review[data-loaded=true]"),
@@ -25,9 +28,21 @@ PAGES = {
 }
 ALLOWED = {
     "ada": ("label", "gallery", "map", "slide", "slides", "progress", "settings"),
-    "vera": ("label", "gallery", "map", "slide", "slides", "progress", "settings", "bias", "export", "review"),
+    "vera": (
+        "label",
+        "gallery",
+        "map",
+        "slide",
+        "slides",
+        "quality",
+        "progress",
+        "settings",
+        "bias",
+        "export",
+        "review",
+    ),
     "root": tuple(PAGES),
-    "dora": ("slide", "slides", "progress", "export", "runs", "jobs", "settings"),
+    "dora": ("slide", "slides", "quality", "progress", "export", "runs", "jobs", "settings"),
     "otto": ("progress", "bias", "audit", "settings"),
 }
 SEEN_BY = {"runs": "root", "jobs": "root", "audit": "root", "team": "root", "export": "dora", "study": "root"}
@@ -35,6 +50,12 @@ SEEN_BY = {"runs": "root", "jobs": "root", "audit": "root", "team": "root", "exp
 _LOOKING_FOR_THE_SERVER = ("/_stcore/health", "/_stcore/host-config")
 # Faults of Streamlit's own frame, which this program does not draw.
 _NOT_OURS = {"landmark-one-main", "region", "page-has-heading-one", "meta-viewport", "bypass"}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _findings(server) -> None:
+    add_findings(server.home, server.home.parent / "drawn")
+    add_doubt(server.home)
 
 
 def _watched(page) -> list[str]:
