@@ -29,9 +29,10 @@ _STYLE = """<style>
 .cj-cards .pics{display:flex;gap:5px;margin-bottom:5px}
 .cj-cards img{flex:1;min-width:0;width:100%;aspect-ratio:var(--shape);object-fit:contain;border-radius:8px;
   background:color-mix(in srgb,currentColor 7%,transparent);font-size:.8rem;padding:0}
-.cj-cards b{font-weight:600;overflow-wrap:anywhere}.cj-cards p{margin:0;opacity:.88;overflow-wrap:anywhere}
+.cj-cards b{font-weight:600;overflow-wrap:anywhere}
+.cj-cards p{margin:0;font-size:inherit;opacity:.88;overflow-wrap:anywhere}
 .cj-cards .marked{color:#9c2b1f;opacity:1;font-weight:600}
-.cj-cards a{color:inherit;margin-right:10px;white-space:nowrap}
+.cj-cards a{color:inherit;margin-right:9px;white-space:nowrap}
 @media (prefers-color-scheme:dark){.cj-cards .marked{color:#ff9a8d}}
 .cj-empty{max-width:34rem;margin:12vh auto 0;text-align:center;line-height:1.5}
 .cj-empty b{font-size:1.3rem;display:block}
@@ -116,9 +117,8 @@ class Card:
     title: str
     marked: str = ""
     """What must not be missed."""
-    lines: tuple[str, ...] = ()
-    links: tuple[tuple[str, str], ...] = ()
-    """Path and words of each way from here."""
+    lines: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = ()
+    """A sentence each, and the ways from it: path and words."""
 
 
 def cards(rows: Sequence[Card], *, width_rem: float = 10, shape: str = "1") -> None:
@@ -138,12 +138,12 @@ def _card(row: Card) -> str:
         f'<img src="{html.escape(address)}" alt="{html.escape(text)}" loading="lazy">' for address, text in row.pictures
     )
     marked = f'<p class="marked">{html.escape(row.marked)}</p>' if row.marked else ""
-    lines = "".join(f"<p>{html.escape(line)}</p>" for line in row.lines)
-    links = "".join(f'<a href="{html.escape(path)}" target="_self">{html.escape(text)}</a>' for path, text in row.links)
-    return (
-        f'<figure><div class="pics">{pictures}</div><b>{html.escape(row.title)}</b>{marked}{lines}'
-        f"{f'<p>{links}</p>' if links else ''}</figure>"
-    )
+    lines = "".join(f"<p>{html.escape(line)} {_links(ways)}</p>" for line, ways in row.lines)
+    return f'<figure><div class="pics">{pictures}</div><b>{html.escape(row.title)}</b>{marked}{lines}</figure>'
+
+
+def _links(ways: Sequence[tuple[str, str]]) -> str:
+    return "".join(f'<a href="{html.escape(path)}" target="_self">{html.escape(text)}</a>' for path, text in ways)
 
 
 def page_of(rows: Sequence[Row], most: int, tr: Words, *, key: str) -> Sequence[Row]:

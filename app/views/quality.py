@@ -77,7 +77,7 @@ def show_doubles(found: Sequence[Double]) -> None:
             tr("{first} and {second} share {n} cells: perhaps one slide that was taken in twice. Leave one of them out "
                "of exports (Only these slides) and count its figures once.", first=first, second=second, n=count)
         )  # fmt: skip
-    shown = pieces.page_of(found, _PAIRS, tr, key="pairs page")
+    shown = pieces.page_of(found, _PAIRS, tr, key="pairs-page")
     pieces.cards([double_card(double) for double in shown], width_rem=17)
 
 
@@ -89,10 +89,8 @@ def double_card(double: Double) -> Card:
         title=tr("{share:.1f} % alike", share=100 * double.likeness),
         marked=tr("Different answers: {first} and {second}", first=names(double.answers[0]),
                   second=names(double.answers[1])) if double.contradicts else "",
-        lines=tuple(cell + (f": {names(answers)}" if answers and not double.contradicts else "")
-                    for cell, answers in sides),
-        links=tuple((path, tr("{what} ({n})", what=text, n=number)) for number, (cell, answers) in enumerate(sides, 1)
-                    for path, text in ways(cell, is_answered=bool(answers))),
+        lines=tuple((cell + (f": {names(answers)}" if answers and not double.contradicts else ""),
+                     ways(cell, is_answered=bool(answers))) for cell, answers in sides),
     )  # fmt: skip
 
 
@@ -115,8 +113,8 @@ def show_doubts() -> None:
     pieces.cards(
         [
             Card(pictures=(picture(row["cell_id"]),), title=tr("{answer}?", answer=names([row["answer"]])),
-                 lines=(row["cell_id"], *([unlike] if row["novelty"] > _FAMILIAR else [])),
-                 links=ways(row["cell_id"], is_answered=True))
+                 lines=((row["cell_id"], ()), *([(unlike, ())] if row["novelty"] > _FAMILIAR else []),
+                        ("", ways(row["cell_id"], is_answered=True))))
             for row in rows
         ]
     )  # fmt: skip
@@ -145,7 +143,7 @@ def show_odd_slides(report: dict[str, Any]) -> None:
     pieces.cards(
         [
             Card(pictures=((f"/api/slides/{slide}/small", tr("Slide {slide}", slide=slide)),), title=slide,
-                 lines=tuple(said), links=((f"/slide?slide={slide}", tr("open")),))
+                 lines=(*((text, ()) for text in said), ("", ((f"/slide?slide={slide}", tr("open")),))))
             for slide, said in found.items()
         ],
         width_rem=13, shape="4/3",
@@ -169,9 +167,12 @@ def show_odd_cells(report: dict[str, Any]) -> None:
         tr("Dirt, folds, air, something cut off, or a rare finding: look. Who labels such a cell says what it is; the "
            "answer \u201cNot a cell\u201d takes it out of the classes.")
     )  # fmt: skip
-    shown = pieces.page_of(rows, _CELLS, tr, key="cells page")
+    shown = pieces.page_of(rows, _CELLS, tr, key="cells-page")
     pieces.cards(
-        [Card(pictures=(picture(cell),), title=cell, lines=tuple(words), links=ways(cell)) for cell, words in shown]
+        [
+            Card(pictures=(picture(cell),), title=cell, lines=(*((text, ()) for text in words), ("", ways(cell))))
+            for cell, words in shown
+        ]
     )
 
 
@@ -197,9 +198,9 @@ def measure_again() -> None:
     who = people.require("runs")
     try:
         jobs.start_job(services, "quality", ["quality"], by=who.name)
-        st.session_state["quality said"] = None
+        st.session_state["quality-said"] = None
     except JobError as error:
-        st.session_state["quality said"] = str(error)
+        st.session_state["quality-said"] = str(error)
 
 
 def show_state(report: dict[str, Any] | None) -> None:
@@ -219,8 +220,8 @@ def show_state(report: dict[str, Any] | None) -> None:
         words.caption(tr("A data manager or admin has them measured: here, or on the page Jobs."))
         return
     button.button(tr("Measure"), on_click=measure_again, width="stretch")
-    if "quality said" in st.session_state:
-        problem = st.session_state.pop("quality said")
+    if "quality-said" in st.session_state:
+        problem = st.session_state.pop("quality-said")
         if problem:
             st.error(problem)
         else:

@@ -13,15 +13,20 @@ _PER_PAGE = 24
 
 def facts(slide: Slide, cells: int, search: Search | None, tr: Words) -> tuple[str, ...]:
     """Return what is known of a slide, a line each."""
-    scale = (
-        tr("scale unknown")
-        if slide.mpp is None
-        else tr("{mpp:.3f} \u00b5m/px ({source})", mpp=slide.mpp, source=slide.mpp_source)
-    )
+    scale = tr("scale unknown")
+    if slide.mpp is not None:
+        scale = tr("{mpp:.3f} \u00b5m/px ({source})", mpp=slide.mpp, source=scale_source(slide.mpp_source, tr))
     counted = tr("{n} cells", n=cells)
     if search is not None:
         counted += tr(", {n} of them nuclei found by the program", n=search.cells)
     return (tr("{width} x {height} px", width=slide.width_px, height=slide.height_px), scale, counted)
+
+
+def scale_source(source: str, tr: Words) -> str:
+    """Return where a scale is known from."""
+    if source.startswith("published: "):
+        return tr("published for {name}", name=source.removeprefix("published: "))
+    return tr("told by the file") if source == "file" else tr("given at the import")
 
 
 person, services, tr = people.require("pictures"), people.services(), people.wording()
@@ -39,10 +44,11 @@ else:
         [
             Card(
                 pictures=((f"/api/slides/{slide.id}/small", tr("Slide {slide}", slide=slide.id)),),
-                title=slide.id, lines=facts(slide, counts.get(slide.id, 0), searches.get(slide.id), tr),
-                links=((f"/slide?slide={slide.id}", tr("open")),),
+                title=slide.id,
+                lines=(*((fact, ()) for fact in facts(slide, counts.get(slide.id, 0), searches.get(slide.id), tr)),
+                       ("", ((f"/slide?slide={slide.id}", tr("open")),))),
             )
-            for slide in pieces.page_of(slides, _PER_PAGE, tr, key="slides page")
+            for slide in pieces.page_of(slides, _PER_PAGE, tr, key="slides-page")
         ],
         width_rem=13, shape="4/3",
     )  # fmt: skip
