@@ -94,7 +94,10 @@ def _show(job: Job) -> None:
         words.markdown(f"**{kind}** &nbsp; {icon} {tr(state)}")
         words.caption(when + (f", {job.facts['run']}" if "run" in job.facts else ""))
         if job.is_alive and job.kind == "refit":
-            words.caption(tr("Beside the pages as long as the server runs. {note}", note=job.note))
+            words.caption(
+                tr("Beside the pages as long as the server runs.")
+                + (tr(" Labels at the last fit and its time: {note}", note=job.note) if job.note else "")
+            )
         elif job.is_alive and job.total:
             words.progress(min(1.0, job.done / job.total), text=_progress_words(job))
         elif job.is_alive:

@@ -1,8 +1,11 @@
 """Every page for every role: it opens without a fault, shuts nobody out, and is drawn for the docs."""
 
+import re
+
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 
+from app.words import words
 from tests.builders import add_doubt, add_findings
 
 pytestmark = pytest.mark.browser
@@ -85,6 +88,46 @@ def test_pages_of_a_role__open_without_a_fault(sign_in, server, name: str) -> No
     for title in set(PAGES) - set(ALLOWED[name]):
         assert page.get_by_test_id("stTopNavLink").filter(has_text=title.capitalize()).count() == 0
     assert faults == []
+
+
+# Words that no German sentence has; names of people, files and commands may have them.
+_ENGLISH = re.compile(r"\b(the|of|and|with|from|this|that|which|are|has|have|been|not|your|to|is|by)\b")
+_SAID = """() => {
+  const said = new Set(), told = ["aria-label", "title", "placeholder", "alt"];
+  const look = node => {
+    if (node.nodeType === Node.TEXT_NODE) return said.add(node.data.trim());
+    if (/^(STYLE|SCRIPT|CODE|CANVAS)$/.test(node.nodeName)) return;
+    for (const name of told) said.add(node.getAttribute?.(name) || "");
+    [...(node.shadowRoot ? node.shadowRoot.childNodes : []), ...node.childNodes].forEach(look);
+  };
+  look(document.querySelector("[data-testid=stMain]"));
+  document.querySelectorAll("[data-testid=stTopNavLink]").forEach(look);
+  return [...said].filter(text => text && text !== "Link to heading");  // Streamlit's own
+}"""
+_READY_IN_GERMAN = {
+    "progress": "text=Nur f\u00fcr die Forschung", "bias": "text=Nur f\u00fcr die Forschung",
+    "export": "text=Datei schreiben", "quality": "text=Alle Ma\u00dfe", "runs": "text=Noch kein Lauf",
+    "jobs": "text=Eine Aufgabe starten", "audit": "text=Der Hash des neuesten", "team": "text=Neues Konto",
+    "study": "text=Diese Einstellungen schreiben", "settings": "text=Nur f\u00fcr die Forschung",
+}  # fmt: skip
+
+
+def test_pages_in_german__say_nothing_in_english(sign_in, server) -> None:
+    page = sign_in("root", locale="de-DE")
+    page.wait_for_selector(PAGES["label"][1])
+    found = {}
+    for title, (path, ready) in [*PAGES.items(), ("tour", ("/tour", ".tour[data-step='0']"))]:
+        page.goto(server.url + path)
+        page.wait_for_selector(_READY_IN_GERMAN.get(title, ready))
+        if title in ("label", "gallery", "slide"):
+            page.keyboard.press("?")
+            page.wait_for_selector(".sheet")
+        english = words("de").table
+        said = [text for text in page.evaluate(_SAID) if not text.startswith(("{", "[data-testid"))]
+        found[title] = [text for text in said if _ENGLISH.search(text) or english.get(text, text) != text]
+
+    said_in_english = {title: texts for title, texts in found.items() if texts}
+    assert not said_in_english, said_in_english
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -106,15 +106,11 @@ def test_view__draws_no_word_that_is_not_in_the_catalogue(path: Path) -> None:
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in _DRAWN
         for text in [*node.args[:1], *(k.value for k in node.keywords if k.arg in ("label", "help", "placeholder"))]
     ]  # fmt: skip
-    plain = [
-        part.value for text in drawn
-        for part in (text.values if isinstance(text, ast.JoinedStr) else [text])
-        if isinstance(part, ast.Constant) and isinstance(part.value, str)
-    ]  # fmt: skip
+    parts = [part for text in drawn for part in (text.values if isinstance(text, ast.JoinedStr) else [text])]
+    plain = [part.value for part in parts if isinstance(part, ast.Constant) and isinstance(part.value, str)]
+    said = [re.sub(r"&nbsp;|sha256|^views/.*", "", text) for text in plain]
 
-    assert [
-        text for text in plain if re.search(r"[A-Za-z]{3,}", text.replace("&nbsp;", "").replace("sha256", ""))
-    ] == []
+    assert [text for text in said if re.search(r"[A-Za-z]{3,}", text)] == []
 
 
 @pytest.mark.parametrize("path", _SCRIPTS, ids=lambda p: f"{p.parent.name}-{p.stem}")
