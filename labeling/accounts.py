@@ -224,8 +224,14 @@ def open_sign_in(database: Database, name: str) -> str:
 
 
 @repeated
-def check_sign_in(database: Database, token: str) -> SignedIn | None:
-    """Return whose token this is; None when it ended, aged, or the account was disabled."""
+def check_sign_in(database: Database, token: str, *, is_action: bool = True) -> SignedIn | None:
+    """Return whose token this is; None when it ended, aged, or the account was disabled.
+
+    Args:
+        database: The study's database.
+        token: The browser's.
+        is_action: Somebody does something: the idle time begins anew. False for what renews itself.
+    """
     now = utc_now()
     with database.read() as session:
         found = session.execute(
@@ -238,7 +244,7 @@ def check_sign_in(database: Database, token: str) -> SignedIn | None:
     is_old = now - sign_in.created_at > timedelta(seconds=ABSOLUTE_SECONDS)
     if sign_in.ended_at is not None or account.disabled_at is not None or is_idle or is_old:
         return None
-    if now - sign_in.seen_at > timedelta(minutes=1):
+    if is_action and now - sign_in.seen_at > timedelta(minutes=1):
         with database.write() as session:
             statement = update(SignIn).where(SignIn.token_sha256 == _digest(token))
             session.execute(statement.values(seen_at=now))
