@@ -28,6 +28,7 @@ _PAGES: tuple[tuple[Right | None, str, str], ...] = (
     ("pictures", "slide", word("Slide")),
     ("adjudicate", "review", word("Review")),
     ("pictures", "slides", word("Slides")),
+    ("quality", "quality", word("Quality")),
     ("progress", "progress", word("Progress")),
     ("bias", "bias", word("Bias")),
     ("export", "export", word("Export")),

@@ -9,7 +9,7 @@ import secrets
 import threading
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Literal
+from typing import Literal, get_args
 
 from pwdlib import PasswordHash
 from pwdlib.hashers.argon2 import Argon2Hasher
@@ -20,17 +20,17 @@ from labeling import audit
 from labeling.errors import AccountError
 from labeling.records import IMPORTED, Account, SignIn, SignInFailure
 
-Right = Literal["label", "adjudicate", "pictures", "progress", "bias", "export", "runs", "audit", "people"]
-"""label: decide cells; adjudicate: see what others answered, and decide where they differ; pictures: see
-cells; progress: see how far the study is; bias: see whether suggestions lead doctors; export: take
-out everybody's labels; runs: see and stop pretraining; audit: look at the chain of events; people: make, change and
-disable accounts and tokens, and change the study's settings."""
+Right = Literal["label", "adjudicate", "pictures", "quality", "progress", "bias", "export", "runs", "audit", "people"]
+"""label: decide cells; adjudicate: see what others answered, and decide where they differ; pictures: see cells;
+quality: see what stands out among pictures, cells and labels; progress: see how far the study is; bias: see whether
+suggestions lead doctors; export: take out everybody's labels; runs: see and stop pretraining; audit: look at the chain
+of events; people: make, change and disable accounts and tokens, and change the study's settings."""
 
 RIGHTS: dict[str, frozenset[Right]] = {
     "annotator": frozenset({"label", "pictures", "progress"}),
-    "adjudicator": frozenset({"label", "adjudicate", "pictures", "progress", "bias", "export"}),
-    "data-manager": frozenset({"pictures", "progress", "export", "runs"}),
-    "admin": frozenset({"label", "adjudicate", "pictures", "progress", "bias", "export", "runs", "audit", "people"}),
+    "adjudicator": frozenset({"label", "adjudicate", "pictures", "quality", "progress", "bias", "export"}),
+    "data-manager": frozenset({"pictures", "quality", "progress", "export", "runs"}),
+    "admin": frozenset(get_args(Right)),
     "auditor": frozenset({"progress", "bias", "audit"}),
 }
 """What each role may do; all else is denied. What an admin does is told in the chain of events too."""

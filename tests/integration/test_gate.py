@@ -140,6 +140,7 @@ def test_rights__who_may_what() -> None:
         "label": {"annotator", "adjudicator", "admin"},
         "adjudicate": {"adjudicator", "admin"},
         "pictures": {"annotator", "adjudicator", "data-manager", "admin"},
+        "quality": {"adjudicator", "data-manager", "admin"},
         "progress": set(ROLES),
         "export": {"adjudicator", "data-manager", "admin"},
         "runs": {"data-manager", "admin"},
