@@ -11,9 +11,12 @@ import numpy as np
 from sqlalchemy import select
 
 from app.services import Services
+from app.words import ENGLISH, Words, word, words
 from datasets import catalog
+from datasets.bethesda import LabelSet
 from datasets.files import write_json
 from labeling import agreement
+from labeling.adjudication import standing_verdicts
 from labeling.agreement import MISSING, Agreement, Codes
 from labeling.answers import counts, current_labels
 from labeling.mixture import REPEAT
@@ -21,8 +24,11 @@ from labeling.records import IMPORTED, Assignment, Label
 from labeling.stopping import SAMPLE_ROWS, ArmComparison, StopSignal, compare_arms, stop_signals
 from labeling.study import LikelyError, Study, likely_errors
 
+_ENGLISH = words(ENGLISH)
 FIGURES_FILE = "figures.json"
 """What the last measurement found: for the pages, beside the database."""
+_CUT = " and above"
+_NAMES = {"weighted kappa": word("weighted kappa"), "Fleiss' kappa": word("Fleiss' kappa")}
 ORDERED = ("NILM", "ASC-US", "LSIL", "ASC-H", "HSIL", "SCC")
 """Squamous categories by severity; weighted figures leave the others out."""
 
@@ -62,15 +68,49 @@ def read_figures(services: Services) -> dict[str, Any] | None:
     return kept
 
 
-def gain_sentence(arms: dict[str, Any] | ArmComparison | None) -> str:
-    """Say what choosing cells has brought over chance in this study itself."""
+def doubted(services: Services) -> list[dict[str, Any]]:
+    """Return the kept second looks that are still open: rows of `LikelyError`, the least likely answer first.
+
+    A cell that has got a verdict since has been looked at.
+    """
+    kept = read_figures(services)
+    rows: list[dict[str, Any]] = kept["second_look"] if kept else []
+    if not rows:
+        return []
+    with services.database.read() as session:
+        decided = set(standing_verdicts(session))
+    return [row for row in rows if row["cell_id"] not in decided]
+
+
+def figure_words(name: str, label_set: LabelSet, tr: Words) -> str:
+    """Return a figure's name in the reader's words.
+
+    Args:
+        name: A key of `Quality.agreement`.
+        label_set: Its categories are written with their names.
+        tr: The reader's words.
+    """
+    names = {category.id: category.name for category in label_set.categories}
+    cut = name.removesuffix(_CUT)
+    if cut != name and cut in names:
+        return tr("{category} and above", category=tr(names[cut]))
+    return tr(_NAMES.get(name, names.get(name, name)))
+
+
+def gain_sentence(arms: dict[str, Any] | ArmComparison | None, tr: Words = _ENGLISH) -> str:
+    """Say what choosing cells has brought over chance in this study itself.
+
+    Args:
+        arms: What was compared, None where there is too little.
+        tr: The reader's words.
+    """
     if arms is None:
-        return "The queue against chance: too few labels of either kind yet (30 of each are needed)."
+        return tr("The queue against chance: too few labels of either kind yet (30 of each are needed).")
     told = arms if isinstance(arms, dict) else asdict(arms)
-    return (
-        f"The queue against chance, {told['labels']} labels each, tested on chance cells of other slides: balanced "
-        f"accuracy {told['active']:.3f} against {told['random']:.3f}, gain {told['difference']:+.3f} "
-        f"({told['low']:+.3f} to {told['high']:+.3f})."
+    return tr(
+        "The queue against chance, {labels} labels each, tested on chance cells of other slides: balanced accuracy "
+        "{active:.3f} against {random:.3f}, gain {difference:+.3f} ({low:+.3f} to {high:+.3f}).",
+        **{name: told[name] for name in ("labels", "active", "random", "difference", "low", "high")},
     )
 
 
@@ -140,7 +180,7 @@ def between(services: Services) -> dict[str, Agreement]:
         )
         for code, name in enumerate(squamous[1:], start=1):
             cut = partial(agreement.threshold_kappa, category=code)
-            found[f"{name} and above"] = agreement.with_interval(ordered, cut)
+            found[f"{name}{_CUT}"] = agreement.with_interval(ordered, cut)
     return {name: value for name, value in found.items() if value.pairs}
 
 

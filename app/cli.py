@@ -22,6 +22,7 @@ VERBS = {
     "evaluate": "evaluate",
     "exemplars": "exemplars",
     "export": "study",
+    "fetch": "fetch",
     "fit": "study",
     "import": "imports",
     "ingest": "ingest",

@@ -12,7 +12,8 @@ from app.workers import Workers
 from datasets import catalog
 from datasets.bethesda import BETHESDA, LABEL_SETS, Category, LabelSet
 from datasets.errors import LayoutError
-from datasets.ingest import IngestOptions, IngestReport, ingest
+from datasets.ingest import ingest
+from datasets.intake_report import IngestOptions, IngestReport, Keep
 from datasets.public import Plan, plan
 from labeling.imports.resolve import categories_by_word, normal_word
 from labeling.imports.store import ImportedLabel, store_labels
@@ -46,6 +47,7 @@ class Intake:
 def take_in(
     services: Services, plan: Plan, *, mpp: float | None = None,
     on_progress: Callable[[int, int], None] = lambda done, total: None, workers: Workers | None = None,
+    keep: Keep = "refer",
 ) -> Intake:  # fmt: skip
     """Ingest a plan's files and store the labels that came with them.
 
@@ -55,13 +57,14 @@ def take_in(
         mpp: Scale of all files in um/px, None for what the set publishes.
         on_progress: Called with (files done, files in all).
         workers: Who reads the files; None: this process.
+        keep: What becomes of scans.
 
     Returns:
         The report. Labels whose name is not in the study's label set are listed as refused; their
         cells are in.
     """
     settings = services.settings
-    options = IngestOptions(side_um=settings.crop_um, side_px=settings.crop_px, mpp=mpp)
+    options = IngestOptions(side_um=settings.crop_um, side_px=settings.crop_px, mpp=mpp, keep=keep)
     if workers is None:
         report = ingest(services.database, services.home, services.secret_key, plan, options, on_progress)
     else:
@@ -81,6 +84,12 @@ def take_in(
             *notes,
             f"Scale unknown: crops are {settings.crop_px} source pixels, "
             f"not {settings.crop_um:.0f} um, and sizes cannot be compared. Give --mpp with a new workspace to mend it.",
+        )
+    if report.referred:
+        notes = (
+            *notes,
+            f"{report.referred} scans are read where they are: their files keep label pictures and texts, "
+            "and must stay there. --copy makes clean copies in the study.",
         )
     return Intake(report=report, labels=count, notes=notes)
 

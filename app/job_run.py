@@ -37,7 +37,7 @@ class RunningJob:
         self.sentence = ""
         """How it went, for the page; the first line of what the verb prints."""
         self.is_stopped = False
-        """True where the work ended early beerror it was asked to."""
+        """True where the work ended early because it was asked to."""
         self._stage, self._stage_began, self._first, self._told = "", 0.0, 0, float("-inf")
         self._row: dict[str, Any] = {}
 

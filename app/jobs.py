@@ -69,8 +69,8 @@ def words_to_resume(home: Path, job: Job) -> list[str] | None:
         return words
     # `--resume` goes on with the newest run only; an older one would be confused with it.
     runs = sorted(path.name for path in (home / "runs").glob("run-*") if path.is_dir())
-    is_begun = (home / "runs" / run / "config.json").exists()
-    if not is_begun:
+    # Killed before its first checkpoint it has nothing to go on from: the same words begin it anew.
+    if not any((home / "runs" / run / "checkpoints").glob("step-*/manifest.json")):
         return words if "--resume" not in words else None
     return ["pretrain", "--resume"] if runs[-1] == run else None
 

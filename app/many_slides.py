@@ -9,7 +9,8 @@ from app.services import Services
 from app.workers import Workers
 from datasets.files import is_dicom
 from datasets.finding import FindOptions, FindReport, count_tiles, find_cells, slides_to_search
-from datasets.ingest import IngestOptions, IngestReport, ingest
+from datasets.ingest import ingest
+from datasets.intake_report import IngestOptions, IngestReport
 from datasets.public import Plan
 
 _PARTS_PER_CALL = 64
@@ -51,7 +52,7 @@ def ingest_with(
     """
     parts = [_IngestPart(home=services.home, plan=part, options=options) for part in _parts(plan)]
     report = IngestReport(refused=list(plan.refused))
-    done, total = 0, len(plan.cells) + len(plan.fields)
+    done, total = 0, _count(plan)
     for files, part in workers.run(_ingest_part, parts):
         report.add(part)
         done += files
@@ -89,10 +90,14 @@ def search_with(
     return report
 
 
+def _count(plan: Plan) -> int:
+    return len(plan.cells) + len(plan.fields) + len(plan.stacks)
+
+
 def _parts(plan: Plan) -> Iterator[Plan]:
     """Cut a plan so that what belongs together stays so: the instances of a DICOM slide, and equal files."""
     for start in range(0, len(plan.cells), _PARTS_PER_CALL):
-        yield replace(plan, cells=plan.cells[start : start + _PARTS_PER_CALL], fields=(), refused=())
+        yield replace(plan, cells=plan.cells[start : start + _PARTS_PER_CALL], fields=(), stacks=(), refused=())
     folders: dict[Path, list[int]] = {}
     for number, file in enumerate(plan.fields):
         folders.setdefault(file.path.parent, []).append(number)
@@ -101,13 +106,15 @@ def _parts(plan: Plan) -> Iterator[Plan]:
         size = len(numbers) if is_bundle else 1 if plan.layout == "slides" else 8
         for start in range(0, len(numbers), size):
             files = tuple(plan.fields[n] for n in numbers[start : start + size])
-            yield replace(plan, cells=(), fields=files, refused=())
+            yield replace(plan, cells=(), fields=files, stacks=(), refused=())
+    for stack in plan.stacks:
+        yield replace(plan, cells=(), fields=(), stacks=(stack,), refused=())
 
 
 def _ingest_part(part: _IngestPart) -> tuple[int, IngestReport]:
     services = Services.open(part.home)
     report = ingest(services.database, services.home, services.secret_key, part.plan, part.options)
-    return len(part.plan.cells) + len(part.plan.fields), report
+    return _count(part.plan), report
 
 
 def _search_part(part: _SearchPart) -> tuple[str, FindReport]:

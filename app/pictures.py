@@ -14,7 +14,7 @@ from app.services import Services
 from app.tiles import TileCache, TileGrid, cut_tile
 from datasets import catalog, places
 from datasets.catalog import Slide
-from datasets.crops import OUTSIDE, Picture, cut_crop, encode_png, read_own_png, resize_square
+from datasets.crops import OUTSIDE, Picture, cut_crop, encode_png, read_own_png, resize_square, shrink
 from datasets.decoders import DecoderPool
 from datasets.errors import UnreadableFile
 from datasets.pictures import SlidePicture, crop_at, open_picture
@@ -27,6 +27,8 @@ WIDE_PX = 768
 ATLAS_COLUMNS = 16
 MOST_TILES = 200
 TILE_SIDES_PX = (128, 192)
+SMALL_PX = 320
+"""Longest side of a slide's small picture."""
 _WIDE_QUALITY, _ATLAS_QUALITY, _TILE_QUALITY = 90, 92, 88
 _KEPT_SLIDES = 6
 _MOST_DECODERS = 4
@@ -73,6 +75,21 @@ class Pictures:
                 return None
             content = encode_jpeg(pixels, _TILE_QUALITY)
             self._tiles.put(key, content)
+        return content
+
+    def small(self, slide_id: str) -> bytes | None:
+        """Return the small picture of a field or scan as JPEG, None where there is no such slide.
+
+        Raises:
+            UnreadableFile: It is damaged, or the scan's files are gone.
+        """
+        slide = catalog.slide(self._database, slide_id)
+        if slide is None or slide.sha256 is None:
+            return None
+        content = self._tiles.get((slide.sha256, "small"))
+        if content is None:
+            content = encode_jpeg(shrink(self._opened(slide_id).overview(), SMALL_PX), _TILE_QUALITY)
+            self._tiles.put((slide.sha256, "small"), content)
         return content
 
     def wide(self, cell_id: str) -> bytes | None:

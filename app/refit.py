@@ -54,7 +54,7 @@ def _watch(services: Services, may_go_on: Callable[[], bool]) -> None:
             report = desk.refit()
             seen, changed_at = state, time.monotonic()
             if (job := job_run.current()) is not None:
-                job.note(f"{report.labels} labels at the last fit, {time.monotonic() - started:.1f} s")
+                job.note(f"{report.labels} / {time.monotonic() - started:.1f} s")
         elif state != figured and time.monotonic() - changed_at > QUIET_SECONDS:
             # They take longer than a fit: they wait for a pause, so that no label waits for them.
             write_figures(services)

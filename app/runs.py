@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from app.words import word
 from jepa.monitor import COLLAPSE
 from jepa.runlog import METRICS_FILE, Row, read_metrics
 from jepa.watch import PICTURE_FOLDER
@@ -33,23 +34,47 @@ class Measure:
 
 
 MEASURES = (
-    Measure(name="rankme", title="Effective rank",
-            sentence="In how many directions pictures differ: should rise and stay up; a fall is a collapse."),
-    Measure(name="knn_balanced_accuracy", title="Nearest labels",
-            sentence="How often the nearest cells of other slides have the right label: the curve closest to use."),
-    Measure(name="predictor_r2", title="Predictor R2",
-            sentence="What is guessed beyond the average at each position: above 0 it learns about single pictures."),
-    Measure(name="mean_cosine", title="Mean cosine",
-            sentence="How alike two pictures look to the encoder: near 1 it no longer tells them apart."),
-    Measure(name="feature_std", title="Feature spread",
-            sentence="How much a feature varies between pictures: falling towards 0 is a collapse."),
-    Measure(name="patch_rankme", title="Effective rank of patches",
-            sentence="The same for single patches: low while the other is high means that details are lost."),
-    Measure(name="loss", title="Loss",
-            sentence="Distance of guess and target, which also moves: it may rise in a good run; never choose by it."),
-    Measure(name="images_per_second", title="Images per second",
-            sentence="Mean speed since the start: a slow decline points to the disk or to another program."),
-)  # fmt: skip
+    Measure(
+        name="rankme",
+        title=word("Effective rank"),
+        sentence=word("In how many directions pictures differ: should rise and stay up; a fall is a collapse."),
+    ),
+    Measure(
+        name="knn_balanced_accuracy",
+        title=word("Nearest labels"),
+        sentence=word("How often the nearest cells of other slides have the right label: the curve closest to use."),
+    ),
+    Measure(
+        name="predictor_r2",
+        title=word("Predictor R2"),
+        sentence=word("What is guessed beyond the average at each position: above 0 it learns about single pictures."),
+    ),
+    Measure(
+        name="mean_cosine",
+        title=word("Mean cosine"),
+        sentence=word("How alike two pictures look to the encoder: near 1 it no longer tells them apart."),
+    ),
+    Measure(
+        name="feature_std",
+        title=word("Feature spread"),
+        sentence=word("How much a feature varies between pictures: falling towards 0 is a collapse."),
+    ),
+    Measure(
+        name="patch_rankme",
+        title=word("Effective rank of patches"),
+        sentence=word("The same for single patches: low while the other is high means that details are lost."),
+    ),
+    Measure(
+        name="loss",
+        title=word("Loss"),
+        sentence=word("Distance of guess and target, which also moves: it may rise in a good run; never choose by it."),
+    ),
+    Measure(
+        name="images_per_second",
+        title=word("Images per second"),
+        sentence=word("Mean speed since the start: a slow decline points to the disk or to another program."),
+    ),
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -119,6 +144,10 @@ def read_run(folder: Path) -> Run:
     )
 
 
+STATES = {"finished": word("finished"), "running": word("running"), "stopped": word("stopped")}
+"""What `Run.state` is called."""
+
+
 def summary(runs: list[Run]) -> pd.DataFrame:
     """Return one line for each run, for the table of the page."""
     return pd.DataFrame(
@@ -126,9 +155,9 @@ def summary(runs: list[Run]) -> pd.DataFrame:
             "run": run.name,
             "state": run.state,
             "steps": f"{run.step} of {run.config.get('steps', '?')}",
-            "learns by": run.config.get("objective", "ijepa"),
+            "objective": run.config.get("objective", "ijepa"),
             "rank": run.newest("rankme"),
-            "nearest labels": run.newest("knn_balanced_accuracy"),
+            "nearest": run.newest("knn_balanced_accuracy"),
             "images/s": run.newest("images_per_second"),
             "warning": run.standing_warning or "",
         }

@@ -4,7 +4,6 @@ A pure ASGI middleware, because Starlette's own base class does not see websocke
 """
 
 import html
-import time
 from http.cookies import SimpleCookie
 from typing import Any
 from urllib.parse import urlsplit
@@ -22,6 +21,7 @@ from starlette.responses import (
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.open_pages import REVOKED, OpenPage
 from app.theme import LOGIN_STYLE
 from datasets.db import Database
 from labeling import accounts, tokens
@@ -56,11 +56,11 @@ ROUTE_RIGHTS: dict[str, Right] = {
     "/api/opinions": "label",
 }
 """What it takes to use a route of our own, by `room_of` its path; others are closed to all."""
-_RECHECK_SECONDS = 1.0
+_FETCHED_BY_PAGES = ("/media/", "/_stcore/")
+"""What a page that renews itself fetches without anybody being there."""
 _HASHES_AT_ONCE = 2
 """A password's hash takes 64 MB and a core for a while."""
 _LONGEST_LINE = 64
-_REVOKED = 4401
 
 # Streamlit's own scripts are inline and compile templates; nothing may come from another host.
 _POLICY = (
@@ -102,7 +102,9 @@ class SignInGate:
             secret = bearer_token(headers)
             person = await run_in_threadpool(tokens.check, self._database, secret) if secret else None
         elif token:
-            person = await run_in_threadpool(accounts.check_sign_in, self._database, token)
+            person = await run_in_threadpool(
+                self._check, token, is_action=not scope["path"].startswith(_FETCHED_BY_PAGES)
+            )
         scope.setdefault("state", {})["signed_in"] = person
         if scope["type"] == "websocket":
             await self._websocket(scope, receive, send, token if person else None)
@@ -110,23 +112,14 @@ class SignInGate:
             refusal = _refusal(scope, headers, person)
             await (refusal or self._app)(scope, receive, _with_headers(send))
 
+    def _check(self, token: str, *, is_action: bool) -> SignedIn | None:
+        return accounts.check_sign_in(self._database, token, is_action=is_action)
+
     async def _websocket(self, scope: Scope, receive: Receive, send: Send, token: str | None) -> None:
         if token is None or not _is_same_origin(Headers(scope=scope)):
-            await send({"type": "websocket.close", "code": _REVOKED})
+            await send({"type": "websocket.close", "code": REVOKED})
             return
-        checked_at = time.monotonic()
-
-        async def checked_receive() -> Message:
-            nonlocal checked_at
-            message = await receive()
-            if time.monotonic() - checked_at > _RECHECK_SECONDS:
-                checked_at = time.monotonic()
-                if await run_in_threadpool(accounts.check_sign_in, self._database, token) is None:
-                    await send({"type": "websocket.close", "code": _REVOKED})
-                    return {"type": "websocket.disconnect", "code": _REVOKED}
-            return message
-
-        await self._app(scope, checked_receive, send)
+        await OpenPage(self._database, token, receive, send).serve(self._app, scope)
 
 
 def _refusal(scope: Scope, headers: Headers, person: SignedIn | None) -> Response | None:

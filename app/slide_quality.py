@@ -1,7 +1,10 @@
-"""What the study's pictures are like: measures of slides and cells, the same cell twice, odd slides."""
+"""What the study's pictures are like: measures of slides and cells, the same cell twice, odd slides, odd cells."""
 
+import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
 
 from app.services import Services
 from datasets import catalog
@@ -11,10 +14,10 @@ from datasets.errors import UnreadableFile
 from datasets.pictures import open_picture
 from datasets.quality import Quality, measure, outliers, picture_hash, same_pictures
 from datasets.sandbox import Decoder
-from labeling.neighbours import near_duplicates
+from labeling.neighbours import near_duplicates, strangers
 
 QUALITY_FILE = "quality.json"
-"""What the last survey found: study codes and numbers, for the page of the slides."""
+"""What the last survey found: study codes and numbers, for the page Quality."""
 FALLBACK_MPP = 0.25
 _NEAR_UM = 16.0
 """Crops of one slide whose centres are nearer than this overlap: alike without being a duplicate."""
@@ -44,6 +47,8 @@ class QualityReport:
     odd_slides: list[tuple[str, str, float]]
     """(slide, measure, robust deviations from the study's median)."""
     odd_cells: list[tuple[str, str, float]]
+    strange_cells: list[tuple[str, float]]
+    """(cell, robust deviations): those whose vectors resemble no other."""
     unreadable: list[tuple[str, str]]
 
     def to_json(self) -> dict[str, object]:
@@ -54,8 +59,18 @@ class QualityReport:
             "same": [asdict(pair) for pair in self.same],
             "odd_slides": [{"slide": s, "measure": m, "deviations": round(d, 1)} for s, m, d in self.odd_slides],
             "odd_cells": [{"cell": c, "measure": m, "deviations": round(d, 1)} for c, m, d in self.odd_cells],
+            "strange_cells": [{"cell": c, "deviations": round(d, 1)} for c, d in self.strange_cells],
             "unreadable": [{"slide": slide, "reason": reason} for slide, reason in self.unreadable],
         }
+
+
+def read_report(home: Path) -> dict[str, Any] | None:
+    """Return what the last survey of a workspace found, as `QualityReport.to_json` told it; None before the first."""
+    path = home / QUALITY_FILE
+    if not path.exists():
+        return None
+    report: dict[str, Any] = json.loads(path.read_text())
+    return report
 
 
 def survey(services: Services, on_progress: OnProgress = lambda done, total: None) -> QualityReport:
@@ -87,7 +102,7 @@ def survey(services: Services, on_progress: OnProgress = lambda done, total: Non
         slides=by_slide, cells=by_cell, same=[*_same_by_picture(cells, hashes), *_same_by_vector(services, cells)],
         odd_slides=[(ids[row], name, far) for row, name, far in outliers(list(by_slide.values()))],
         odd_cells=[(names[row], name, far) for row, name, far in outliers(list(by_cell.values()), deviations=6)],
-        unreadable=unreadable,
+        strange_cells=_strange(services, cells), unreadable=unreadable,
     )  # fmt: skip
 
 
@@ -118,6 +133,12 @@ def _same_by_vector(services: Services, cells: list[Cell]) -> list[Same]:
         for a, b, cosine in rows
         if a in known and b in known and not _overlap(known[a], known[b])
     ]
+
+
+def _strange(services: Services, cells: list[Cell]) -> list[tuple[str, float]]:
+    store, known = services.store(), {cell.id for cell in cells}
+    found = [] if store is None else [(store.cell_ids[row], far) for row, far in strangers(store.stack())]
+    return [(cell_id, far) for cell_id, far in found if cell_id in known]
 
 
 def _overlap(first: Cell, second: Cell) -> bool:

@@ -8,9 +8,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from datasets.decoded import DicomPart
 from datasets.errors import UnreadableFile
 from datasets.public import FieldFile
-from datasets.sandbox import Decoder, DicomPart
+from datasets.sandbox import Decoder
 
 _FLAT_MARKS = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"BM", b"RIFF")
 _IDENTIFYING = ("LABEL", "OVERVIEW")

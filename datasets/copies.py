@@ -1,9 +1,10 @@
-"""De-identified copies of DICOM slides: clean headers from the sandbox, pixels byte by byte.
+"""De-identified copies of slides: headers cleaned in the sandbox, pixels byte by byte.
 
-    <home>/slides/<slide>/0001.dcm ...
+    <home>/slides/<slide>/0001.dcm ...     DICOM, one file for each instance
+    <home>/slides/<slide>/0001.svs         SVS, NDPI, TIFF: levels only, tags by a list; see `clean_tiff`
+    <home>/slides/<slide>/0001.tif         every other format: its pixels, compressed anew; see `recode`
 
-Written as a draft and renamed when whole. Other formats stay where they are and are referred to by
-`originals`: their texts, labels and macros are never decoded.
+Written as a draft, read again and compared with the original, and renamed when whole.
 """
 
 import hashlib
@@ -12,15 +13,30 @@ import os
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
+import numpy as np
+
+from datasets.crops import Picture
+from datasets.decoded import CleanTiff
 from datasets.errors import UnreadableFile
 from datasets.files import sync_folder
+from datasets.readers.base import SlideInfo
+from datasets.recode import write_anew
 from datasets.sandbox import Decoder
 
 _CHUNK_BYTES = 1 << 20
+_COPIED_AS_THEY_ARE = ("aperio", "hamamatsu", "generic-tiff")
+_ANEW = ".anew.tif"
+_LOOK_PX = 256
+_LOOK_AT = ((0.5, 0.5), (0.382, 0.618))
+"""Places at which copies are compared, as shares of width and height."""
+_MOST_DIFFERENCE = 6.0
+"""Mean difference of a copy that was compressed anew, of 255."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -28,7 +44,7 @@ class CopyReport:
     """What was left out of the copies."""
 
     removed: Counter[str]
-    """Keywords of DICOM attributes, and in how many instances."""
+    """Kinds of what was removed, and in how many files."""
     notes: tuple[str, ...]
 
 
@@ -39,7 +55,18 @@ def copy_folder(home: Path, slide_id: str) -> Path:
 
 def copies_of(home: Path, slide_id: str) -> list[Path]:
     """Return a slide's de-identified files in order; empty for what is only referred to."""
+    return sorted(copy_folder(home, slide_id).glob("[0-9][0-9][0-9][0-9].*"))
+
+
+def dicom_copies_of(home: Path, slide_id: str) -> list[Path]:
+    """Return a slide's de-identified DICOM instances in order; empty for other formats."""
     return sorted(copy_folder(home, slide_id).glob("*.dcm"))
+
+
+def is_exact(home: Path, slide_id: str) -> bool:
+    """Return whether a slide's copies hold every compressed pixel of its original."""
+    copies = copies_of(home, slide_id)
+    return bool(copies) and not any(path.name.endswith(_ANEW) for path in copies)
 
 
 def copy_dicom(decoder: Decoder, paths: Sequence[Path], home: Path, slide_id: str, secret_key: bytes) -> CopyReport:
@@ -56,38 +83,136 @@ def copy_dicom(decoder: Decoder, paths: Sequence[Path], home: Path, slide_id: st
         UnreadableFile: An instance cannot be cleaned; nothing is left behind.
     """
     key = hmac.new(secret_key, b"dicom", hashlib.sha256).digest()
-    folder = copy_folder(home, slide_id)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    draft = Path(tempfile.mkdtemp(prefix=".draft-", dir=folder.parent))
     removed: Counter[str] = Counter()
     notes: dict[str, None] = {}
-    try:
+    with _draft(copy_folder(home, slide_id)) as draft:
         for number, path in enumerate(paths, start=1):
             clean = decoder.deidentify(path, key)
-            _write_instance(draft / f"{number:04d}.dcm", clean.header, path, clean.pixels)
-            removed.update(clean.removed)
+            with path.open("rb") as source, (draft / f"{number:04d}.dcm").open("wb") as stream:
+                stream.write(clean.header)
+                _copy_range(source, stream, clean.pixels[0], clean.pixels[1] - clean.pixels[0])
+                _sync(stream)
+            removed.update(f"DICOM {keyword}" for keyword in clean.removed)
             notes |= dict.fromkeys(clean.notes)
+    return CopyReport(removed=removed, notes=tuple(notes))
+
+
+def copy_scan(decoder: Decoder, path: Path, home: Path, slide_id: str, info: SlideInfo) -> CopyReport:
+    """Copy a slide that is no DICOM: its levels and nothing else.
+
+    SVS, NDPI and TIFF keep their compressed pixels byte for byte; the others, and what of these cannot be copied in
+    parts, are compressed anew.
+
+    Args:
+        decoder: Where it is read.
+        path: The slide.
+        home: The workspace.
+        slide_id: The slide's study code.
+        info: From `decoder.open_slide`.
+
+    Raises:
+        UnreadableFile: It cannot be read, or the copy is not what the original is; nothing is left behind.
+    """
+    clean: CleanTiff | None = None
+    notes: tuple[str, ...] = ()
+    reason = f"{info.format} has no clean copy of its own kind"
+    if info.format in _COPIED_AS_THEY_ARE:
+        try:
+            clean = decoder.clean_tiff(path)
+        except UnreadableFile as error:
+            reason = error.reason
+    if clean is None and len(info.z_um) > 1:
+        raise UnreadableFile(f"{reason}, and a copy that is compressed anew would lose its focal planes")
+    if clean is None:
+        notes = (f"{reason}; its pixels were compressed anew (JPEG) into a plain TIFF",)
+    with _draft(copy_folder(home, slide_id)) as draft:
+        copy = draft / f"0001{clean.suffix_name if clean else _ANEW}"
+        if clean:
+            _write_clean(copy, path, clean)
+        else:
+            write_anew(copy, decoder, path, info)
+        compare_copies(decoder, [path], [copy], most=0.0 if clean else _MOST_DIFFERENCE)
+    return CopyReport(removed=Counter(clean.removed.keys() if clean else ()), notes=notes)
+
+
+@contextmanager
+def _draft(folder: Path) -> Iterator[Path]:
+    """Give a folder to write into that takes the place of `folder` when all went well."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    draft = Path(tempfile.mkdtemp(prefix=".draft-", dir=folder.parent))
+    try:
+        yield draft
         if folder.exists():
             shutil.rmtree(folder)
         draft.chmod(0o755)
+        sync_folder(draft)
         draft.rename(folder)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
     sync_folder(folder.parent)
-    return CopyReport(removed=removed, notes=tuple(notes))
 
 
-def _write_instance(target: Path, header: bytes, original: Path, pixels: tuple[int, int]) -> None:
-    start, end = pixels
+def _write_clean(target: Path, original: Path, clean: CleanTiff) -> None:
     with original.open("rb") as source, target.open("wb") as stream:
-        stream.write(header)
-        source.seek(start)
-        left = end - start
-        while left:
-            chunk = source.read(min(left, _CHUNK_BYTES))
-            if not chunk:
-                raise UnreadableFile("it became shorter while it was read")
-            stream.write(chunk)
-            left -= len(chunk)
-        stream.flush()
-        os.fsync(stream.fileno())
+        stream.write(clean.prefix)
+        for start, length in clean.ranges.tolist():
+            if start < 0:
+                stream.write(bytes(length))
+            else:
+                _copy_range(source, stream, start, length)
+        stream.write(clean.suffix)
+        _sync(stream)
+
+
+def _copy_range(source: BinaryIO, stream: BinaryIO, start: int, length: int) -> None:
+    source.seek(start)
+    while length:
+        chunk = source.read(min(length, _CHUNK_BYTES))
+        if not chunk:
+            raise UnreadableFile("it became shorter while it was read")
+        stream.write(chunk)
+        length -= len(chunk)
+
+
+def _sync(stream: BinaryIO) -> None:
+    stream.flush()
+    os.fsync(stream.fileno())
+
+
+def compare_copies(decoder: Decoder, originals: Sequence[Path], copies: Sequence[Path], *, most: float = 0.0) -> None:
+    """Hold a slide's copies against its originals: facts, and pixels of every level and plane.
+
+    Args:
+        decoder: Where both are read.
+        originals: The slide's files.
+        copies: Theirs.
+        most: Largest mean difference of the pixels looked at.
+
+    Raises:
+        UnreadableFile: The copies cannot be read or are not the same slide.
+    """
+    info = decoder.open_slide(originals)
+    try:
+        found = decoder.open_slide(copies)
+    except UnreadableFile as error:
+        raise UnreadableFile(f"its clean copy cannot be read ({error.reason})") from error
+    if [(v.width_px, v.height_px) for v in found.levels] != [(v.width_px, v.height_px) for v in info.levels]:
+        raise UnreadableFile("its clean copy has other levels")
+    if found.z_um != info.z_um:
+        raise UnreadableFile("its clean copy has other focal planes")
+    if info.mpp is not None and (found.mpp is None or abs(found.mpp / info.mpp - 1) > 1e-3):
+        raise UnreadableFile("its clean copy has another scale")
+    for index, level in enumerate(info.levels):
+        side = (min(_LOOK_PX, level.width_px), min(_LOOK_PX, level.height_px))
+        for across, down in _LOOK_AT:
+            x, y = (round(size * share) for size, share in zip(info.size, (across, down), strict=True))
+            for z_um in info.z_um:
+                one, other = (
+                    decoder.read_region(paths, x, y, *side, level=index, z_um=z_um) for paths in (originals, copies)
+                )
+                if _difference(one, other) > most:
+                    raise UnreadableFile("its clean copy has other pixels")
+
+
+def _difference(one: Picture, other: Picture) -> float:
+    return float(np.abs(one.astype(np.int16) - other).mean())

@@ -46,6 +46,7 @@ class Worker:
         self._operations: dict[str, Callable[[dict[str, Any]], Answer]] = {
             "picture": self._picture, "kind": self._kind, "open": self._open, "region": self._region,
             "warm": self._warm, "overview": self._overview, "deidentify": self._deidentify,
+            "clean": self._clean,
         }  # fmt: skip
 
     def serve(self, requests: BinaryIO, answers: BinaryIO) -> None:
@@ -124,6 +125,16 @@ class Worker:
         clean = deidentify(Path(request["path"]), bytes.fromhex(request["key"]))
         facts = {"pixels": clean.pixels, "removed": dict(clean.removed), "notes": clean.notes}
         return facts, clean.header
+
+    def _clean(self, request: dict[str, Any]) -> Answer:
+        from datasets.clean_tiff import clean_tiff
+
+        info = self._slide({"paths": [request["path"]]}).info
+        sizes = [(level.width_px, level.height_px) for level in info.levels]
+        clean = clean_tiff(Path(request["path"]), info.format, sizes)
+        facts = {"prefix": len(clean.prefix), "ranges": len(clean.ranges), "name": clean.suffix_name,
+                 "removed": dict(clean.removed)}  # fmt: skip
+        return facts, clean.prefix + clean.ranges.astype("<i8").tobytes() + clean.suffix
 
     def _slide(self, request: dict[str, Any]) -> SlideReader:
         from datasets.readers import sniff

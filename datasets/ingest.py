@@ -4,74 +4,28 @@ Ids are keyed hashes of the files' bytes (and of a point's place), so a second r
 known, and a killed run goes on where it stopped. File names stay on the operator's terminal.
 """
 
-from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from pathlib import Path
 
 from datasets import catalog, originals
 from datasets.bundles import ScanFiles, sort_files
+from datasets.burned_in import burned_in_words
 from datasets.catalog import Cell, CellPlane, Scan, Slide, crop_path, field_path, plane_path
-from datasets.copies import copies_of, copy_dicom
+from datasets.copies import CopyReport, compare_copies, copies_of, copy_dicom, copy_scan, is_exact
 from datasets.crops import Picture, cut_crop, encode_png
 from datasets.db import Database, utc_now
 from datasets.errors import DatasetError, UnreadableFile
 from datasets.files import sha256_of_file, sha256_of_json, write_atomically, write_many
-from datasets.focus import sharpest
+from datasets.focus import WINDOW_UM, sharpest, window
 from datasets.geometry import LARGEST_MPP, SMALLEST_MPP, plausible_mpp
 from datasets.identity import cell_code, study_code
+from datasets.intake_report import IngestOptions, IngestReport, ProgressCallback
 from datasets.pictures import ScanPicture, best_plane, crop_at
 from datasets.public import CellFile, FieldFile, Plan, Point, StackFiles
 from datasets.readers.base import Level, SlideInfo
 from datasets.sandbox import Decoder
 
 _FLUSH_CELLS = 64
-
-ProgressCallback = Callable[[int, int], None]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class IngestOptions:
-    """How crops are cut."""
-
-    side_um: float
-    """Side of a crop in micrometres."""
-    side_px: int
-    """Side of a crop in pixels."""
-    mpp: float | None = None
-    """Scale in um/px of files that do not tell; None: what the known set publishes, else unknown."""
-
-
-@dataclass(slots=True)
-class IngestReport:
-    """What an ingest did and what it could not."""
-
-    slides: int = 0
-    """New slides (fields, or groups of single-cell pictures)."""
-    cells: int = 0
-    """New cells."""
-    labels: list[tuple[str, str]] = field(default_factory=list)
-    """(cell id, category) that came with the files, new or known; the caller stores them."""
-    refused: list[tuple[Path, str]] = field(default_factory=list)
-    """Files that could not be taken in, with the reason."""
-    notes: list[tuple[Path, str]] = field(default_factory=list)
-    """What the operator must know of a slide that was taken in: repairs, odd colours, planes."""
-    removed: Counter[str] = field(default_factory=Counter)
-    """Kinds of identifying content that stayed behind, and in how many slides."""
-    fields_without_scale: int = 0
-    mpp: float | None = None
-    mpp_source: str = "unknown"
-
-    def add(self, other: "IngestReport") -> None:
-        """Add what the ingest of another part of the same plan did."""
-        self.slides += other.slides
-        self.cells += other.cells
-        self.labels += other.labels
-        self.refused += other.refused
-        self.notes += other.notes
-        self.removed.update(other.removed)
-        self.fields_without_scale += other.fields_without_scale
-        self.mpp, self.mpp_source = other.mpp, other.mpp_source
 
 
 def ingest(
@@ -125,6 +79,10 @@ class _Ingest:
             bundles = sort_files(self._plan.fields, self._decoder)
             self.report.refused += bundles.refused
             self.report.removed.update(kind for _, kind in bundles.dropped)
+            if self._options.keep == "move":
+                self.report.notes += [
+                    (path, f"a {kind} and nothing else: left where it is") for path, kind in bundles.dropped
+                ]
             files = (*bundles.scans, *bundles.pictures)
         files = (*files, *self._plan.stacks)
         for number, file in enumerate(files, start=1):
@@ -182,6 +140,7 @@ class _Ingest:
             slide.height_px, slide.width_px = picture.shape[:2]
             self._slides[slide_id] = slide
             self.report.fields_without_scale += self._mpp is None
+            self._tell_words(file.path, picture)
             for cell_id, point in zip(ids, file.points, strict=True):
                 if self._is_inside(file.path, point, slide) and cell_id not in self._known_cells:
                     self._add_cell(cell_id, slide_id, picture, point.x, point.y)
@@ -202,10 +161,8 @@ class _Ingest:
             slide = self._slide("slide", slide_id, sha256)
             slide.width_px, slide.height_px = info.size
             slide.mpp, slide.mpp_source = mpp, "file" if info.mpp else "given"
-            if info.format == "dicom":
-                copied = copy_dicom(self._decoder, scan.paths, self._home, slide_id, self._key)
-                self.report.notes += [(scan.paths[0], note) for note in copied.notes]
-                self.report.removed.update(f"DICOM {keyword}" for keyword in copied.removed)
+            if info.format == "dicom" or self._options.keep != "refer":
+                self.report.removed.update(self._copy(scan, slide_id, info).difference(info.removed))
             self._slides[slide_id] = slide
             self._scans.append(Scan(slide_id=slide_id, info=info.to_json()))
             self.report.notes += [(scan.paths[0], note) for note in info.notes]
@@ -219,15 +176,51 @@ class _Ingest:
                     if len(info.z_um) > 1:
                         self._planes.append(CellPlane(cell_id=cell_id, z_um=z_um))
                     self._store_cell(cell_id, slide_id, crop, mpp, x=point.x, y=point.y)
+            self._tell_words(scan.paths[0], picture.overview())
             self._flush()
+        elif self._options.keep != "refer" and not copies_of(self._home, slide_id):
+            self._copy(scan, slide_id, self._decoder.open_slide(scan.paths))
         # Last, when the slide is in: a slide that was refused leaves no trace of its name.
-        if not copies_of(self._home, slide_id):
+        if copies_of(self._home, slide_id):
+            originals.forget(self._home, slide_id)
+            if self._options.keep == "move":
+                self._remove(scan, slide_id)
+        else:
             originals.remember(self._home, slide_id, scan.paths)
+            self.report.referred += 1
         self._keep_labels(ids, points)
+
+    def _copy(self, scan: ScanFiles, slide_id: str, info: SlideInfo) -> set[str]:
+        """Make the study's copy; returns what was left out of it."""
+        copied: CopyReport
+        if info.format == "dicom":
+            copied = copy_dicom(self._decoder, scan.paths, self._home, slide_id, self._key)
+        else:
+            copied = copy_scan(self._decoder, scan.paths[0], self._home, slide_id, info)
+        self.report.notes += [(scan.paths[0], note) for note in copied.notes]
+        return set(copied.removed)
+
+    def _remove(self, scan: ScanFiles, slide_id: str) -> None:
+        """Remove a slide's files, of which the study has every pixel."""
+        if not is_exact(self._home, slide_id):
+            self.report.notes.append((scan.paths[0], "its copy is compressed anew: the original was left where it is"))
+            return
+        compare_copies(self._decoder, scan.paths, copies_of(self._home, slide_id))
+        for path in scan.paths:
+            path.unlink()
+            self.report.moved += 1
+
+    def _tell_words(self, path: Path, picture: Picture) -> None:
+        if burned_in_words(picture):
+            note = (
+                "something in the picture looks like printed words or a bar code: look at it before it leaves the house"
+            )
+            self.report.notes.append((path, note))
 
     def _take_stack(self, stack: StackFiles, sha256: str) -> None:
         slide_id = study_code(self._key, "SL", sha256)
-        if slide_id in self._known_slides:
+        ids = [cell_code(self._key, sha256, p.x, p.y) for p in stack.points]
+        if slide_id in self._known_slides and self._known_cells.issuperset(ids):
             return
         planes = [self._decoder.read_picture(path) for path in stack.paths]
         height, width = planes[0].shape[:2]
@@ -245,6 +238,12 @@ class _Ingest:
             z_um=tuple(round((n - best) * stack.step_um, 3) for n in range(len(planes))),
         )  # fmt: skip
         self._scans.append(Scan(slide_id=slide_id, info=info.to_json()))
+        for cell_id, point in zip(ids, stack.points, strict=True):
+            if self._is_inside(stack.paths[0], point, slide):
+                side = WINDOW_UM / (self._mpp or 0.25)
+                plane = sharpest([window(picture, point.x, point.y, side) for picture in planes])
+                self._planes.append(CellPlane(cell_id=cell_id, z_um=info.z_um[plane]))
+                self._add_cell(cell_id, slide_id, planes[plane], point.x, point.y)
         self._flush()
 
     def _keep_labels(self, ids: Sequence[str], points: Sequence[Point]) -> None:

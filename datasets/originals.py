@@ -24,6 +24,13 @@ def remember(home: Path, slide_id: str, paths: Sequence[Path]) -> None:
         write_json(home / ORIGINALS_FILE, {**known, slide_id: places}, mode=0o600)
 
 
+def forget(home: Path, slide_id: str) -> None:
+    """Forget where a slide's files were: its clean copies are read from now on."""
+    known = _load(home)
+    if known.pop(slide_id, None) is not None:
+        write_json(home / ORIGINALS_FILE, known, mode=0o600)
+
+
 def files_of(home: Path, slide_id: str) -> list[Path]:
     """Return the files of a scan: its de-identified copies where there are such, else the originals.
 

@@ -4,13 +4,13 @@ Only names and tables are looked at here; no picture is opened.
 """
 
 import csv
-import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from datasets.errors import LayoutError
+from datasets.public_fields import KnownField, csv_points, known_fields
 from datasets.public_sets import PublicSet, recognise
 
 Layout = Literal["auto", "cells", "cric", "slides"]
@@ -56,6 +56,8 @@ class FieldFile:
 
     path: Path
     points: tuple[Point, ...] = ()
+    planes: tuple[Path, ...] = ()
+    """Pictures of the same field at several focal planes, lowest first, where a known set has them."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,6 +66,7 @@ class StackFiles:
 
     paths: tuple[Path, ...]
     step_um: float
+    points: tuple[Point, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -109,6 +112,8 @@ def plan(path: Path, layout: Layout = "auto") -> Plan:
         return _plan_cells(class_folders)
     if layout == "auto" and (known := _archive(path)) is not None:
         return _plan_archive(*known)
+    if layout == "auto" and (fields := known_fields(path)) is not None:
+        return _plan_fields(*fields)
     return Plan(layout="slides", fields=tuple(FieldFile(path=file) for file in _files(path)))
 
 
@@ -189,13 +194,26 @@ def _plan_archive(known: PublicSet, folders: list[Path]) -> Plan:
     return _set_plan(known, cells=cells)
 
 
+def _plan_fields(known: PublicSet, found: Sequence[KnownField]) -> Plan:
+    fields, refused = [], []
+    for file in found:
+        try:
+            places = [] if file.points is None else csv_points(file.points)
+        except ValueError:
+            refused.append((file.points or file.picture, "x and y must be numbers"))
+            continue
+        points = tuple(Point(x=x, y=y, category=None) for x, y in places)
+        fields.append(FieldFile(path=file.picture, points=points, planes=file.planes))
+    return replace(_set_plan(known, fields=tuple(fields)), refused=tuple(refused))
+
+
 def _set_plan(known: PublicSet | None, *, cells: tuple[CellFile, ...] = (), fields: tuple[FieldFile, ...] = ()) -> Plan:
     layout: Layout = "slides" if fields else "cells"
     if known is None:
         return Plan(layout=layout, cells=cells, fields=fields)
     notes = [f"{known.name}: {known.citation} Terms: {known.terms}."]
     if known.holds_whole_fields:
-        notes.append("Its folders say what the worst cell of a field is, not which: no cell was labelled by it.")
+        notes.append(known.told)
     elif known.cell_folder:
         notes.append(
             f"Only the single cells in {known.cell_folder} were taken; those of one picture stay together in splits."
@@ -230,7 +248,7 @@ def _plan_points(path: Path, table: Path) -> Plan:
                 point = Point(
                     x=float(row["x"]),
                     y=float(row["y"]),
-                    category=_cric_category(row["bethesda_system"]),
+                    category=category_of(row["bethesda_system"]),
                 )
             except ValueError:
                 refused.append((table, f"line {number}: x and y must be numbers"))
@@ -241,42 +259,7 @@ def _plan_points(path: Path, table: Path) -> Plan:
     return Plan(layout="cric", fields=fields, mpp=mpp, mpp_source=source, refused=tuple(refused))
 
 
-def _cric_category(text: str | None) -> str | None:
+def category_of(text: str | None) -> str | None:
+    """Return a category's id for the word of a public set, other words as they are."""
     text = (text or "").strip()
     return PUBLIC_WORDS.get(text.lower(), text or None)
-
-
-def with_points(found: Plan, path: Path) -> Plan:
-    """Return the plan of one slide with the points of a GeoJSON file in it.
-
-    GeoJSON as QuPath writes it: level-0 pixels, y down; a polygon counts as the middle of its box.
-    The category is `classification.name`, `label` or `category` of the properties.
-
-    Args:
-        found: A plan whose files are one slide; DICOM instances of one slide may be several files.
-        path: The GeoJSON file.
-
-    Raises:
-        LayoutError: The file is not a GeoJSON FeatureCollection, or the plan is a set with its own points.
-    """
-    if found.layout != "slides":
-        raise LayoutError(f"--points goes with one slide, and this is a set of the layout {found.layout}.")
-    try:
-        features = json.loads(path.read_text(encoding="utf-8"))["features"]
-        points = tuple(_geojson_point(feature) for feature in features)
-    except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
-        raise LayoutError(f"{path}: not a GeoJSON FeatureCollection of points or polygons.") from error
-    files = tuple(replace(file, points=points) for file in found.fields if file.path.resolve() != path.resolve())
-    return replace(found, fields=files)
-
-
-def _geojson_point(feature: Any) -> Point:
-    geometry, properties = feature["geometry"], feature.get("properties") or {}
-    corners = geometry["coordinates"]
-    while isinstance(corners[0], list) and isinstance(corners[0][0], list):
-        corners = corners[0]
-    if not isinstance(corners[0], list):
-        corners = [corners]
-    xs, ys = [float(corner[0]) for corner in corners], [float(corner[1]) for corner in corners]
-    word = (properties.get("classification") or {}).get("name") or properties.get("label") or properties.get("category")
-    return Point(x=(min(xs) + max(xs)) / 2, y=(min(ys) + max(ys)) / 2, category=_cric_category(word))

@@ -26,8 +26,16 @@ class PublicSet:
     """Whether the same group may stand in two class folders."""
     holds_whole_fields: bool = False
     """Its pictures are fields, and the folder says what the worst cell in one is: no label of any cell."""
+    told: str = "Its folders say what the worst cell of a field is, not which: no cell was labelled by it."
+    """Of sets of whole fields: what of them cannot be used."""
     mpp: float | None = None
     """Published scale in um/px."""
+    page: str = ""
+    """Where its makers or publisher tell how to get it."""
+    archive: str = ""
+    """Lasting address of the archive itself, empty where there is only a page or nobody vouches for one."""
+    sha256: str = ""
+    """Of that archive; empty: not known to us, whoever fetches it must bring a sum."""
 
     def group_of(self, category: str, stem: str) -> str | None:
         """Return what a file shares with others of the same slide, None when its name tells nothing."""
@@ -48,6 +56,7 @@ HERLEV_SET = PublicSet(
     group=re.compile(r"^(\d+-\d+)-\d+$"),
     has_groups_over_classes=True,
     mpp=0.201,
+    page="https://mde-lab.aegean.gr/index.php/downloads/",
 )  # fmt: skip
 
 SIPAKMED_SET = PublicSet(
@@ -60,6 +69,7 @@ SIPAKMED_SET = PublicSet(
     }),
     cell_folder="CROPPED",
     group=re.compile(r"^(\d+)_\d+$"),
+    page="https://www.cs.uoi.gr/~marina/sipakmed.html",
 )  # fmt: skip
 
 MENDELEY_LBC_SET = PublicSet(
@@ -72,9 +82,46 @@ MENDELEY_LBC_SET = PublicSet(
         "negative for intraepithelial malignancy", "squamous cell carcinoma",
     }),
     holds_whole_fields=True,
+    page="https://data.mendeley.com/datasets/zddtpgzv63/4",
 )  # fmt: skip
 
-PUBLIC_SETS = (HERLEV_SET, SIPAKMED_SET, MENDELEY_LBC_SET)
+ISBI14_SET = PublicSet(
+    name="ISBI 2014",
+    citation="Lu et al.: Evaluation of three algorithms for the segmentation of overlapping cervical cells. IEEE JBHI "
+    "21:441 (2017); Lu, Carneiro, Bradley: IEEE TIP 24:1261 (2015).",
+    terms="no licence is published with it: research, with citation",
+    folders=frozenset(),
+    holds_whole_fields=True,
+    told="Only the real fields were taken (grey, extended depth of field): masks (_GT) and MATLAB files are not read.",
+    page="https://cs.adelaide.edu.au/~carneiro/isbi14_challenge/dataset.html",
+    archive="https://cs.adelaide.edu.au/~carneiro/isbi14_challenge/Dataset.zip",
+    # As the public library torch-em checks it; not fetched by us.
+    sha256="618e386cd87722ad0bca5ebe8570fc7d96ba4cf011eb8b018f865c4e7d8328f0",
+)
+
+CERVIX93_SET = PublicSet(
+    name="Cervix93",
+    citation="Phoulady, Mouton: A new cervical cytology dataset for nucleus detection and image classification "
+    "(Cervix93) and methods for cervical nucleus detection. arXiv:1811.09651.",
+    terms="research with citation; its repository names no licence",
+    folders=frozenset(),
+    holds_whole_fields=True,
+    told="Its points mark nuclei and have no category; labels.csv grades whole fields, so no cell was labelled by it. "
+    "With --stack UM its focal planes come in instead of the pictures of extended depth of field.",
+    page="https://github.com/parham-ap/cytology_dataset",
+    archive="https://github.com/parham-ap/cytology_dataset/archive/0df8c8f16c66a023b391c8a6395e613d4b3b487e.zip",
+)
+
+CRIC_SET = PublicSet(
+    name="CRIC",
+    citation="Rezende et al.: Cric searchable image database as a public platform for conventional pap smear cytology "
+    "data. Scientific Data 8:151 (2021).",
+    terms="CC BY 4.0",
+    folders=frozenset(),
+    page="https://doi.org/10.6084/m9.figshare.c.4960286.v2",
+)
+
+PUBLIC_SETS = (HERLEV_SET, SIPAKMED_SET, MENDELEY_LBC_SET, ISBI14_SET, CERVIX93_SET, CRIC_SET)
 
 
 def recognise(folder_names: Iterable[str]) -> PublicSet | None:

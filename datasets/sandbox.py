@@ -12,13 +12,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
 
+from datasets.decoded import CleanHeader, CleanTiff, DicomPart
 from datasets.errors import UnreadableFile
 from datasets.readers.base import MAX_REGION_PIXELS, SlideInfo
 from datasets.readers.flat import Picture
@@ -29,28 +29,6 @@ _CHUNK_BYTES = 1 << 20
 _START_SECONDS = 180.0
 _MOST_BYTES = 1 << 28
 _WAY_OUT = "save it anew with the scanner's software, or leave it out"
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class DicomPart:
-    """What puts DICOM instances of one slide together."""
-
-    series: str
-    is_wsi: bool
-    flavor: str
-    size: tuple[int, int]
-    concatenation: str
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class CleanHeader:
-    """A DICOM instance's header without a person; see `deidentify`."""
-
-    header: bytes
-    pixels: tuple[int, int]
-    """First byte and end of the pixels' element in the original."""
-    removed: dict[str, int]
-    notes: tuple[str, ...]
 
 
 class Decoder:
@@ -185,6 +163,23 @@ class Decoder:
         if content is None or not 0 < start < end <= path.stat().st_size:
             raise UnreadableFile("the decoder's answer makes no sense")
         return CleanHeader(header=content.tobytes(), pixels=(start, end), removed=removed, notes=notes)
+
+    def clean_tiff(self, path: Path) -> CleanTiff:
+        """Return how to copy an SVS, NDPI or TIFF slide with its levels only and nothing that can identify.
+
+        Args:
+            path: The slide.
+
+        Raises:
+            UnreadableFile: With the reason, also for slides of other formats.
+        """
+        facts, content = self._ask({"op": "clean", "path": _absolute(path)})
+        if content is None:
+            raise UnreadableFile("the decoder's answer makes no sense")
+        try:
+            return CleanTiff.from_answer(facts, content.tobytes(), path.stat().st_size)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise UnreadableFile("the decoder's answer makes no sense") from error
 
     def _pixels(self, request: dict[str, Any]) -> Picture:
         _, picture = self._ask(request)

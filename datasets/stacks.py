@@ -26,6 +26,9 @@ def as_stacks(found: Plan, step_um: float) -> Plan:
         )
     if found.cells or not found.fields:
         raise LayoutError("focal planes are pictures in a folder of their own for each field; give that folder.")
+    known = tuple(StackFiles(paths=f.planes, step_um=step_um, points=f.points) for f in found.fields if f.planes)
+    if known:
+        return replace(found, fields=(), stacks=known)
     folders: dict[Path, list[Path]] = {}
     for file in found.fields:
         folders.setdefault(file.path.parent, []).append(file.path)

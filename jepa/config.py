@@ -277,7 +277,7 @@ def parse_overrides(pairs: Iterable[str]) -> dict[str, str]:
 
 
 PRESETS: dict[str, RunConfig] = {
-    "demo": RunConfig(pooling="centre", monitor_every=25),
+    "demo": RunConfig(pooling="centre", monitor_every=25, checkpoint_every=100),
     "tiny": RunConfig(pooling="centre", steps=20_000),
     "small": RunConfig(pooling="centre", dim=384, heads=6, predictor_dim=192, predictor_depth=6,
                        predictor_heads=6, batch_size=256, steps=40_000, lr=5e-4, start_lr=1e-4),

@@ -9,7 +9,7 @@ import secrets
 import threading
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Literal
+from typing import Literal, get_args
 
 from pwdlib import PasswordHash
 from pwdlib.hashers.argon2 import Argon2Hasher
@@ -20,17 +20,17 @@ from labeling import audit
 from labeling.errors import AccountError
 from labeling.records import IMPORTED, Account, SignIn, SignInFailure
 
-Right = Literal["label", "adjudicate", "pictures", "progress", "bias", "export", "runs", "audit", "people"]
-"""label: decide cells; adjudicate: see what others answered, and decide where they differ; pictures: see
-cells; progress: see how far the study is; bias: see whether suggestions lead doctors; export: take
-out everybody's labels; runs: see and stop pretraining; audit: look at the chain of events; people: make, change and
-disable accounts and tokens, and change the study's settings."""
+Right = Literal["label", "adjudicate", "pictures", "quality", "progress", "bias", "export", "runs", "audit", "people"]
+"""label: decide cells; adjudicate: see what others answered, and decide where they differ; pictures: see cells;
+quality: see what stands out among pictures, cells and labels; progress: see how far the study is; bias: see whether
+suggestions lead doctors; export: take out everybody's labels; runs: see and stop pretraining; audit: look at the chain
+of events; people: make, change and disable accounts and tokens, and change the study's settings."""
 
 RIGHTS: dict[str, frozenset[Right]] = {
     "annotator": frozenset({"label", "pictures", "progress"}),
-    "adjudicator": frozenset({"label", "adjudicate", "pictures", "progress", "bias", "export"}),
-    "data-manager": frozenset({"pictures", "progress", "export", "runs"}),
-    "admin": frozenset({"label", "adjudicate", "pictures", "progress", "bias", "export", "runs", "audit", "people"}),
+    "adjudicator": frozenset({"label", "adjudicate", "pictures", "quality", "progress", "bias", "export"}),
+    "data-manager": frozenset({"pictures", "quality", "progress", "export", "runs"}),
+    "admin": frozenset(get_args(Right)),
     "auditor": frozenset({"progress", "bias", "audit"}),
 }
 """What each role may do; all else is denied. What an admin does is told in the chain of events too."""
@@ -224,8 +224,14 @@ def open_sign_in(database: Database, name: str) -> str:
 
 
 @repeated
-def check_sign_in(database: Database, token: str) -> SignedIn | None:
-    """Return whose token this is; None when it ended, aged, or the account was disabled."""
+def check_sign_in(database: Database, token: str, *, is_action: bool = True) -> SignedIn | None:
+    """Return whose token this is; None when it ended, aged, or the account was disabled.
+
+    Args:
+        database: The study's database.
+        token: The browser's.
+        is_action: Somebody does something: the idle time begins anew. False for what renews itself.
+    """
     now = utc_now()
     with database.read() as session:
         found = session.execute(
@@ -238,7 +244,7 @@ def check_sign_in(database: Database, token: str) -> SignedIn | None:
     is_old = now - sign_in.created_at > timedelta(seconds=ABSOLUTE_SECONDS)
     if sign_in.ended_at is not None or account.disabled_at is not None or is_idle or is_old:
         return None
-    if now - sign_in.seen_at > timedelta(minutes=1):
+    if is_action and now - sign_in.seen_at > timedelta(minutes=1):
         with database.write() as session:
             statement = update(SignIn).where(SignIn.token_sha256 == _digest(token))
             session.execute(statement.values(seen_at=now))

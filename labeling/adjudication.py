@@ -69,7 +69,7 @@ def decide(
         One receipt per event, in order; when it returns, the accepted ones are on disk.
     """
     receipts = []
-    with database.write() as session:
+    with database.write(is_urgent=True) as session:
         for event in events:
             try:
                 _store(session, adjudicator, event, label_set)
@@ -100,7 +100,7 @@ def _store(session: Session, adjudicator: str, event: VerdictEvent, label_set: L
     session.flush()
 
 
-def cases(database: Database, *, include_imported: bool) -> list[Case]:
+def cases(database: Database, *, include_imported: bool, asked: str | None = None) -> list[Case]:
     """Return the cells whose current labels differ: the undecided first, those first that change most.
 
     A verdict changes most where the answers are evenly divided and name categories with few labels:
@@ -109,6 +109,7 @@ def cases(database: Database, *, include_imported: bool) -> list[Case]:
     Args:
         database: The study's database.
         include_imported: Also compare with the labels that came with the data.
+        asked: A cell that comes first and with all its labels, whether they differ or not; left out where it has none.
     """
     with database.read() as session:
         by_cell: dict[str, list[CurrentLabel]] = {}
@@ -116,15 +117,17 @@ def cases(database: Database, *, include_imported: bool) -> list[Case]:
             by_cell.setdefault(label.cell_id, []).append(label)
         differing = [cell for cell, found in by_cell.items() if len({label.category for label in found}) > 1]
         verdicts = standing_verdicts(session)
-        rows = _newest_labels(session, differing)
+        rows = _newest_labels(session, [*differing, *([asked] if asked is not None else [])])
     labels: dict[str, list[Label]] = {}
     for row in rows:
-        if include_imported or row.annotator != IMPORTED:
+        if include_imported or row.annotator != IMPORTED or row.cell_id == asked:
             labels.setdefault(row.cell_id, []).append(row)
-    found_cases = [Case(cell_id=c, labels=tuple(labels[c]), verdict=verdicts.get(c)) for c in differing]
+    found_cases = [Case(cell_id=c, labels=tuple(labels[c]), verdict=verdicts.get(c)) for c in labels]
     totals = Counter(label.category for found in by_cell.values() for label in found)
     weights = {case.cell_id: dispute_weight([x.category for x in case.labels], totals) for case in found_cases}
-    return sorted(found_cases, key=lambda case: (case.verdict is not None, -weights[case.cell_id], case.cell_id))
+    return sorted(
+        found_cases, key=lambda c: (c.cell_id != asked, c.verdict is not None, -weights[c.cell_id], c.cell_id)
+    )
 
 
 def standing_verdicts(session: Session) -> dict[str, Verdict]:

@@ -1,4 +1,6 @@
-"""Cells that resemble each other, among millions: more like this one, and near-duplicates. Arrays in, rows out.
+"""Cells that resemble each other, among millions: more like this one, near-duplicates, and those like no other.
+
+Arrays in, rows out.
 
 Likeness is the cosine of standardised vectors, the same that spreads the worklist. A small pool is
 compared as a whole; a large one through an index of faiss (inverted lists, 8 bits a number; Jegou et
@@ -29,7 +31,12 @@ _CANDIDATES = 3
 _REBUILD_GROWTH = 4
 """A pool that has grown by this factor gets new lists."""
 _LIST_ROWS = 1000
-"""Mean size of the groups within which near-duplicates are looked for."""
+"""Mean size of the groups within which near-duplicates and strangers are looked for."""
+_COMPANY = 3
+"""A vector is strange when even its third nearest is far: a strange cell that is there twice stays strange."""
+_ROBUST = 1.4826
+"""Median absolute deviation to standard deviation, for a normal distribution."""
+_LEAST_SPREAD = 0.01
 
 Rows = NDArray[np.intp]
 Cosines = NDArray[np.float32]
@@ -160,6 +167,38 @@ def near_duplicates(vectors: Matrix, *, least: float = 0.98) -> list[tuple[int, 
                 first, second = sorted((int(members[place + start]), int(members[nearest[place]])))
                 pairs[first, second] = float(cosines[place, nearest[place]])
     return sorted(((a, b, c) for (a, b), c in pairs.items()), key=lambda pair: (-pair[2], pair[:2]))
+
+
+def strangers(vectors: Matrix, *, deviations: float = 5.0) -> list[tuple[int, float]]:
+    """Find vectors that resemble no other: dirt, folds, damaged pictures, rare findings.
+
+    Of each vector the cosine to its third nearest is taken, and set against the median of all. A large pool is
+    compared within groups, as in `near_duplicates`.
+
+    Args:
+        vectors: Shape (n, d); fewer than a dozen have no rest to be unlike.
+        deviations: How many robust standard deviations below the median is strange.
+
+    Returns:
+        (row, deviations), the strangest first.
+    """
+    if len(vectors) < 4 * _COMPANY:
+        return []
+    scale, company = PoolScale.of(vectors), np.full(len(vectors), -1.0)
+    for members in _groups(vectors, scale):
+        if len(members) <= _COMPANY:
+            continue
+        units = unit_vectors(vectors[members], scale).astype(np.float32)
+        for start in range(0, len(units), 2048):
+            cosines = units[start : start + 2048] @ units.T
+            rows = members[start : start + len(cosines)]
+            # The vector itself is the nearest of all.
+            third = np.partition(cosines, -_COMPANY - 1, axis=1)[:, -_COMPANY - 1]
+            company[rows] = np.maximum(company[rows], third)
+    middle = float(np.median(company))
+    spread = max(_ROBUST * float(np.median(np.abs(company - middle))), _LEAST_SPREAD)
+    far = (middle - company) / spread
+    return [(int(row), float(far[row])) for row in np.argsort(-far, kind="stable") if far[row] > deviations]
 
 
 def _groups(vectors: Matrix, scale: PoolScale) -> list[Rows]:

@@ -1,20 +1,24 @@
 """Small studies for tests, made of drawn slides by the product's own steps."""
 
+import csv
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
 import numpy as np
 
+from app.agreement_figures import FIGURES_FILE
 from app.intake import take_in
 from app.refit import refit_study
 from app.services import Services
+from app.slide_quality import QUALITY_FILE, survey
 from datasets import catalog
 from datasets.catalog import Cell, Slide
 from datasets.db import utc_now
 from datasets.demo_slides import DRAWN_MPP, write_drawn_slides
 from datasets.embeddings import EmbeddingStore, set_current
 from datasets.files import write_json
-from datasets.public import plan
+from datasets.public import FieldFile, Plan, Point, plan
 from labeling.labels import LabelEvent, record
 
 
@@ -107,3 +111,33 @@ def study_of_cells(home: Path, count: int) -> Services:
     ]  # fmt: skip
     catalog.add(services.database, [slide], cells)
     return services
+
+
+def add_findings(home: Path, drawn: Path) -> None:
+    """Give a study of drawn slides pairs and measures for the page Quality.
+
+    Its first slide comes in once more, brighter, with another answer to the first cell; all is measured.
+    """
+    services = Services.open(home)
+    name = "drawn-001.png"
+    picture = cv2.imread(str(drawn / "images" / name)).astype(np.float32) + 6
+    cv2.imwrite(str(drawn / "again.png"), np.minimum(picture, 255).astype(np.uint8))
+    with (drawn / "cells.csv").open() as table:
+        rows = [row for row in csv.DictReader(table) if row["image"] == name][:6]
+    points = [Point(x=float(row["x"]), y=float(row["y"]), category=row["bethesda_system"]) for row in rows]
+    points[0] = replace(points[0], category="HSIL" if points[0].category != "HSIL" else "NILM")
+    again = FieldFile(path=drawn / "again.png", points=tuple(points))
+    take_in(services, Plan(layout="cric", fields=(again,)), mpp=DRAWN_MPP)
+    write_json(home / QUALITY_FILE, survey(services).to_json())
+    services.database.close()
+
+
+def add_doubt(home: Path) -> str:
+    """Put the answer of a study's first cell in doubt, as the figures do; return the cell."""
+    services = Services.open(home)
+    cell = catalog.cell_ids(services.database)[0]
+    doubt = {"cell_id": cell, "answer": "LSIL", "likelihood": 0.01, "novelty": 0.95}
+    figures = {"agreement": {}, "intra": {}, "stop": [], "arms": None, "second_look": [doubt]}
+    write_json(home / FIGURES_FILE, figures)
+    services.database.close()
+    return cell

@@ -135,8 +135,12 @@ def _code(value: str, scheme: str, meaning: str) -> Dataset:
     return _item(CodeValue=value, CodingSchemeDesignator=scheme, CodeMeaning=meaning)
 
 
-def write_ndpi_stack(path: Path, planes: list[np.ndarray], planes_um: list[float], *, mpp: float) -> None:
-    """Write what OpenSlide takes for Hamamatsu's NDPI, with a page of one JPEG strip for each focal plane."""
+def write_ndpi_stack(path: Path, planes: list[np.ndarray], planes_um: list[float], *, mpp: float,
+                     words: str = "Hamamatsu") -> None:  # fmt: skip
+    """Write what OpenSlide takes for Hamamatsu's NDPI, with a page of one JPEG strip for each focal plane.
+
+    The words stand in each page's reference text and property list.
+    """
     content, pages = bytearray(b"II*\0" + struct.pack("<Q", 0)), []
     for picture in planes:
         is_encoded, data = cv2.imencode(".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 95])
@@ -144,7 +148,8 @@ def write_ndpi_stack(path: Path, planes: list[np.ndarray], planes_um: list[float
         pages.append((len(content), len(data)))
         content += data.tobytes()
     text = len(content)
-    content += b"Hamamatsu\0\0\0"
+    content += b"Hamamatsu\0\0\0" + words.encode() + b"\0" * (1 + (len(words) + 1) % 2)
+    told = text + 12, len(words) + 1
     link = 4
     for (offset, length), picture, z_um in zip(pages, planes, planes_um, strict=True):
         height, width = picture.shape[:2]
@@ -156,6 +161,7 @@ def write_ndpi_stack(path: Path, planes: list[np.ndarray], planes_um: list[float
             (273, 4, offset), (277, 3, 3), (278, 4, height), (279, 4, length), (282, 5, at), (283, 5, at),
             (296, 3, 3), (65420, 4, 1), (65421, 11, struct.unpack("<I", struct.pack("<f", 40.0))[0]),
             (65422, 9, 0), (65423, 9, 0), (65424, 9, round(z_um * 1000) & 0xFFFFFFFF),
+            (65427, 2, *told), (65449, 2, *told),
         ]  # fmt: skip
         start = len(content)
         content[link : link + 8] = struct.pack("<Q", start)

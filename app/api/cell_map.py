@@ -16,6 +16,7 @@ from app.api.web import BadRequest, Forbidden, allowed, guarded
 from app.cell_map import Layout, read_map
 from app.pictures import MOST_TILES
 from app.services import Services
+from app.words import Words
 from datasets import catalog
 from datasets.embeddings import EmbeddingStore
 from labeling.accounts import SignedIn
@@ -44,7 +45,7 @@ def map_routes(services: Services) -> list[Route]:
 class _Map:
     def __init__(self, services: Services) -> None:
         self._services = services
-        self._ways: dict[str, Callable[[EmbeddingStore, SignedIn], tuple[Legend, Codes]]] = {
+        self._ways: dict[str, Callable[[EmbeddingStore, SignedIn, Words], tuple[Legend, Codes]]] = {
             "label": self._by_label, "slide": self._by_slide, "suggestion": self._by_suggestion,
             "certainty": self._by_certainty, "doctor": self._by_doctor,
         }  # fmt: skip
@@ -72,13 +73,15 @@ class _Map:
             raise Forbidden("This study hides suggestions until the answer; the map would tell them.")
         if by == "doctor" and not signed_in.may("adjudicate"):
             raise Forbidden("Who answered what is seen by adjudicators and admins.")
-        content = await run_in_threadpool(self._colored, by, signed_in)
+        spoken = request.headers.get("accept-language", "")
+        content = await run_in_threadpool(self._colored, by, signed_in, spoken)
         return Response(content, media_type="application/octet-stream", headers={"Cache-Control": "no-store"})
 
-    def _colored(self, by: str, signed_in: SignedIn) -> bytes:
+    def _colored(self, by: str, signed_in: SignedIn, spoken: str) -> bytes:
         """Return a legend as JSON, a line feed, and one byte for each cell: its place in the legend."""
         store = self._store()
-        legend, codes = self._ways[by](store, signed_in)
+        tr = web.reader_words(self._services.database, signed_in.name, spoken)
+        legend, codes = self._ways[by](store, signed_in, tr)
         return json.dumps(legend).encode() + b"\n" + codes.tobytes()
 
     def _store(self) -> EmbeddingStore:
@@ -87,32 +90,34 @@ class _Map:
             raise BadRequest("there are no embeddings yet.")
         return store
 
-    def _by_label(self, store: EmbeddingStore, signed_in: SignedIn) -> tuple[Legend, Codes]:
+    def _by_label(self, store: EmbeddingStore, signed_in: SignedIn, tr: Words) -> tuple[Legend, Codes]:
         sees_all = signed_in.may("adjudicate")
         with self._services.database.read() as session:
             found = [x for x in current_labels(session) if sees_all or x.annotator == signed_in.name]
         answers = {label.cell_id: label.category for label in found}
-        return self._of_categories([answers.get(cell) for cell in store.cell_ids], "no label")
+        return self._of_categories([answers.get(cell) for cell in store.cell_ids], tr("no label"), tr)
 
-    def _by_slide(self, store: EmbeddingStore, _signed_in: SignedIn) -> tuple[Legend, Codes]:
+    def _by_slide(self, store: EmbeddingStore, _signed_in: SignedIn, tr: Words) -> tuple[Legend, Codes]:
         slides = catalog.slide_of_cells(self._services.database)
         order = {slide: place for place, slide in enumerate(sorted(set(slides.values())))}
         number = len(_SLIDE_COLORS)
         codes = np.array([order[slides[cell]] % number if cell in slides else 0 for cell in store.cell_ids], np.uint8)
         shown = min(number, len(order))
         words = [
-            f"slides {i + 1}, {i + 1 + number}, ..." if len(order) > number else f"slide {i + 1}" for i in range(shown)
-        ]
+            tr("slides {n}, {next}, ...", n=i + 1, next=i + 1 + number) if len(order) > number
+            else tr("slide {n}", n=i + 1)
+            for i in range(shown)
+        ]  # fmt: skip
         return [{"name": words[i], "color": _SLIDE_COLORS[i]} for i in range(shown)], codes
 
-    def _by_doctor(self, store: EmbeddingStore, _signed_in: SignedIn) -> tuple[Legend, Codes]:
+    def _by_doctor(self, store: EmbeddingStore, _signed_in: SignedIn, tr: Words) -> tuple[Legend, Codes]:
         with self._services.database.read() as session:
             doctors = {label.cell_id: label.annotator for label in current_labels(session)}
         number = len(_SLIDE_COLORS)
         names = sorted(set(doctors.values()))
-        shown = [*names[: number - 1], *(["others"] if len(names) >= number else [])]
+        shown = [*names[: number - 1], *([tr("others")] if len(names) >= number else [])]
         code = {name: 1 + min(place, number - 1) for place, name in enumerate(names)}
-        legend = [{"name": "no label", "color": _GREY}]
+        legend = [{"name": tr("no label"), "color": _GREY}]
         legend += [{"name": name, "color": color} for name, color in zip(shown, _SLIDE_COLORS, strict=False)]
         return legend, np.array([code[doctors[cell]] if cell in doctors else 0 for cell in store.cell_ids], np.uint8)
 
@@ -120,24 +125,24 @@ class _Map:
         table = current(self._services.database, self._services.probes_folder, store)
         return [table.of(cell) if table else None for cell in store.cell_ids]
 
-    def _by_suggestion(self, store: EmbeddingStore, _signed_in: SignedIn) -> tuple[Legend, Codes]:
+    def _by_suggestion(self, store: EmbeddingStore, _signed_in: SignedIn, tr: Words) -> tuple[Legend, Codes]:
         guesses = self._guesses(store)
-        return self._of_categories([guess[0] if guess else None for guess in guesses], "no suggestion")
+        return self._of_categories([guess[0] if guess else None for guess in guesses], tr("no suggestion"), tr)
 
-    def _by_certainty(self, store: EmbeddingStore, _signed_in: SignedIn) -> tuple[Legend, Codes]:
+    def _by_certainty(self, store: EmbeddingStore, _signed_in: SignedIn, tr: Words) -> tuple[Legend, Codes]:
         guesses = self._guesses(store)
         steps = len(CERTAINTY_COLORS)
         codes = [0 if guess is None else 1 + min(steps - 1, int(guess[1] * steps)) for guess in guesses]
-        words = [f"{100 * i // steps} to {100 * (i + 1) // steps} %" for i in range(steps)]
-        legend = [{"name": "no suggestion", "color": _GREY}]
+        words = [tr("{low} to {high} %", low=100 * i // steps, high=100 * (i + 1) // steps) for i in range(steps)]
+        legend = [{"name": tr("no suggestion"), "color": _GREY}]
         return legend + [{"name": w, "color": c} for w, c in zip(words, CERTAINTY_COLORS, strict=True)], np.array(
             codes, np.uint8
         )
 
-    def _of_categories(self, answers: list[str | None], nothing: str) -> tuple[Legend, Codes]:
+    def _of_categories(self, answers: list[str | None], nothing: str, tr: Words) -> tuple[Legend, Codes]:
         categories = self._services.label_set.categories
         code = {category.id: place for place, category in enumerate(categories, start=1)}
-        legend = [{"name": nothing, "color": _GREY}, *({"name": c.name, "color": c.color} for c in categories)]
+        legend = [{"name": nothing, "color": _GREY}, *({"name": tr(c.name), "color": c.color} for c in categories)]
         return legend, np.array([code.get(answer or "", 0) for answer in answers], np.uint8)
 
     async def cells(self, request: Request) -> Response:

@@ -30,7 +30,10 @@ class _Review:
     async def cases(self, request: Request) -> Response:
         allowed(request, "adjudicate")
         include_imported = request.query_params.get("imported") == "1"
-        found = await run_in_threadpool(adjudication.cases, self._services.database, include_imported=include_imported)
+        found = await run_in_threadpool(
+            adjudication.cases, self._services.database, include_imported=include_imported,
+            asked=request.query_params.get("cell") or None,
+        )  # fmt: skip
         shown = found[:_MOST_CASES]
         scales = await run_in_threadpool(catalog.crop_scales, self._services.database, [case.cell_id for case in shown])
         rows = [self._case(case, scales.get(case.cell_id)) for case in shown]

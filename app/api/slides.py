@@ -1,6 +1,7 @@
 """The routes of the slide view: slides and their tiles out; cells on a slide, and the right to decide one."""
 
-from functools import cache
+from collections.abc import Callable
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from app.api.web import BadRequest, allowed, guarded
 from app.pictures import Pictures, scan_facts, tile_grid
 from app.services import Services
 from app.tiles import TILE_PX
+from app.words import Words
 from datasets import catalog, places
 from datasets.catalog import Slide
 from datasets.errors import UnreadableFile
@@ -31,6 +33,7 @@ def slide_routes(services: Services, pictures: Pictures) -> list[Route]:
     return [
         Route("/api/slides", guarded(api.slides)),
         Route("/api/slides/viewer.js", guarded(_viewer)),
+        Route("/api/slides/{slide_id}/small", guarded(api.small)),
         Route("/api/slides/{slide_id}/tile/{level:int}/{column:int}/{row:int}", guarded(api.tile)),
         Route("/api/slide-cells/{slide_id}", guarded(cells.cells)),
         Route("/api/slide-cells/{slide_id}/claim", guarded(cells.claim), methods=["POST"]),
@@ -67,17 +70,25 @@ class _Slides:
     async def tile(self, request: Request) -> Response:
         path = request.path_params
         z_um = web.query_number(request, "z")
-        try:
-            content = await run_in_threadpool(
-                self._pictures.tile, path["slide_id"], path["level"], path["column"], path["row"], z_um=z_um
-            )
-        except UnreadableFile as error:
-            return missing(f"This part of the slide cannot be read: {error.reason}.")
-        except FileNotFoundError:
-            return missing("The picture of this field is not where it was.")
-        if content is None:
-            return missing("There is no such tile.")
-        return Response(content, media_type="image/jpeg", headers={"Cache-Control": FOR_EVER})
+        return await _jpeg(
+            partial(self._pictures.tile, path["slide_id"], path["level"], path["column"], path["row"], z_um=z_um)
+        )
+
+    async def small(self, request: Request) -> Response:
+        return await _jpeg(partial(self._pictures.small, request.path_params["slide_id"]))
+
+
+async def _jpeg(make: Callable[[], bytes | None]) -> Response:
+    """Answer with a picture of a slide, or with the reason why there is none."""
+    try:
+        content = await run_in_threadpool(make)
+    except UnreadableFile as error:
+        return missing(f"This part of the slide cannot be read: {error.reason}.")
+    except FileNotFoundError:
+        return missing("The picture of this field is not where it was.")
+    if content is None:
+        return missing("There is no such picture.")
+    return Response(content, media_type="image/jpeg", headers={"Cache-Control": FOR_EVER})
 
 
 def _slide_row(slide: Slide, info: SlideInfo | None, cells: int) -> web.Row:
@@ -96,7 +107,7 @@ class _SlideCells:
     async def cells(self, request: Request) -> Response:
         name = allowed(request, "label").name
         found = await run_in_threadpool(slide_cells.cells_of, self._services, name, request.path_params["slide_id"])
-        cells = found.cells
+        cells, tr = found.cells, await self._words(request, name)
         guesses = None if found.guesses is None else [found.guesses.get(cell.id) for cell in cells]
         return JSONResponse({
             "cells": [cell.id for cell in cells],
@@ -104,7 +115,8 @@ class _SlideCells:
             "radius_um": [round(found.radii_um.get(cell.id, 0.0), 2) for cell in cells],
             "planes": [found.planes_um.get(cell.id) for cell in cells] if found.planes_um else None,
             "answers": [
-                label_row(found.own[cell.id], cell.crop_mpp, mode=self._mode, label_set=self._services.label_set)
+                label_row(found.own[cell.id], cell.crop_mpp, mode=self._mode, label_set=self._services.label_set,
+                          tr=tr)
                 for cell in cells if cell.id in found.own
             ],
             "guesses": guesses,
@@ -112,25 +124,31 @@ class _SlideCells:
 
     async def claim(self, request: Request) -> Response:
         name, body = allowed(request, "label").name, await web.json_body(request)
+        tr = await self._words(request, name)
         cell_id = web.text_of(body if isinstance(body, dict) else {}, "cell")
         scales = await run_in_threadpool(catalog.crop_scales, self._services.database, [cell_id])
         if cell_id not in scales:
             raise BadRequest(f"cell {cell_id[:20]}: not in the catalogue; reload the page.")
         found = await run_in_threadpool(slide_cells.claim, self._services, name, cell_id)
         if found is None:
-            return JSONResponse({"item": None, "reason": self._why_not()})
-        return JSONResponse({"item": self._item(found, scales[cell_id]), "is_new": found.is_new})
+            return JSONResponse({"item": None, "reason": self._why_not(tr)})
+        return JSONResponse({"item": self._item(found, scales[cell_id], tr), "is_new": found.is_new})
 
-    def _why_not(self) -> str:
-        reads = self._services.settings.reads
-        readers = "one reader" if reads == 1 else f"{reads} readers"
-        return f"This study asks {readers} for each cell: colleagues have answered this one, or have it on screen."
+    async def _words(self, request: Request, name: str) -> Words:
+        spoken = request.headers.get("accept-language", "")
+        return await run_in_threadpool(web.reader_words, self._services.database, name, spoken)
 
-    def _item(self, found: slide_cells.Claimed, mpp: float | None) -> dict[str, Any]:
+    def _why_not(self, tr: Words) -> str:
+        return tr(
+            "Colleagues have answered this cell or have it on screen; this study asks {n} of you for each cell.",
+            n=self._services.settings.reads,
+        )
+
+    def _item(self, found: slide_cells.Claimed, mpp: float | None, tr: Words) -> dict[str, Any]:
         item, settings = found.item, self._services.settings
         is_shown = self._mode == "shown" and item.may_show
         return {
             **cell_row(item.cell_id, mpp),
-            "reason": asked_because(item.reason, settings.label_set, is_blind=self._mode != "shown"),
+            "reason": asked_because(item.reason, settings.label_set, is_blind=self._mode != "shown", tr=tr),
             "suggestion": suggestion_row(item.suggestion, item.probability) if is_shown else None,
         }

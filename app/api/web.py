@@ -8,7 +8,10 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from app.words import Words, best_language, words
+from datasets.db import Database
 from datasets.errors import ConnectionLost
+from labeling import preferences
 from labeling.accounts import Right, SignedIn
 
 MOST_BYTES = 256_000
@@ -68,6 +71,17 @@ def allowed(request: Request, right: Right) -> SignedIn:
     if not signed_in.may(right):
         raise Forbidden(f"The role {signed_in.role} may not do this; ask an admin for another role.")
     return signed_in
+
+
+def reader_words(database: Database, name: str, spoken: str) -> Words:
+    """Return the words of whoever asks: the own language, else what the browser speaks.
+
+    Args:
+        database: The study's database.
+        name: Of the account.
+        spoken: Header Accept-Language.
+    """
+    return words(preferences.read(database, name).language or best_language(spoken))
 
 
 def whole_number(request: Request, name: str, *, default: int, most: int) -> int:

@@ -10,7 +10,8 @@ from app.commands.output import ProgressBar, cluster_option, emit, home_option, 
 from app.intake import adopt_label_set, take_in
 from app.services import Services
 from app.workers import workers_for
-from datasets.public import plan, with_points
+from datasets.geojson_points import with_points
+from datasets.public import plan
 from datasets.stacks import as_stacks
 
 _SHOWN_REFUSALS = 20
@@ -29,13 +30,18 @@ _SHOWN_REFUSALS = 20
 @click.option("--mpp", type=float, help="Micrometres per pixel of files that do not tell.")
 @click.option("--stack", "step_um", type=float, metavar="UM",
               help="The pictures of each folder are planes of one field, so many um apart, lowest first.")  # fmt: skip
+@click.option("--copy", "is_copied", is_flag=True,
+              help="Make clean copies of scans in the study: levels only, no label picture, no text.")  # fmt: skip
+@click.option("--move", "is_moved", is_flag=True,
+              help="As --copy; then remove the originals of which every pixel is in the copy.")  # fmt: skip
 @workers_option
 @cluster_option
 @home_option
 @json_option
 @long_verb("ingest")
 def ingest(paths: tuple[Path, ...], layout: str, points: Path | None, mpp: float | None, step_um: float | None,
-           workers: int, cluster: str | None, home: Path, as_json: bool) -> None:  # fmt: skip
+           is_copied: bool, is_moved: bool, workers: int, cluster: str | None, home: Path,
+           as_json: bool) -> None:  # fmt: skip
     """Take files into the catalogue. Running it again changes nothing."""
     if points is not None and len(paths) != 1:
         raise click.UsageError("--points goes with one slide.")
@@ -53,7 +59,8 @@ def ingest(paths: tuple[Path, ...], layout: str, points: Path | None, mpp: float
         services, sentence = adopt_label_set(services, found)
         bar = ProgressBar(f"ingest {path.name}", "file")
         try:
-            intake = take_in(services, found, mpp=mpp, on_progress=bar, workers=crew)
+            intake = take_in(services, found, mpp=mpp, on_progress=bar, workers=crew,
+                             keep="move" if is_moved else "copy" if is_copied else "refer")  # fmt: skip
         finally:
             bar.close()
         totals["slides"] += intake.report.slides

@@ -26,7 +26,8 @@ def answer_rows(label_set: LabelSet, reader: Reader) -> list[dict[str, Any]]:
     """Return the categories with their keys, colours, shapes and criteria, in order, in the reader's words."""
     tr, keys = reader.words, answer_keys(label_set, reader.keys)
     return [
-        {**asdict(c), "key": keys[c.id], "name": tr(c.name), "description": tr(c.description), "group": tr(c.group),
+        {**asdict(c), "key": keys[c.id], "name": tr(c.name), "description": tr(c.description),
+         "group": tr(c.group), "group_id": c.group,
          "criteria": [tr(text) for text in CRITERIA.get(c.id, ())]}
         for c in label_set.categories
     ]  # fmt: skip

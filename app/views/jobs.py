@@ -7,38 +7,51 @@ import streamlit as st
 from app import job_files, jobs
 from app.job_files import Job, JobError
 from app.views import people, pieces
+from app.words import word
 from datasets import catalog
 from datasets.db import utc_now
 from jepa.config import PRESETS
 
 _KINDS = {
-    "ingest": "Take files in",
-    "detect": "Find nuclei",
-    "quality": "Measure pictures",
-    "pretrain": "Pretrain the encoder",
-    "embed": "Compute vectors",
-    "refit": "Fit the probe",
-    "map": "Draw the map",
+    "ingest": word("Take files in"),
+    "detect": word("Find nuclei"),
+    "quality": word("Measure pictures"),
+    "pretrain": word("Pretrain the encoder"),
+    "embed": word("Compute vectors"),
+    "refit": word("Fit the probe"),
+    "map": word("Draw the map"),
 }
 _STATES = {
-    "starting": ("starting", ":material/hourglass_top:"),
-    "running": ("at work", ":material/play_circle:"),
-    "stopping": ("stopping", ":material/pending:"),
-    "done": ("done", ":material/check_circle:"),
-    "stopped": ("stopped", ":material/stop_circle:"),
-    "failed": ("failed", ":material/error:"),
-    "dead": ("died", ":material/error:"),
+    "starting": (word("starting"), ":material/hourglass_top:"),
+    "running": (word("at work"), ":material/play_circle:"),
+    "stopping": (word("stopping"), ":material/pending:"),
+    "done": (word("done"), ":material/check_circle:"),
+    "stopped": (word("stopped"), ":material/stop_circle:"),
+    "failed": (word("failed"), ":material/error:"),
+    "dead": (word("died"), ":material/error:"),
 }
-_UNITS = {"file": "files", "tile": "tiles", "picture": "pictures", "slide": "slides", "step": "steps", "cell": "cells"}
-_DEAD = "The process is gone without a word: it was killed, or memory or power ran out."
+_UNITS = {
+    "file": word("files"),
+    "tile": word("tiles"),
+    "picture": word("pictures"),
+    "slide": word("slides"),
+    "step": word("steps"),
+    "cell": word("cells"),
+}
+_ENCODERS = {
+    "default": word("the newest run"),
+    "handcrafted": word("handcrafted measures"),
+    "default+handcrafted": word("both"),
+}
+_DEAD = word("The process is gone without a word: it was killed, or memory or power ran out.")
 _REFRESH_SECONDS = 2
 _SHOWN = 20
 
-person, services = people.require("runs"), people.services()
+person, services, tr = people.require("runs"), people.services(), people.wording()
 
 
 def _ago(at: datetime) -> str:
-    return f"{_span((utc_now() - at).total_seconds())} ago"
+    return tr("{span} ago", span=_span((utc_now() - at).total_seconds()))
 
 
 def _span(seconds: float) -> str:
@@ -49,14 +62,15 @@ def _span(seconds: float) -> str:
 
 
 def _progress_words(job: Job) -> str:
-    unit = _UNITS.get(job.stage, job.stage)
-    parts = [f"{job.done:,} of {job.total:,} {unit}"] if job.total else []
+    unit = tr(_UNITS.get(job.stage, job.stage))
+    parts = [tr("{done} of {all} {unit}", done=f"{job.done:,}", all=f"{job.total:,}", unit=unit)] if job.total else []
     if job.is_alive and job.per_second:
         parts.append(
-            f"{job.per_second:.3g} per second" if job.per_second >= 0.1 else f"{60 * job.per_second:.3g} a minute"
-        )
+            tr("{n:.3g} per second", n=job.per_second) if job.per_second >= 0.1
+            else tr("{n:.3g} a minute", n=60 * job.per_second)
+        )  # fmt: skip
     if job.seconds_left is not None and job.done < job.total:
-        parts.append(f"{_span(job.seconds_left)} left")
+        parts.append(tr("{span} left", span=_span(job.seconds_left)))
     return ", ".join([*parts, *filter(None, [job.note])])
 
 
@@ -66,27 +80,32 @@ def _act(action: str, job: Job) -> None:
     try:
         (jobs.stop_job if action == "stop" else jobs.resume_job)(services, job.id, by=who.name)
     except JobError as error:
-        st.session_state["job problem"] = str(error)
+        st.session_state["job-problem"] = str(error)
 
 
 def _show(job: Job) -> None:
     state, icon = _STATES[job.state]
-    kind = _KINDS.get(job.kind, job.kind)
+    kind = tr(_KINDS.get(job.kind, job.kind))
     with st.container(border=True, key=f"job-{job.id}"):
         words, button = st.columns([6, 1], vertical_alignment="center")
-        when = f"ended {_ago(job.ended_at)}" if job.ended_at else f"started {_ago(job.at)}"
-        words.markdown(f"**{kind}** &nbsp; {icon} {state}")
-        words.caption(f"{when}, by {job.by}" + (f", {job.facts['run']}" if "run" in job.facts else ""))
+        ago = _ago(job.ended_at or job.at)
+        said = word("ended {ago}, by {who}") if job.ended_at else word("started {ago}, by {who}")
+        when = tr(said, ago=ago, who=job.by)
+        words.markdown(f"**{kind}** &nbsp; {icon} {tr(state)}")
+        words.caption(when + (f", {job.facts['run']}" if "run" in job.facts else ""))
         if job.is_alive and job.kind == "refit":
-            words.caption(f"Beside the pages as long as the server runs. {job.note}")
+            words.caption(
+                tr("Beside the pages as long as the server runs.")
+                + (tr(" Labels at the last fit and its time: {note}", note=job.note) if job.note else "")
+            )
         elif job.is_alive and job.total:
             words.progress(min(1.0, job.done / job.total), text=_progress_words(job))
         elif job.is_alive:
-            words.progress(0.0, text="Getting ready")
+            words.progress(0.0, text=tr("Getting ready"))
         elif job.total and job.state != "done":
-            words.caption(f"Got to {_progress_words(job)}.")
+            words.caption(tr("Got to {place}.", place=_progress_words(job)))
         if job.state in ("failed", "dead"):
-            words.error(job.sentence or _DEAD)
+            words.error(job.sentence or tr(_DEAD))
         elif job.sentence:
             words.caption(job.sentence)
         _show_button(button, job, kind)
@@ -94,16 +113,17 @@ def _show(job: Job) -> None:
 
 def _show_button(place: "st.delta_generator.DeltaGenerator", job: Job, kind: str) -> None:
     if job.state in ("running", "stopping"):
-        label = "Restart" if job.kind == "refit" else "End at once" if job.state == "stopping" else "Stop"
+        label = tr("Restart") if job.kind == "refit" else tr("End at once") if job.state == "stopping" else tr("Stop")
         place.button(label, key=f"stop {job.id}", help=f"{label}: {kind}", on_click=_act, args=("stop", job))
     elif jobs.words_to_resume(services.home, job) is not None:
-        place.button("Go on", key=f"resume {job.id}", help=f"Go on: {kind}", on_click=_act, args=("resume", job))
+        label = tr("Go on")
+        place.button(label, key=f"resume {job.id}", help=f"{label}: {kind}", on_click=_act, args=("resume", job))
 
 
 @st.fragment(run_every=_REFRESH_SECONDS)
 def _list() -> None:
     people.require("runs")
-    problem = st.session_state.pop("job problem", None)
+    problem = st.session_state.pop("job-problem", None)
     if problem:
         st.error(problem)
     known = job_files.jobs(services.home)
@@ -111,12 +131,13 @@ def _list() -> None:
     past = [job for job in known if not job.is_alive]
     if not known:
         pieces.empty(
-            "No job yet", "Ingest, pretraining, vectors: what takes long shows here, also from the command line."
+            tr("No job yet"),
+            tr("Ingest, pretraining, vectors: what takes long shows here, also from the command line."),
         )
     for job in alive:
         _show(job)
     if past:
-        st.subheader("Past")
+        st.subheader(tr("Past"))
     for job in past[:_SHOWN]:
         _show(job)
 
@@ -133,50 +154,57 @@ def _start(kind: str, words: list[str]) -> None:
 def _ingest_form() -> None:
     folders = services.settings.inbox
     if not folders:
-        st.caption('Name the folders in cytojepa.toml, such as `inbox = ["/srv/slides"]`, or use `cytojepa ingest`.')
+        st.caption(
+            tr("Name the folders in cytojepa.toml, such as {example}, or use `cytojepa ingest`.",
+               example='`inbox = ["/srv/slides"]`')
+        )  # fmt: skip
         return
     with st.form("ingest", border=False):
-        folder = st.selectbox("Folder of the server", folders)
-        mpp = st.number_input("µm per pixel of files that do not tell; 0: none given", 0.0, 20.0, 0.0, format="%.4f")
-        if st.form_submit_button("Take files in"):
+        folder = st.selectbox(tr("Folder of the server"), folders)
+        mpp = st.number_input(
+            tr("\u00b5m per pixel of files that do not tell; 0: none given"), 0.0, 20.0, 0.0, format="%.4f"
+        )
+        if st.form_submit_button(tr("Take files in")):
             _start("ingest", ["ingest", folder, *([f"--mpp={mpp}"] if mpp else [])])
-        st.caption("Files that are in already are passed over.")
+        st.caption(tr("Files that are in already are passed over."))
 
 
 def _pretrain_form() -> None:
     with st.form("pretrain", border=False):
-        preset = st.selectbox("Preset", list(PRESETS))
-        steps = st.number_input("Steps; 0: as many as the preset has", 0, 10_000_000, 0)
-        if st.form_submit_button("Pretrain"):
+        preset = st.selectbox(tr("Preset"), list(PRESETS))
+        steps = st.number_input(tr("Steps; 0: as many as the preset has"), 0, 10_000_000, 0)
+        if st.form_submit_button(tr("Pretrain")):
             _start("pretrain", ["pretrain", "--preset", preset, *([f"--steps={steps}"] if steps else [])])
 
 
 def _embed_form() -> None:
     with st.form("embed", border=False):
-        names = {"default": "the newest run", "handcrafted": "handcrafted measures", "default+handcrafted": "both"}
-        name = st.selectbox("Encoder", list(names), format_func=names.__getitem__)
-        if st.form_submit_button("Compute vectors"):
+        name = st.selectbox(tr("Encoder"), list(_ENCODERS), format_func=lambda chosen: tr(_ENCODERS[chosen]))
+        if st.form_submit_button(tr("Compute vectors")):
             _start("embed", ["embed", "--encoder", name])
 
 
 def _pictures_form() -> None:
-    st.caption("Nuclei where nobody has marked points; focus, stain and doubles of all pictures.")
-    if st.button("Find nuclei"):
+    st.caption(tr("Nuclei where nobody has marked points; focus, stain and doubles of all pictures."))
+    if st.button(tr("Find nuclei")):
         _start("detect", ["detect"])
-    if st.button("Measure pictures"):
+    if st.button(tr("Measure pictures")):
         _start("quality", ["quality"])
-    st.caption("The map of all cells by neighbourhoods, and whether vectors know the cell or the slide.")
-    if st.button("Draw the map"):
+    st.caption(tr("The map of all cells by neighbourhoods, and whether vectors know the cell or the slide."))
+    if st.button(tr("Draw the map")):
         _start("map", ["map"])
 
 
-st.title("Jobs")
-with st.expander("Start a job", expanded=not job_files.jobs(services.home)):
+st.header(tr("Jobs"))
+with st.expander(tr("Start a job"), expanded=not job_files.jobs(services.home)):
     counts = catalog.counts(services.database)
-    st.caption(f"{counts.slides:,} slides, {counts.cells:,} cells in this study.")
-    forms = {"Files": _ingest_form, "Pictures": _pictures_form, "Encoder": _pretrain_form, "Vectors": _embed_form}
+    st.caption(
+        tr("{slides} slides, {cells} cells in this study.", slides=f"{counts.slides:,}", cells=f"{counts.cells:,}")
+    )
+    forms = {tr("Files"): _ingest_form, tr("Pictures"): _pictures_form, tr("Encoder"): _pretrain_form,
+             tr("Vectors"): _embed_form}  # fmt: skip
     for tab, form in zip(st.tabs(list(forms)), forms.values(), strict=True):
         with tab:
             form()
 _list()
-st.caption("Research use only. Not a medical device.")
+st.caption(tr("Research use only. Not a medical device."))

@@ -20,7 +20,8 @@ def services() -> Services:
 def signed_in() -> SignedIn | None:
     """Return whose browser this is, None when the sign-in has ended."""
     token = st.context.cookies.get(COOKIE)
-    return accounts.check_sign_in(services().database, token) if token else None
+    # The gate has noted whether somebody acts; a page that renews itself must not keep a lonely screen open.
+    return accounts.check_sign_in(services().database, token, is_action=False) if token else None
 
 
 def wording() -> Words:

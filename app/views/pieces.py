@@ -3,8 +3,13 @@
 import html
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import streamlit as st
+
+from app.words import Words
+
+Row = TypeVar("Row")
 
 _STYLE = """<style>
 .cj-bars{display:grid;grid-template-columns:max-content 1fr max-content;gap:7px 14px;align-items:center;
@@ -19,6 +24,16 @@ _STYLE = """<style>
 .cj-figures{display:flex;flex-wrap:wrap;gap:14px 46px;margin:0 0 6px}
 .cj-figures div{font-size:.9rem;opacity:.9}.cj-figures b{display:block;font-size:1.9rem;line-height:1.25;
   font-weight:600;font-variant-numeric:tabular-nums;opacity:1}
+.cj-cards{display:grid;grid-template-columns:repeat(auto-fill,minmax(var(--w),1fr));gap:16px 14px}
+.cj-cards figure{margin:0;min-width:0;font-size:.86rem;line-height:1.35}
+.cj-cards .pics{display:flex;gap:5px;margin-bottom:5px}
+.cj-cards img{flex:1;min-width:0;width:100%;aspect-ratio:var(--shape);object-fit:contain;border-radius:8px;
+  background:color-mix(in srgb,currentColor 7%,transparent);font-size:.8rem;padding:0}
+.cj-cards b{font-weight:600;overflow-wrap:anywhere}
+.cj-cards p{margin:0;font-size:inherit;opacity:.88;overflow-wrap:anywhere}
+.cj-cards .marked{color:#9c2b1f;opacity:1;font-weight:600}
+.cj-cards a{color:inherit;margin-right:9px;white-space:nowrap}
+@media (prefers-color-scheme:dark){.cj-cards .marked{color:#ff9a8d}}
 .cj-empty{max-width:34rem;margin:12vh auto 0;text-align:center;line-height:1.5}
 .cj-empty b{font-size:1.3rem;display:block}
 .cj-empty a{font-weight:600}
@@ -91,6 +106,58 @@ def links(rows: Sequence[tuple[str, str, str]]) -> None:
         for address, name, text in rows
     )
     st.html(f"<ul>{lines}</ul>")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Card:
+    """Pictures with what is to know of them."""
+
+    pictures: tuple[tuple[str, str], ...]
+    """Address of each, and what it shows."""
+    title: str
+    marked: str = ""
+    """What must not be missed."""
+    lines: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = ()
+    """A sentence each, and the ways from it: path and words."""
+
+
+def cards(rows: Sequence[Card], *, width_rem: float = 10, shape: str = "1") -> None:
+    """Draw cards side by side, as many as fit.
+
+    Args:
+        rows: The cards.
+        width_rem: Least width of one.
+        shape: Width to height of a picture, as CSS has it; others are shown whole within it.
+    """
+    drawn = "".join(_card(row) for row in rows)
+    st.html(f'{_STYLE}<div class="cj-cards" style="--w:{width_rem}rem;--shape:{shape}">{drawn}</div>')
+
+
+def _card(row: Card) -> str:
+    pictures = "".join(
+        f'<img src="{html.escape(address)}" alt="{html.escape(text)}" loading="lazy">' for address, text in row.pictures
+    )
+    marked = f'<p class="marked">{html.escape(row.marked)}</p>' if row.marked else ""
+    lines = "".join(f"<p>{html.escape(line)} {_links(ways)}</p>" for line, ways in row.lines)
+    return f'<figure><div class="pics">{pictures}</div><b>{html.escape(row.title)}</b>{marked}{lines}</figure>'
+
+
+def _links(ways: Sequence[tuple[str, str]]) -> str:
+    return "".join(f'<a href="{html.escape(path)}" target="_self">{html.escape(text)}</a>' for path, text in ways)
+
+
+def page_of(rows: Sequence[Row], most: int, tr: Words, *, key: str) -> Sequence[Row]:
+    """Return the rows of one page; where there are several pages, the reader chooses.
+
+    Args:
+        rows: All of them.
+        most: Rows of a page.
+        tr: The reader's words.
+        key: Of the field.
+    """
+    pages = max(1, -(-len(rows) // most))
+    page = int(st.number_input(tr("Page of {pages}", pages=pages), 1, pages, 1, key=key, width=180)) if pages > 1 else 1
+    return rows[(page - 1) * most : page * most]
 
 
 def empty(title: str, sentence: str, *, link: tuple[str, str] | None = None) -> None:

@@ -4,7 +4,7 @@ import pandas as pd
 import streamlit as st
 
 from app import agreement_figures
-from app.agreement_figures import gain_sentence, read_figures
+from app.agreement_figures import figure_words, gain_sentence, read_figures
 from app.theme import ACCENT
 from app.views import people, pieces
 from app.views.pieces import Bar, ShareLine
@@ -37,27 +37,29 @@ def show_counts(labels: pd.DataFrame, cells: int) -> None:
     seconds = gaps[(gaps > 0) & (gaps < _PAUSE_SECONDS)].tail(200).median()
     reads = services.settings.reads
     left = max(0, cells * reads - len(labels))
-    values = [(f"{labels['cell'].nunique()} of {cells}", "cells with a label")]
+    values = [(tr("{n} of {all}", n=labels["cell"].nunique(), all=cells), tr("cells with a label"))]
     if person.may("label"):
-        values.append((str(len(own)), "labels of yours"))
+        values.append((str(len(own)), tr("labels of yours")))
     if seconds == seconds:
-        values.append((f"{seconds:.1f} s", "for one label of yours (median, breaks left out)"))
-        values.append((hours_and_minutes(left * seconds), f"left at your pace for {left} labels, all doctors together"))
+        values.append((f"{seconds:.1f} s", tr("for one label of yours (median, breaks left out)")))
+        values.append(
+            (hours_and_minutes(left * seconds), tr("left at your pace for {n} labels, all doctors together", n=left))
+        )
     pieces.figures(values)
 
 
 def show_categories(labels: pd.DataFrame) -> None:
     """Draw how many labels each answer has."""
-    st.subheader("Labels of each answer")
+    st.subheader(tr("Labels of each answer"))
     counts = labels["category"].value_counts()
     pieces.bars(
         [
-            Bar(name=c.name, value=int(counts.get(c.id, 0)), text=str(counts.get(c.id, 0)), color=c.color)
+            Bar(name=tr(c.name), value=int(counts.get(c.id, 0)), text=str(counts.get(c.id, 0)), color=c.color)
             for c in services.label_set.categories
         ]
     )
     st.caption(
-        "Current labels of all doctors. An answer with few labels is one that the suggestions know little about."
+        tr("Current labels of all doctors. An answer with few labels is one that the suggestions know little about.")
     )
 
 
@@ -65,8 +67,13 @@ def show_days(labels: pd.DataFrame) -> None:
     """Draw the labels of the last days that had any."""
     days = pd.to_datetime(labels["made_at"], utc=True).dt.strftime("%Y-%m-%d").value_counts().sort_index().tail(_DAYS)
     if len(days) > 1:
-        st.subheader("Labels by day")
+        st.subheader(tr("Labels by day"))
         pieces.bars([Bar(name=str(day), value=int(n), text=str(n), color=ACCENT) for day, n in days.items()])
+
+
+def interval(low: float | None, high: float | None) -> str:
+    """Return an interval in words."""
+    return tr("{low:.2f} to {high:.2f}", low=low, high=high)
 
 
 def pair_rows(labels: pd.DataFrame) -> list[dict[str, object]]:
@@ -79,11 +86,11 @@ def pair_rows(labels: pd.DataFrame) -> list[dict[str, object]]:
         is_defined = kappa.value is not None and kappa.low is not None and kappa.high is not None
         found.append(
             {
-                "doctors": " and ".join(pair.doctors), "cells of both": kappa.cells,
-                "same answer": f"{100 * pair.same_answer:.0f} %",
+                tr("doctors"): tr("{first} and {second}", first=pair.doctors[0], second=pair.doctors[1]),
+                tr("cells of both"): kappa.cells, tr("same answer"): f"{100 * pair.same_answer:.0f} %",
                 "kappa": f"{kappa.value:.2f}" if is_defined else "-",
-                "95 % interval": f"{kappa.low:.2f} to {kappa.high:.2f}" if is_defined else "-",
-                "": "few cells" if kappa.cells < _FEW_CELLS else "",
+                tr("95 % interval"): interval(kappa.low, kappa.high) if is_defined else "-",
+                "": tr("few cells") if kappa.cells < _FEW_CELLS else "",
             }
         )  # fmt: skip
     return found
@@ -91,17 +98,20 @@ def pair_rows(labels: pd.DataFrame) -> list[dict[str, object]]:
 
 def show_agreement(labels: pd.DataFrame) -> None:
     """Draw how far doctors agree."""
-    st.subheader("Agreement between doctors")
+    st.subheader(tr("Agreement between doctors"))
     found = pair_rows(labels)
     if not found:
         st.write(
-            f"No cell has been answered by two doctors yet. This study asks {services.settings.reads} for each cell "
-            "(reads in cytojepa.toml)."
-        )
+            tr("No cell has been answered by two doctors yet. This study asks {reads} for each cell (reads in "
+               "cytojepa.toml).", reads=services.settings.reads)
+        )  # fmt: skip
         return
     st.dataframe(found, hide_index=True)
-    low, high, what = agreement.LITERATURE["inter"]
-    st.caption(f"Kappa is agreement beyond chance. Published for {what}: {low} to {high}, so 0.45 is no failure.")
+    low, high, _ = agreement.LITERATURE["inter"]
+    st.caption(
+        tr("Kappa is agreement beyond chance. Published for cytology, Bethesda categories, unaided readers: {low} to "
+           "{high} (weighted 0.39 to 0.81), so 0.45 is no failure.", low=low, high=high)
+    )  # fmt: skip
 
 
 def show_figures() -> None:
@@ -109,11 +119,12 @@ def show_figures() -> None:
     kept = read_figures(services)
     figures = {name: row for name, row in (kept["agreement"] if kept else {}).items() if row["value"] is not None}
     if figures:
-        with st.expander("All figures of agreement"):
+        with st.expander(tr("All figures of agreement")):
             st.dataframe(
                 [
-                    {"figure": name, "value": f"{row['value']:.2f}", "pairs": row["pairs"], "cells": row["cells"],
-                     "95 % interval": f"{row['low']:.2f} to {row['high']:.2f}"}
+                    {tr("figure"): figure_words(name, services.label_set, tr), tr("value"): f"{row['value']:.2f}",
+                     tr("pairs"): row["pairs"], tr("cells"): row["cells"],
+                     tr("95 % interval"): interval(row["low"], row["high"])}
                     for name, row in figures.items()
                 ],
                 hide_index=True,
@@ -125,8 +136,8 @@ def show_review() -> None:
     cases = adjudication.cases(services.database, include_imported=False)
     if cases:
         decided = sum(case.verdict is not None for case in cases)
-        st.write(f"{len(cases)} cells were answered differently; {decided} have a verdict.")
-        st.page_link("views/review.py", label="Open the review")
+        st.write(tr("{n} cells were answered differently; {decided} have a verdict.", n=len(cases), decided=decided))
+        st.page_link("views/review.py", label=tr("Open the review"))
 
 
 def show_care() -> None:
@@ -152,46 +163,50 @@ def show_care() -> None:
 
 def show_suggestions(labels: pd.DataFrame) -> None:
     """Draw how good the suggestions are."""
-    st.subheader("Suggestions")
+    st.subheader(tr("Suggestions"))
     probe = newest_probe(services.database)
     if probe is None:
-        st.write("There is none yet: it needs embeddings (cytojepa embed) and labels of two different answers.")
+        st.write(tr("There is none yet: it needs embeddings (cytojepa embed) and labels of two different answers."))
         return
     judged = labels[labels["suggestion"].notna()]
     accuracy = probe.metrics.get("balanced_accuracy")
-    values = [("-" if accuracy is None else f"{accuracy:.2f}", "balanced accuracy on slides it had not seen")]
+    values = [("-" if accuracy is None else f"{accuracy:.2f}", tr("balanced accuracy on slides it had not seen"))]
     if len(judged):
         share = 100 * (judged["suggestion"] == judged["category"]).mean()
-        values.append((f"{share:.0f} %", f"of {len(judged)} suggestions were the doctor's answer"))
+        values.append((f"{share:.0f} %", tr("of {n} suggestions were the doctor's answer", n=len(judged))))
     blind = blindtest.figures(services.database, services.probes_folder, services.store(), services.label_set)
     if blind is not None:
         found = blind.judgement
-        value = f"{found.balanced_accuracy:.2f} ({found.low:.2f} to {found.high:.2f})"
-        what = f"on the blind test set: {found.cells} cells of {found.slides} slides that nothing learns from"
+        value = f"{found.balanced_accuracy:.2f} ({interval(found.low, found.high)})"
+        what = tr("on the blind test set: {cells} cells of {slides} slides that nothing learns from",
+                  cells=found.cells, slides=found.slides)  # fmt: skip
         values.append((value, what))
     pieces.figures(values)
     kept = read_figures(services)
     if kept is not None:
-        st.write(gain_sentence(kept["arms"]))
+        st.write(gain_sentence(kept["arms"], tr))
     st.caption(
-        "The uncertain cells are asked first, so the share understates the suggestions. A dash means that the labels "
-        f"are still too few to say. Fitted on {probe.num_labels} labelled cells of {len(probe.classes)} classes "
-        f"(probe {probe.id[:12]}, encoder {probe.encoder_fingerprint})."
-    )
+        tr("The uncertain cells are asked first, so the share understates the suggestions. A dash means that the "
+           "labels are still too few to say. Fitted on {labels} labelled cells of {classes} classes (probe {probe}, "
+           "encoder {encoder}).", labels=probe.num_labels, classes=len(probe.classes), probe=probe.id[:12],
+           encoder=probe.encoder_fingerprint)
+    )  # fmt: skip
 
 
-st.header("Progress")
+st.header(tr("Progress"))
 rows = pd.DataFrame(export_rows(services.database, services.label_set))
 current = rows[rows["is_current"] & (rows["annotator"] != IMPORTED)] if len(rows) else rows
 num_cells = catalog.counts(services.database).cells
 if not num_cells:
     pieces.empty(
-        "This study has no cells yet.", "An administrator adds them with cytojepa ingest; then they appear here."
+        tr("This study has no cells yet."),
+        tr("An administrator adds them with cytojepa ingest; then they appear here."),
     )
 elif not len(current):
     pieces.empty(
-        "No label yet.", "Press one key for the first cell; this page then counts along.", link=("/", "Start labelling")
-    )
+        tr("No label yet."), tr("Press one key for the first cell; this page then counts along."),
+        link=("/", tr("Start labelling")) if person.may("label") else None,
+    )  # fmt: skip
 else:
     show_counts(current, num_cells)
     show_categories(current)
@@ -202,4 +217,4 @@ else:
     if person.may("adjudicate"):
         show_review()
     show_suggestions(current)
-st.caption("Research use only. Not a medical device.")
+st.caption(tr("Research use only. Not a medical device."))

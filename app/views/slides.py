@@ -1,102 +1,57 @@
-"""The study's slides with their pictures: what each is like, which stand out, which cells look the same."""
+"""The study's slides with their pictures and what is known of each."""
 
-import json
-from typing import Any
-
-import pandas as pd
 import streamlit as st
 
-from app.services import Services
-from app.slide_quality import QUALITY_FILE
-from app.views import people
-from datasets import catalog
-from datasets.crops import Picture, read_own_png, shrink
-from datasets.errors import UnreadableFile
-from datasets.pictures import open_picture
-from datasets.sandbox import Decoder
+from app.views import people, pieces
+from app.views.pieces import Card
+from app.words import Words
+from datasets import catalog, places
+from datasets.catalog import Search, Slide
 
-_PER_PAGE = 12
-_THUMBNAIL_PX = 320
-_PAIRS = 24
-
-people.require("pictures")
-services = people.services()
+_PER_PAGE = 24
 
 
-@st.cache_data(max_entries=500, show_spinner=False)
-def thumbnail(slide_id: str) -> Picture | str:
-    """Return a slide's small picture, or why there is none. Keyed by the slide's code alone."""
-    slide = next(s for s in catalog.slides_with_pictures(services.database) if s.id == slide_id)
-    try:
-        with Decoder() as decoder:
-            return shrink(open_picture(services.database, services.home, slide, decoder).overview(), _THUMBNAIL_PX)
-    except UnreadableFile as error:
-        return error.reason
+def facts(slide: Slide, cells: int, search: Search | None, tr: Words) -> tuple[str, ...]:
+    """Return what is known of a slide, a line each."""
+    scale = tr("scale unknown")
+    if slide.mpp is not None:
+        scale = tr("{mpp:.3f} \u00b5m/px ({source})", mpp=slide.mpp, source=scale_source(slide.mpp_source, tr))
+    counted = tr("{n} cells", n=cells)
+    if search is not None:
+        counted += tr(", {n} of them nuclei found by the program", n=search.cells)
+    return (tr("{width} x {height} px", width=slide.width_px, height=slide.height_px), scale, counted)
 
 
-def load_report(opened: Services) -> dict[str, Any] | None:
-    """Read what the last `cytojepa quality` found."""
-    path = opened.home / QUALITY_FILE
-    if not path.exists():
-        return None
-    report: dict[str, Any] = json.loads(path.read_text())
-    return report
+def scale_source(source: str, tr: Words) -> str:
+    """Return where a scale is known from."""
+    if source.startswith("published: "):
+        return tr("published for {name}", name=source.removeprefix("published: "))
+    return tr("told by the file") if source == "file" else tr("given at the import")
 
 
-def show_slides(report: dict[str, Any] | None) -> None:
-    """Draw slides with their pictures, those that stand out first."""
-    odd: dict[str, list[str]] = {}
-    for row in report["odd_slides"] if report else []:
-        odd.setdefault(row["slide"], []).append(f"{row['measure']} {row['deviations']:+.1f}")
-    slides = sorted(catalog.slides_with_pictures(services.database), key=lambda s: (s.id not in odd, s.id))
-    searches = catalog.searches(services.database)
-    pages = max(1, -(-len(slides) // _PER_PAGE))
-    page = int(st.number_input(f"Page of {pages}", 1, pages, 1)) if pages > 1 else 1
-    for start in range((page - 1) * _PER_PAGE, min(page * _PER_PAGE, len(slides)), 4):
-        for column, slide in zip(st.columns(4), slides[start : start + 4], strict=False):
-            scale = "scale unknown" if slide.mpp is None else f"{slide.mpp:.3f} \u00b5m/px ({slide.mpp_source})"
-            search = searches.get(slide.id)
-            found = "" if search is None else f", {search.cells} nuclei found"
-            facts = f"{slide.id}: {slide.width_px} x {slide.height_px}, {scale}{found}"
-            picture = thumbnail(slide.id)
-            if isinstance(picture, str):
-                column.warning(f"{facts}. {picture}")
-            else:
-                column.image(picture, caption=facts, alt=facts)
-            if slide.id in odd:
-                column.caption("Unlike the rest: " + ", ".join(odd[slide.id]))
-
-
-def show_pairs(report: dict[str, Any]) -> None:
-    """Draw the pairs of cells whose pictures are nearly the same."""
-    pairs = report["same"]
-    st.subheader(f"Cells that look the same ({len(pairs)} pairs)")
-    if not pairs:
-        st.caption("None. The same cell photographed twice would put contradictory labels into the study.")
-    known = catalog.crop_scales(services.database, [pair[side] for pair in pairs for side in ("first", "second")])
-    for pair in pairs[:_PAIRS]:
-        if pair["first"] in known and pair["second"] in known:
-            columns = st.columns([1, 1, 4])
-            for column, side in zip(columns, ("first", "second"), strict=False):
-                column.image(
-                    read_own_png(catalog.crop_path(services.home, pair[side])),
-                    caption=pair[side],
-                    alt=f"cell {pair[side]}",
-                )
-            columns[2].caption(f"by {pair['found_by']}: {pair['likeness']:.3f}")
-
-
-st.title("Slides")
-latest = load_report(services)
-if latest is None:
-    st.info("Run `cytojepa quality` to measure focus, exposure and stain, and to find cells that look the same.")
-show_slides(latest)
-if latest is not None:
-    st.subheader("Measures")
-    st.dataframe(pd.DataFrame(latest["slides"]), hide_index=True)
-    st.caption(
-        "Foreground: share that is stained. Focus: share of detail that a small blur takes away; low is soft. "
-        "Red, green, blue: mean optical density of what is stained. Numbers to look closer by, no verdicts."
-    )
-    show_pairs(latest)
-st.caption("Research use only. Not a medical device.")
+person, services, tr = people.require("pictures"), people.services(), people.wording()
+st.header(tr("Slides"))
+slides = sorted(catalog.slides_with_pictures(services.database), key=lambda slide: slide.id)
+if not slides:
+    pieces.empty(
+        tr("This study has no slides yet."),
+        tr("Single-cell pictures have no place on a slide. An administrator adds scans or fields with cytojepa ingest; "
+           "then they appear here."),
+    )  # fmt: skip
+else:
+    counts, searches = places.cell_counts(services.database), catalog.searches(services.database)
+    pieces.cards(
+        [
+            Card(
+                pictures=((f"/api/slides/{slide.id}/small", tr("Slide {slide}", slide=slide.id)),),
+                title=slide.id,
+                lines=(*((fact, ()) for fact in facts(slide, counts.get(slide.id, 0), searches.get(slide.id), tr)),
+                       ("", ((f"/slide?slide={slide.id}", tr("open")),))),
+            )
+            for slide in pieces.page_of(slides, _PER_PAGE, tr, key="slides-page")
+        ],
+        width_rem=13, shape="4/3",
+    )  # fmt: skip
+    if person.may("quality"):
+        st.page_link("views/quality.py", label=tr("What stands out among them: page Quality"))
+st.caption(tr("Research use only. Not a medical device."))

@@ -4,4 +4,4 @@ from app.components.tour import tour
 from app.views import people
 
 people.require("label")
-tour()
+tour(people.wording())

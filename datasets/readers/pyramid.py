@@ -39,9 +39,10 @@ class PyramidReader:
         if size[0] * size[1] > MAX_SLIDE_PIXELS:
             raise UnreadableFile(f"claims {size[0]} x {size[1]} pixels, more than any scanner makes")
         levels = tuple(
-            Level(width_px=max(1, int(size[0] / down)), height_px=max(1, int(size[1] / down)), downsample=down)
-            for down in self._slide.level_downsamples
-        )
+            Level(width_px=width, height_px=height, downsample=down) if size == full
+            else Level(width_px=max(1, int(size[0] / down)), height_px=max(1, int(size[1] / down)), downsample=down)
+            for (width, height), down in zip(self._slide.level_dimensions, self._slide.level_downsamples, strict=True)
+        )  # fmt: skip
         scales = [_number(properties.get(f"openslide.mpp-{axis}")) for axis in "xy"]
         told = None if None in scales else sum(s for s in scales if s) / 2
         vendor = properties.get("openslide.vendor", "unknown")

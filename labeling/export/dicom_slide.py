@@ -11,7 +11,7 @@ import pydicom
 from pydicom import Dataset
 from pydicom.uid import VLWholeSlideMicroscopyImageStorage, generate_uid
 
-from datasets.copies import copies_of
+from datasets.copies import dicom_copies_of
 
 _HEADER = [
     "SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID", "Modality",
@@ -30,7 +30,7 @@ def referred_slide(slide_id: str, size_px: tuple[int | None, int | None], home: 
         size_px: Width and height of level 0.
         home: The workspace; None: nothing is looked up in it.
     """
-    found = _level_0(copies_of(home, slide_id)) if home is not None else None
+    found = _level_0(dicom_copies_of(home, slide_id)) if home is not None else None
     return found if found is not None else _made_up(slide_id, size_px)
 
 

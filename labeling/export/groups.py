@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from datasets import catalog
-from datasets.copies import copies_of
+from datasets.copies import dicom_copies_of
 from datasets.db import Database
 from labeling.errors import LabelingError
 
@@ -34,7 +34,7 @@ def groups_of(database: Database, table: Path | None = None) -> dict[str, str]:
 def _patient_of(home: Path, slide_id: str) -> str | None:
     import pydicom  # half a second; most studies have no DICOM slide
 
-    for path in copies_of(home, slide_id):
+    for path in dicom_copies_of(home, slide_id):
         header = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=["PatientID"])
         return str(header.PatientID)
     return None

@@ -16,11 +16,17 @@ pytestmark = [pytest.mark.browser, pytest.mark.timeout(900)]
 
 
 @pytest.fixture(scope="module")
-def manager(server) -> str:
+def manager(server):
     services = Services.open(server.home)
     accounts.add_account(services.database, "mara", "data-manager", PASSWORD)
     services.database.close()
-    return "mara"
+    yield "mara"
+    # Jobs outlive their server: a test that fails would leave them at work.
+    while left := [job for job in job_files.jobs(server.home) if job.is_alive and job.kind != "refit"]:
+        for job in left:
+            if job.pid is not None:
+                os.kill(job.pid, signal.SIGKILL)
+        time.sleep(0.2)
 
 
 def _newest(server, kind: str) -> job_files.Job | None:
@@ -45,12 +51,11 @@ def _start(page, tab: str, button: str) -> None:
 
 
 @pytest.mark.slow
-def test_killed_job__the_doctor_labels_on_and_the_page_tells(sign_in, server, manager, shots) -> None:
+def test_killed_job__the_doctor_labels_on_and_the_page_tells(sign_in, server, manager) -> None:
     page = sign_in(manager, "/jobs")
     _start(page, "Encoder", "Pretrain")
     job = _wait(lambda: (j := _newest(server, "pretrain")) and j.stage == "step" and j)
     page.wait_for_selector("text=of 1,000 steps")
-    page.screenshot(path=shots / "jobs.png")
     doctor = sign_in("ada")
     doctor.wait_for_selector(".deck[data-cell]")
     for number in range(6):
@@ -63,7 +68,7 @@ def test_killed_job__the_doctor_labels_on_and_the_page_tells(sign_in, server, ma
     page.wait_for_selector("[data-testid=stAlertContentError]:has-text('gone without a word')")
     page.click("button:has-text('Go on')")
     again = _wait(lambda: (j := _newest(server, "pretrain")) and j.id != job.id and j.stage == "step" and j)
-    page.click("button[aria-label^='Stop'], button:text-is('Stop')")
+    page.click("button:has(p:text-is('Stop'))")
     stopped = _wait(lambda: (j := _newest(server, "pretrain")) and not j.is_alive and j)
 
     assert (again.by, stopped.state) == (manager, "stopped")
@@ -85,14 +90,14 @@ def test_annotator__does_not_see_the_page(sign_in) -> None:
     assert "Start a job" not in page.inner_text("body")
 
 
-@pytest.mark.slow
-def test_revoked__an_open_page_is_cut_off_at_its_next_message(sign_in, server, manager) -> None:
+def test_revoked__an_open_page_is_cut_off(sign_in, server, manager) -> None:
     page = sign_in(manager)
-    with page.expect_event("websocket") as found:
-        page.goto(f"{server.url}/jobs")
-    socket = found.value
-    page.wait_for_selector("text=Start a job")
-    page.wait_for_timeout(5000)
+    page.wait_for_selector("text=Sign out")
+    sockets = []
+    page.on("websocket", lambda opened: sockets.append(opened))
+    page.goto(f"{server.url}/jobs")
+    page.wait_for_selector("text=Beside the pages")
+    (socket,) = sockets
     assert not socket.is_closed(), "the list renews itself through it"
     services = Services.open(server.home)
     accounts.disable(services.database, manager)

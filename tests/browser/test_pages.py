@@ -1,7 +1,12 @@
 """Every page for every role: it opens without a fault, shuts nobody out, and is drawn for the docs."""
 
+import re
+
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+
+from app.words import words
+from tests.builders import add_doubt, add_findings
 
 pytestmark = pytest.mark.browser
 NUM_SLIDES = 4
@@ -11,7 +16,8 @@ PAGES = {
     "gallery": ("/gallery", ".gallery[data-ready]"),
     "map": ("/map", ".map:not([data-ready='0'])[data-ready]"),
     "slide": ("/slide", ".slideview[data-cells]:not([data-cells='']):not([data-painted=''])[data-painted]"),
-    "slides": ("/slides", "[data-testid=stImage] img"),
+    "slides": ("/slides", ".cj-cards img"),
+    "quality": ("/quality", "text=All measures of the slides"),
     "progress": ("/progress", "text=Research use only"),
     "bias": ("/bias", "text=Research use only"),
     "review": ("/review", ".review[data-loaded=true]"),
@@ -25,9 +31,21 @@ PAGES = {
 }
 ALLOWED = {
     "ada": ("label", "gallery", "map", "slide", "slides", "progress", "settings"),
-    "vera": ("label", "gallery", "map", "slide", "slides", "progress", "settings", "bias", "export", "review"),
+    "vera": (
+        "label",
+        "gallery",
+        "map",
+        "slide",
+        "slides",
+        "quality",
+        "progress",
+        "settings",
+        "bias",
+        "export",
+        "review",
+    ),
     "root": tuple(PAGES),
-    "dora": ("slide", "slides", "progress", "export", "runs", "jobs", "settings"),
+    "dora": ("slide", "slides", "quality", "progress", "export", "runs", "jobs", "settings"),
     "otto": ("progress", "bias", "audit", "settings"),
 }
 SEEN_BY = {"runs": "root", "jobs": "root", "audit": "root", "team": "root", "export": "dora", "study": "root"}
@@ -35,6 +53,12 @@ SEEN_BY = {"runs": "root", "jobs": "root", "audit": "root", "team": "root", "exp
 _LOOKING_FOR_THE_SERVER = ("/_stcore/health", "/_stcore/host-config")
 # Faults of Streamlit's own frame, which this program does not draw.
 _NOT_OURS = {"landmark-one-main", "region", "page-has-heading-one", "meta-viewport", "bypass"}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _findings(server) -> None:
+    add_findings(server.home, server.home.parent / "drawn")
+    add_doubt(server.home)
 
 
 def _watched(page) -> list[str]:
@@ -66,10 +90,52 @@ def test_pages_of_a_role__open_without_a_fault(sign_in, server, name: str) -> No
     assert faults == []
 
 
+# Words that no German sentence has; names of people, files and commands may have them.
+_ENGLISH = re.compile(r"\b(the|of|and|with|from|this|that|which|are|has|have|been|not|your|to|is|by)\b")
+_SAID = """() => {
+  const said = new Set(), told = ["aria-label", "title", "placeholder", "alt"];
+  const look = node => {
+    if (node.nodeType === Node.TEXT_NODE) return said.add(node.data.trim());
+    if (/^(STYLE|SCRIPT|CODE|CANVAS)$/.test(node.nodeName)) return;
+    for (const name of told) said.add(node.getAttribute?.(name) || "");
+    [...(node.shadowRoot ? node.shadowRoot.childNodes : []), ...node.childNodes].forEach(look);
+  };
+  look(document.querySelector("[data-testid=stMain]"));
+  document.querySelectorAll("[data-testid=stTopNavLink]").forEach(look);
+  return [...said].filter(text => text && text !== "Link to heading");  // Streamlit's own
+}"""
+_READY_IN_GERMAN = {
+    "progress": "text=Nur f\u00fcr die Forschung", "bias": "text=Nur f\u00fcr die Forschung",
+    "export": "text=Datei schreiben", "quality": "text=Alle Ma\u00dfe", "runs": "text=Noch kein Lauf",
+    "jobs": "text=Eine Aufgabe starten", "audit": "text=Der Hash des neuesten", "team": "text=Neues Konto",
+    "study": "text=Diese Einstellungen schreiben", "settings": "text=Nur f\u00fcr die Forschung",
+}  # fmt: skip
+
+
+def test_pages_in_german__say_nothing_in_english(sign_in, server) -> None:
+    page = sign_in("root", locale="de-DE")
+    page.wait_for_selector(PAGES["label"][1])
+    found = {}
+    for title, (path, ready) in [*PAGES.items(), ("tour", ("/tour", ".tour[data-step='0']"))]:
+        page.goto(server.url + path)
+        page.wait_for_selector(_READY_IN_GERMAN.get(title, ready))
+        if title in ("label", "gallery", "slide"):
+            page.keyboard.press("?")
+            page.wait_for_selector(".sheet")
+        english = words("de").table
+        said = [text for text in page.evaluate(_SAID) if not text.startswith(("{", "[data-testid"))]
+        found[title] = [text for text in said if _ENGLISH.search(text) or english.get(text, text) != text]
+
+    said_in_english = {title: texts for title, texts in found.items() if texts}
+    assert not said_in_english, said_in_english
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("title", PAGES)
 def test_page__has_no_serious_fault_for_axe(sign_in, server, shots, title: str, scheme: str) -> None:
     path, ready = PAGES[title]
+    if title == "quality":
+        add_doubt(server.home)  # the server's own figures, which come when it has time, know no doubt
     page = sign_in(SEEN_BY.get(title, "vera"), path, color_scheme=scheme)
     page.wait_for_selector(ready)
     if title == "label":

@@ -10,7 +10,8 @@ import pytest
 from app.intake import take_in
 from app.services import Services
 from app.study_report import write_report
-from datasets.public import plan, with_points
+from datasets.geojson_points import with_points
+from datasets.public import plan
 from datasets.synthetic import draw_slide
 from labeling.export import FORMATS, export_labels
 from labeling.export.rows import Selection

@@ -4,17 +4,20 @@ import time
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import select, text
 from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
+from streamlit.proto.BackMsg_pb2 import BackMsg
 
+from app import open_pages
 from app.server import build_app
 from app.services import Services
 from app.sign_in import COOKIE, OPEN_PATHS, ROUTE_RIGHTS, SignInGate, room_of
 from datasets.db import utc_now
 from labeling import accounts
 from labeling.accounts import RIGHTS, ROLES
+from labeling.records import SignIn
 
 PASSWORD = "a long password"
 SAMPLE = {
@@ -137,6 +140,7 @@ def test_rights__who_may_what() -> None:
         "label": {"annotator", "adjudicator", "admin"},
         "adjudicate": {"adjudicator", "admin"},
         "pictures": {"annotator", "adjudicator", "data-manager", "admin"},
+        "quality": {"adjudicator", "data-manager", "admin"},
         "progress": set(ROLES),
         "export": {"adjudicator", "data-manager", "admin"},
         "runs": {"data-manager", "admin"},
@@ -224,6 +228,56 @@ def test_websocket__an_open_one_ends_with_the_account(site) -> None:
         socket.send_text("two")
         with pytest.raises(WebSocketDisconnect):
             socket.receive_text()
+
+
+def _echo_page(services, name: str) -> TestClient:
+    """Return a browser of a new account before an application that answers each message."""
+
+    async def echo(scope, receive, send) -> None:
+        await receive()
+        await send({"type": "websocket.accept"})
+        while (message := await receive())["type"] == "websocket.receive":
+            await send({"type": "websocket.send", "bytes": message["bytes"]})
+
+    accounts.add_account(services.database, name, "annotator", PASSWORD)
+    return _client(SignInGate(echo, services.database), accounts.open_sign_in(services.database, name))
+
+
+def test_websocket__a_silent_one_ends_with_the_account_too(site, monkeypatch) -> None:
+    services, _, _ = site
+    monkeypatch.setattr(open_pages, "SILENT_SECONDS", 0.2)
+    with _echo_page(services, "silent").websocket_connect("/_stcore/stream") as socket:
+        socket.send_bytes(b"")
+        assert socket.receive_bytes() == b""
+        time.sleep(1.2)
+        accounts.disable(services.database, "silent")
+        with pytest.raises(WebSocketDisconnect) as closed:
+            socket.receive_bytes()
+
+    assert closed.value.code == open_pages.REVOKED
+
+
+@pytest.mark.parametrize(("by_itself", "is_locked"), [(True, True), (False, False)])
+def test_websocket__a_page_that_renews_itself_is_locked_when_idle(site, by_itself: bool, is_locked: bool) -> None:
+    services, _, _ = site
+    name = f"away-{by_itself}"
+    client, message = _echo_page(services, name), BackMsg()
+    message.rerun_script.is_auto_rerun = by_itself
+
+    def age(seconds: float) -> None:
+        statement = text("UPDATE sign_ins SET seen_at = :at WHERE account = :name")
+        with services.database.write() as session:
+            session.execute(statement, {"at": (utc_now() - timedelta(seconds=seconds)).isoformat(), "name": name})
+
+    with client.websocket_connect("/_stcore/stream") as socket:
+        age(accounts.IDLE_SECONDS - 60)
+        time.sleep(1.1)
+        socket.send_bytes(message.SerializeToString())
+        socket.receive_bytes()
+    with services.database.read() as session:
+        seen = session.scalars(select(SignIn.seen_at).where(SignIn.account == name)).one()
+
+    assert ((utc_now() - seen).total_seconds() > 600) == is_locked
 
 
 def test_websocket__another_origin_is_refused(site) -> None:

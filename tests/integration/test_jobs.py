@@ -11,12 +11,13 @@ from pathlib import Path
 import pytest
 
 from app import job_files, job_run, jobs
-from app.job_files import Job, JobError
+from app.job_files import Job, JobError, read_row
 from app.job_run import without_places
 from app.services import Services
 from datasets import catalog
 from datasets.db import utc_now
 from datasets.demo_slides import write_drawn_slides
+from datasets.files import write_json
 from labeling import audit
 from tests.builders import drawn_study
 
@@ -80,6 +81,20 @@ def test_killed__is_told_as_dead_and_goes_on(study: Services) -> None:
     assert (stopped.state, stopped.done < 400) == ("stopped", True)
     assert json.loads((study.home / "runs/run-0001/metrics.jsonl").read_text().splitlines()[-1])["step"] >= again.done
     assert jobs.words_to_resume(study.home, stopped) == ["pretrain", "--resume"]
+
+
+def test_killed_before_its_first_checkpoint__begins_anew(tmp_path: Path) -> None:
+    words = ["pretrain", "--preset", "demo", "--steps=50"]
+    folder = tmp_path / "jobs" / job_files.new_job(tmp_path, "pretrain", by="mara", words=words, pid=1)
+    write_json(folder / "job.json", read_row(folder / "job.json") | {"facts": {"run": "run-0001"}})
+    job_files.write_end(folder, "dead", "gone")
+    run = tmp_path / "runs" / "run-0001"
+    write_json(run / "config.json", {})
+    (job,) = job_files.jobs(tmp_path)
+    assert jobs.words_to_resume(tmp_path, job) == words
+    write_json(run / "checkpoints" / "step-0000100" / "manifest.json", {})
+
+    assert jobs.words_to_resume(tmp_path, job) == ["pretrain", "--resume"]
 
 
 def test_command_line__its_job_is_seen_and_can_be_stopped_and_go_on(study: Services, tmp_path: Path) -> None:

@@ -10,9 +10,10 @@ from PIL import Image
 
 from app.intake import take_in
 from app.services import Services
+from datasets.decoded import DicomPart
 from datasets.errors import UnreadableFile
 from datasets.public import plan
-from datasets.sandbox import Decoder, DicomPart
+from datasets.sandbox import Decoder
 from datasets.synthetic import draw_slide
 from tests.mutants import bombs, mutate
 from tests.slide_files import dicom_slide, write_aperio, write_pyramid
@@ -48,10 +49,12 @@ def _try(decoder: Decoder, path: Path) -> str:
             decoder.read_picture(path)
         if isinstance(kind, DicomPart):
             decoder.deidentify(path, b"k" * 32)
+        elif kind is True:
+            decoder.clean_tiff(path)
         outcome = "read"
     except UnreadableFile as error:
         outcome = error.reason
-    # Up to four requests, each with its own limit; a mutant that hangs uses up one of them.
+    # Up to five requests, each with its own limit; a mutant that hangs uses up one of them.
     assert time.monotonic() - started < _WALL_SECONDS + 4 * _SLACK_SECONDS
     return outcome
 

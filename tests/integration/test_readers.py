@@ -19,7 +19,8 @@ from app.intake import take_in
 from app.services import Services
 from datasets import catalog
 from datasets.copies import copies_of
-from datasets.public import plan, with_points
+from datasets.geojson_points import with_points
+from datasets.public import plan
 from labeling.export import export_labels
 from labeling.export.rows import Selection
 from labeling.imports import import_file

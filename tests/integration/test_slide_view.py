@@ -8,7 +8,8 @@ from app.intake import take_in
 from app.pictures import Pictures
 from app.services import Services
 from datasets import catalog
-from datasets.public import plan, with_points
+from datasets.geojson_points import with_points
+from datasets.public import plan
 from tests.builders import drawn_study
 from tests.web import client_of
 

@@ -16,7 +16,7 @@ from app.workers import LocalPool, WorkerError, workers_for
 from datasets import catalog
 from datasets.demo_slides import DRAWN_MPP, write_drawn_slides
 from datasets.finding import FindOptions, find_cells
-from datasets.ingest import IngestOptions
+from datasets.intake_report import IngestOptions
 from datasets.public import plan
 from tests.worker_items import die, die_once, double
 

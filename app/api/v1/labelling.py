@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, Query
 
+from app.api import web
 from app.api.cells import asked_because, cell_row, suggestion_after, suggestion_row
 from app.api.v1 import shapes
 from app.api.v1.answers import TOO_LONG, may
@@ -12,9 +13,9 @@ from app.api.v1.shapes import Ids, Text
 from app.api.web import ids_of
 from app.present import PresentSuggestions
 from app.services import Services
-from app.words import ENGLISH, Words, best_language, words
+from app.words import ENGLISH, Words, words
 from datasets import catalog, places
-from labeling import answers, foils, labels, leases, preferences
+from labeling import answers, foils, labels, leases
 from labeling.accounts import SignedIn
 from labeling.export.rows import Row, Selection, Study, iter_labels
 from labeling.labels import LabelEvent, Receipt, UndoEvent
@@ -177,8 +178,7 @@ class _Labelling:
         )  # fmt: skip
 
     def _words(self, person: SignedIn, spoken: str) -> Words:
-        own = preferences.read(self._services.database, person.name).language
-        return words(own or best_language(spoken))
+        return web.reader_words(self._services.database, person.name, spoken)
 
     def _because(self, reason: str | None, tr: Words) -> str | None:
         if reason is None:

@@ -29,10 +29,11 @@ class Review {
 
   async load() {
     try {
-      const { cases } = await getJson(`/api/cases?imported=${this.withImported ? 1 : 0}`);
+      const asked = new URLSearchParams(location.search).get("cell") || "";
+      const { cases } = await getJson(`/api/cases?imported=${this.withImported ? 1 : 0}&cell=${encodeURIComponent(asked)}`);
       const waiting = new Map(this.outbox.events().map(e => [e.cell, e]));
       this.cases = cases.map(c => (waiting.has(c.cell) ? { ...c, verdict: this.verdictOf(waiting.get(c.cell)) } : c));
-      const asked = new URLSearchParams(location.search).get("cell"), back = this.cases.findIndex(c => c.cell === asked);
+      const back = this.cases.findIndex(c => c.cell === asked);
       this.at = back >= 0 ? back : Math.max(0, this.cases.findIndex(c => !c.verdict));
       this.problem = "";
     } catch (error) {

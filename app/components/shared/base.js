@@ -93,14 +93,14 @@ function keep(name, value) {
 
 function percent(probability) { return `${Math.round(100 * probability)} %`; }
 
-function plural(n, one, many) { return `${n} ${n === 1 ? one : many}`; }
-
 // How the saved state is told on every page that stores something.
 function drawSaved(node, outbox) {
   const n = outbox.size;
   node.dataset.state = n === 0 ? "saved" : outbox.isFailing ? "failed" : "waiting";
-  node.textContent = n === 0 ? tr("All saved") : outbox.isFailing ? tr("NOT SAVED: {n} waiting", { n }) : tr("{n} waiting", { n });
+  node.textContent = savedWords(n, outbox.isFailing);
 }
+
+function savedWords(n, isFailing) { return n === 0 ? tr("All saved") : isFailing ? tr("NOT SAVED: {n} waiting", { n }) : tr("{n} waiting", { n }); }
 
 function signInAgain() { const link = el("a", "", tr("sign in again")); link.href = "/login"; return link; }
 

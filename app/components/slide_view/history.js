@@ -13,7 +13,7 @@ async function olderSlideSteps(page) {  // so that undo reaches back beyond a re
 
 function undoSlideStep(page) {
   const step = page.past.pop();
-  if (!step) { page.say("There is nothing more to take back."); return olderSlideSteps(page); }
+  if (!step) { page.say(tr("There is nothing more to take back.")); return olderSlideSteps(page); }
   for (const l of step.labels) {
     page.outbox.add({ key: uuid(), kind: "undo", label_key: l.key });
     if (page.answers.get(l.cell)?.key === l.key) page.answers.delete(l.cell);
@@ -22,8 +22,8 @@ function undoSlideStep(page) {
   page.redoStack.push(step);
   const place = page.cells.ids.indexOf(step.labels[0].cell);
   page.outbox.send();
-  page.said = step.labels.length > 1 ? `${step.labels.length} labels of one step were taken back.`
-    : place < 0 ? "An answer to a cell of another slide was taken back." : "";
+  page.said = step.labels.length > 1 ? tr("{n} labels were taken back.", { n: step.labels.length })
+    : place < 0 ? tr("An answer to a cell of another slide was taken back.") : "";
   if (place >= 0) page.reselect(place);
   if (page.past.length < 4) olderSlideSteps(page);
   page.draw();
@@ -31,7 +31,7 @@ function undoSlideStep(page) {
 
 function redoSlideStep(page) {
   const step = page.redoStack.pop();
-  if (!step) return page.say("There is nothing to put back.");
+  if (!step) return page.say(tr("There is nothing to put back."));
   const labels = step.labels.map(l => ({ ...l, key: uuid(), suggestion: null }));
   page.said = "";
   page.push({ step: labels.length > 1 ? uuid() : labels[0].key, labels }, null);

@@ -18,7 +18,7 @@ class Marking {
     if (isOn) { this.page.deselect(); this.page.rings.isOn = true; }
     this.page.stage.node.classList.toggle("marking", isOn);
     this.page.root.dataset.marking = String(isOn);
-    this.page.said = isOn ? "Click the nucleus of the missed cell, or draw a box round the cell. Enter marks the middle of the view, Esc ends." : "";
+    this.page.said = isOn ? tr("Click the nucleus of the missed cell, or draw a box round the cell. Enter marks the middle of the view, Esc ends.") : "";
     this.page.draw(); this.page.rings.draw();
   }
 
@@ -53,7 +53,7 @@ class Marking {
       let place = r.cell ? page.cells.ids.indexOf(r.cell) : -1;
       if (r.accepted && place < 0) place = page.addCell(r.cell, event);
       if (place >= 0) page.select(place);
-      if (!r.accepted) page.said = `The mark was not taken: ${r.reason}`;
+      if (!r.accepted) page.said = tr("The mark was not taken: {reason}", { reason: r.reason });
     }
     page.rings.draw();
   }

@@ -55,7 +55,7 @@ class SlidePage {
       this.slides = slides;
       this.face.listSlides();
       const wanted = cell?.slide || asked.get("slide");
-      if (asked.get("cell") && !cell) this.said = "This cell came as a picture of its own: it has no place on a slide.";
+      if (asked.get("cell") && !cell) this.said = tr("This cell came as a picture of its own: it has no place on a slide.");
       if (slides.length) await this.openSlide(slides.some(s => s.slide === wanted) ? wanted : slides[0].slide, cell ? asked.get("cell") : null);
     } catch (error) { this.failed(error); this.problem = error.message; }
     this.draw();
@@ -67,7 +67,7 @@ class SlidePage {
 
   stepSlide(by) {
     const at = this.slides?.findIndex(s => s.slide === this.stage.slide?.slide) ?? -1, next = this.slides?.[at + by];
-    if (next) this.openSlide(next.slide); else this.say(by > 0 ? "This is the last slide." : "This is the first slide.");
+    if (next) this.openSlide(next.slide); else this.say(by > 0 ? tr("This is the last slide.") : tr("This is the first slide."));
   }
 
   async openSlide(name, cell = null) {
@@ -96,7 +96,7 @@ class SlidePage {
       for (const [cell, a] of this.answers) if (gone.has(a.key)) this.answers.delete(cell);
       for (const e of this.outbox.events()) if (e.kind === "label") this.remember(e);
       this.root.dataset.cells = found.cells.length;
-    } catch (error) { this.failed(error); this.said = `The cells of this slide did not arrive: ${error.message}`; }
+    } catch (error) { this.failed(error); this.said = tr("The cells of this slide did not arrive: {reason}", { reason: error.message }); }
     this.draw();
   }
 
@@ -125,7 +125,7 @@ class SlidePage {
     for (const receipt of receipts) if (own.has(receipt.key)) this.tally[receipt.accepted ? "saved" : "refused"]++;
     const refused = receipts.find(r => !r.accepted);
     if (refused) {
-      this.said = `One answer was refused: ${refused.reason}`;
+      this.said = tr("One answer was refused: {reason}", { reason: refused.reason });
       this.past = this.past.filter(s => s.labels.every(l => l.key !== refused.key));
     }
   }
@@ -138,8 +138,8 @@ class SlidePage {
 
   wordsOf(i) {
     const answer = this.answers.get(this.cells.ids[i]);
-    if (!answer) return this.current ? "Press a key to answer this cell." : "No answer of yours.";
-    return `Your answer: ${this.byId.get(answer.category)?.name || answer.category}. Another key replaces it.`;
+    if (!answer) return this.current ? tr("Press a key to answer this cell.") : tr("No answer of yours.");
+    return tr("Your answer: {name}. Another key replaces it.", { name: this.byId.get(answer.category)?.name || answer.category });
   }
 
   // ---- choosing a cell
@@ -180,14 +180,14 @@ class SlidePage {
     const from = this.selected !== null ? { x: xs[this.selected], y: ys[this.selected] } : this.stage.center();
     if (!from) return;
     const best = this.rings.nearestOpen(from);
-    if (best === null) return this.say(ids.length ? "Every cell of this slide has your answer." : "Nobody has marked cells on this slide yet: cytojepa detect finds them.");
+    if (best === null) return this.say(ids.length ? tr("Every cell of this slide has your answer.") : tr("Nobody has marked cells on this slide yet: cytojepa detect finds them."));
     this.select(best);
   }
 
   previous() {
     this.visited.pop();
     const i = this.visited.pop();
-    if (i === undefined) return this.say("There is no cell before this one.");
+    if (i === undefined) return this.say(tr("There is no cell before this one."));
     this.select(i);
   }
 
@@ -246,8 +246,8 @@ class SlidePage {
     if (!item || isCovered || this.outbox.signedOut || this.outbox.size >= MOST_WAITING_HERE || !this.rings.isOn && selected === null) {
       this.tally.ignored++;
       if (isCovered) this.sheets.close();
-      return this.say(isCovered ? `Key ${category.key} was not taken: the slide was covered.`
-        : selected === null ? `Click a ring first, then press ${category.key}; N goes to the nearest open cell.` : this.said);
+      return this.say(isCovered ? tr("Key {key} was not taken: the slide was covered.", category)
+        : selected === null ? tr("Click a ring first, then press {key}; {next} goes to the nearest open cell.", { key: category.key, next: this.keyFor("next") }) : this.said);
     }
     const label = { cell: item.cell, image: item.image, mpp: item.mpp, key: uuid(), category: category.id,
       confidence: this.confidence || (isUnsure ? "unsure" : null), comment: this.comment || null, suggestion: null };

@@ -36,10 +36,10 @@ class SlideRings {
 
   look(kind) {
     const { page } = this;
-    if (kind === OPEN) return { color: null, name: this.by === "answer" ? "no answer of yours" : "nothing to show yet", shape: "ring" };
+    if (kind === OPEN) return { color: null, name: this.by === "answer" ? tr("no answer of yours") : tr("nothing to show yet"), shape: "ring" };
     if (page.byId.has(kind)) { const c = page.byId.get(kind); return { color: c.color, name: c.name, shape: c.shape }; }
     const step = Number(kind.slice(1)), n = page.certainty_colors.length;
-    return { color: page.certainty_colors[step], name: `${(100 * step) / n} to ${(100 * (step + 1)) / n} %`, shape: "dot" };
+    return { color: page.certainty_colors[step], name: tr("{low} to {high} %", { low: (100 * step) / n, high: (100 * (step + 1)) / n }), shape: "dot" };
   }
 
   legend() {  // kinds that are on this slide, in the order of the answers, with their number
@@ -52,8 +52,8 @@ class SlideRings {
   recolor() {
     const { mode } = this.page, ways = ["answer", ...(mode === "hidden" ? [] : ["certainty"]), ...(mode === "shown" ? ["suggestion"] : [])];
     this.by = ways[(ways.indexOf(this.by) + 1) % ways.length];
-    if (ways.length < 2) this.page.say("This study shows no suggestions: rings are coloured by your answers.");
-    else if (mode === "after" && this.by !== "answer") this.page.say("Certainty is shown for the cells that you have answered.");
+    if (ways.length < 2) this.page.say(tr("This study shows no suggestions: rings are coloured by your answers."));
+    else if (mode === "after" && this.by !== "answer") this.page.say(tr("Certainty is shown for the cells that you have answered."));
   }
 
   nearestOpen(from) {  // the nearest cell without an answer, null where there is none

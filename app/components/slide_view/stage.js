@@ -3,12 +3,17 @@ const SCALE_STEPS_UM = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10
 const CLOSEST = 4;              // screen pixels for a pixel of the slide
 const CELL_VIEW_UM = 160;       // what is seen around a cell that somebody jumps to
 
+function scaleSource(source) {
+  const published = /^published: (.*)/.exec(source);
+  return published ? tr("published for {name}", { name: published[1] }) : source === "file" ? tr("told by the file") : tr("given at the import");
+}
+
 let viewerScript = null;
 function loadViewer(url) {
   viewerScript ||= window.OpenSeadragon ? Promise.resolve() : new Promise((resolve, reject) => {
     const node = document.createElement("script");
     node.src = url; node.onload = resolve;
-    node.onerror = () => { viewerScript = null; node.remove(); reject(new Error("The viewer did not arrive.")); };
+    node.onerror = () => { viewerScript = null; node.remove(); reject(new Error(tr("The viewer did not arrive."))); };
     document.head.append(node);
   });
   return viewerScript;
@@ -23,7 +28,7 @@ class SlideStage {
     this.node = el("div", "stage slidestage", this.holder, this.scale, this.state, this.message);
     this.node.tabIndex = 0;
     this.node.setAttribute("role", "application");
-    this.node.setAttribute("aria-label", "The slide. Arrows move, plus and minus change the scale; N goes to the next cell.");
+    this.node.setAttribute("aria-label", tr("The slide. Arrows move, plus and minus change the scale; {key} goes to the next cell.", { key: page.keyFor("next") }));
   }
 
   destroy() { this.viewer?.destroy(); this.viewer = null; }
@@ -151,8 +156,8 @@ class SlideStage {
 
   focus(step) {
     const next = this.plane + step;
-    if (!this.slide || this.slide.planes.length < 2) return this.page.say("This slide has one focal plane.");
-    if (this.slide.planes[next] === undefined) return this.page.say(step > 0 ? "This is the highest plane." : "This is the lowest plane.");
+    if (!this.slide || this.slide.planes.length < 2) return this.page.say(tr("This slide has one focal plane."));
+    if (this.slide.planes[next] === undefined) return this.page.say(step > 0 ? tr("This is the highest plane.") : tr("This is the lowest plane."));
     this.page.said = "";
     this.plane = next;
     this.around();
@@ -168,7 +173,7 @@ class SlideStage {
     this.scale.hidden = !t;
     if (!t) return;
     this.scale.classList.toggle("unknown", !slide.mpp);
-    if (!slide.mpp) this.scale.replaceChildren("Scale unknown: sizes cannot be compared");
+    if (!slide.mpp) this.scale.replaceChildren(tr("Scale unknown: sizes cannot be compared"));
     else {
       const pxPerUm = t.scale / slide.mpp, length = SCALE_STEPS_UM.find(um => um * pxPerUm >= 70) || SCALE_STEPS_UM[SCALE_STEPS_UM.length - 1];
       const line = el("i");
@@ -177,10 +182,10 @@ class SlideStage {
       this.scale.dataset.um = length;
     }
     const words = [];
-    if (slide.mpp) words.push(`${slide.mpp.toFixed(3)} \u00b5m/px (${slide.mpp_source === "file" ? "told by the file" : slide.mpp_source})`);
-    if (slide.planes.length > 1) words.push(`focus ${slide.planes[this.plane] > 0 ? "+" : ""}${slide.planes[this.plane]} \u00b5m, plane ${this.plane + 1} of ${slide.planes.length}`);
-    if (t.scale > 1.02) words.push(`enlarged ${t.scale.toFixed(1)} times`);
-    if (this.failed) words.push("some of it cannot be read");
+    if (slide.mpp) words.push(`${slide.mpp.toFixed(3)} \u00b5m/px (${scaleSource(slide.mpp_source)})`);
+    if (slide.planes.length > 1) words.push(tr("focus {um} \u00b5m, plane {n} of {all}", { um: (slide.planes[this.plane] > 0 ? "+" : "") + slide.planes[this.plane], n: this.plane + 1, all: slide.planes.length }));
+    if (t.scale > 1.02) words.push(tr("enlarged {n} times", { n: t.scale.toFixed(1) }));
+    if (this.failed) words.push(tr("some of it cannot be read"));
     this.state.textContent = words.join(" \u00b7 ");
     this.page.root.dataset.plane = slide.planes[this.plane];
   }

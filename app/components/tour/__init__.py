@@ -10,7 +10,7 @@ from streamlit.components.v2 import component
 from app.components.answers import Reader, answer_rows
 from app.components.source import joined
 from app.pictures import WIDE_FACTOR
-from app.words import ENGLISH, words
+from app.words import Words
 from datasets.bethesda import BETHESDA
 from datasets.criteria import REFERENCE_NUCLEUS_UM2
 from datasets.crops import Picture, cut_crop, encode_png
@@ -20,13 +20,12 @@ _SEED = 41
 _WANTED = ("NILM", "LSIL", "HSIL", "ASC-US", "SCC")
 _SIDE_UM, _SIDE_PX = 64.0, 256
 
-_ENGLISH = Reader(account="", csrf_token="", words=words(ENGLISH), keys={})
-"""The tour names the keys as they were made, and so they are on it."""
+_SCRIPTS = ("shared/base.js", "shared/view.js", "tour/steps.js", "tour/tour.js")
 _tour = component(
     "tour",
     html='<div class="tour" tabindex="-1"></div>',
     css=joined("shared/base.css", "shared/view.css", "tour/tour.css"),
-    js=joined("shared/base.js", "shared/view.js", "tour/steps.js", "tour/tour.js"),
+    js=joined(*_SCRIPTS),
 )
 
 
@@ -68,13 +67,19 @@ def _address(picture: Picture) -> str:
     return "data:image/png;base64," + base64.b64encode(encode_png(picture)).decode()
 
 
-def tour() -> None:
-    """Draw the tour. Its answers are those of the Bethesda set, whatever the study asks."""
+def tour(words: Words) -> None:
+    """Draw the tour. Its answers are those of the Bethesda set, whatever the study asks.
+
+    Args:
+        words: Of the reader. The tour names the keys as they were made, and so they are on it.
+    """
     cells: list[dict[str, Any]] = [
         {"cell": f"drawn-{number}", "category": c.category, "image": c.image, "wide": c.wide, "mpp": c.mpp}
         for number, c in enumerate(tour_cells())
     ]
     _tour(key="tour", data={
-        "categories": answer_rows(BETHESDA, _ENGLISH), "cells": cells, "reference_um2": REFERENCE_NUCLEUS_UM2,
+        "categories": answer_rows(BETHESDA, Reader(account="", csrf_token="", words=words, keys={})),
+        "words": words.of_script(*_SCRIPTS), "language": words.language, "cells": cells,
+        "reference_um2": REFERENCE_NUCLEUS_UM2,
         "wide_factor": WIDE_FACTOR,
     })  # fmt: skip

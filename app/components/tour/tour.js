@@ -4,6 +4,7 @@ const TOURS = new WeakMap();
 class Tour {
   constructor(root, data) {
     Object.assign(this, data);
+    speak(data, root);
     this.root = root;
     this.byKey = new Map(this.categories.map(c => [c.key.toUpperCase(), c]));
     this.commands = commandKeys(TOUR_COMMANDS);
@@ -31,10 +32,10 @@ class Tour {
     this.words = el("div", "words");
     this.words.setAttribute("aria-live", "polite");
     const rows = this.categories.map(c => button("row", () => this.answer(c), keycap(c.key, c.color), shapeOf(c), el("b", "", c.name)));
-    this.skip = el("a", "pill skip", "Skip the tour"); this.skip.href = "/";
+    this.skip = el("a", "pill skip", tr("Skip the tour")); this.skip.href = "/";
     const commands = [...this.commands.values()].map(c => button("quiet", () => this.command(c.id, true), keycap(c.key),
-      { undo: "take back", wide: "wider field", ring: "ring", stain: "haematoxylin" }[c.id]));
-    this.root.replaceChildren(el("div", "top", el("h2", "", "Three minutes with drawn cells"), el("div", "grow"), this.skip),
+      { undo: tr("take back"), wide: tr("wider field"), ring: tr("ring"), stain: tr("haematoxylin") }[c.id]));
+    this.root.replaceChildren(el("div", "top", el("h2", "", tr("Three minutes with drawn cells")), el("div", "grow"), this.skip),
       this.view.node, el("div", "side", this.words, el("div", "rows", ...rows), el("div", "commands", ...commands)));
   }
 
@@ -96,18 +97,18 @@ class Tour {
 
   draw() {
     const step = this.step, lines = [];
-    if (this.last) lines.push(el("p", "you", "You: ", el("b", "", this.last.answer.name)));
-    if (this.last && this.last.drawn) lines.push(el("p", "you", "Suggestion: ", el("b", "", this.last.drawn), " (made up for this tour)"));
-    if (this.said) lines.push(el("p", "said", this.said));
+    if (this.last) lines.push(el("p", "you", tr("You: "), el("b", "", this.last.answer.name)));
+    if (this.last && this.last.drawn) lines.push(el("p", "you", tr("Suggestion: "), el("b", "", this.last.drawn), tr(" (made up for this tour)")));
+    if (this.said) lines.push(el("p", "said", tr(this.said)));
     if (step) {
-      lines.push(el("p", "count", `Step ${this.at + 1} of ${TOUR_STEPS.length}`), el("h3", "", step.title), el("p", "", step.text));
+      lines.push(el("p", "count", tr("Step {n} of {all}", { n: this.at + 1, all: TOUR_STEPS.length })), el("h3", "", tr(step.title)), el("p", "", tr(step.text)));
     } else {
-      const start = el("a", "", "Start labelling"), again = button("quiet", () => { this.at = 0; this.last = null; this.said = ""; this.show(); }, "Once more");
+      const start = el("a", "", tr("Start labelling")), again = button("quiet", () => { this.at = 0; this.last = null; this.said = ""; this.show(); }, tr("Once more"));
       start.href = "/";
-      lines.push(el("h3", "", "That is all"), el("p", "", "? shows all keys, and this tour is there again. Unsaved answers stay in your browser; " +
-        "after 25 minutes the page offers a break."), el("p", "", start), again);
+      lines.push(el("h3", "", tr("That is all")), el("p", "", tr("? shows all keys, and this tour is there again. Unsaved answers stay in your browser; " +
+        "after 25 minutes the page offers a break.")), el("p", "", start), again);
     }
-    this.skip.textContent = step ? "Skip the tour" : "To the cells";
+    this.skip.textContent = step ? tr("Skip the tour") : tr("To the cells");
     this.words.replaceChildren(...lines);
   }
 }

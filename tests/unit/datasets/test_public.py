@@ -3,6 +3,7 @@
 import pytest
 
 from datasets.public import plan
+from datasets.stacks import as_stacks
 
 
 def make(folder, *names):
@@ -61,3 +62,39 @@ def test_hospital_folder__with_one_folder_inside__is_a_folder_of_slides(tmp_path
     make(tmp_path, "2024/case 1/a.svs", "2024/case 1/b.svs")
 
     assert len(plan(tmp_path).fields) == 2
+
+
+def test_cervix93__its_marks_are_points_and_its_planes_wait_for_a_distance(tmp_path):
+    root = tmp_path / "cytology_dataset-0df8c8f" / "dataset"
+    names = [f"EDF/frame{n:03d}.png" for n in range(2)] + [f"frame001_stack/fov{n:03d}.png" for n in range(3)]
+    make(root, *names, "labels.csv")
+    (root / "EDF" / "frame000.csv").write_text("103,964\n104,919\n")
+    (root / "EDF" / "frame001.csv").write_text("11,21\n")
+    found = plan(tmp_path)
+    stacks = as_stacks(found, 1.0).stacks
+
+    assert [field.path.name for field in found.fields] == ["frame000.png", "frame001.png"]
+    # Row and column, counted from one, as its authors' own MATLAB code reads them.
+    assert [(p.x, p.y, p.category) for p in found.fields[0].points] == [(963, 102, None), (918, 103, None)]
+    assert "Cervix93" in found.notes[0]
+    assert [[path.name for path in stack.paths] for stack in stacks] == [["fov000.png", "fov001.png", "fov002.png"]]
+    assert [(p.x, p.y) for p in stacks[0].points] == [(20, 10)]
+
+
+def test_cervix93__a_broken_table_is_told(tmp_path):
+    make(tmp_path / "EDF", "frame000.png", "frame001.png", "frame001.csv")
+    (tmp_path / "EDF" / "frame000.csv").write_text("one,two\n")
+    found = plan(tmp_path)
+
+    assert [(path.name, reason) for path, reason in found.refused] == [("frame000.csv", "x and y must be numbers")]
+    assert [field.path.name for field in found.fields] == ["frame001.png"]
+
+
+def test_isbi14__real_fields_come_in_without_their_masks(tmp_path):
+    make(tmp_path / "Dataset", "EDF/EDF000.png", "EDF/EDF000_GT.png", "EDF/EDF001.png", "Synthetic/trainset.mat")
+    found = plan(tmp_path)
+
+    assert [field.path.name for field in found.fields] == ["EDF000.png", "EDF001.png"]
+    assert (found.layout, found.mpp) == ("slides", None)
+    assert "MATLAB" in found.notes[1]
+    assert plan(tmp_path / "Dataset" / "EDF").fields == found.fields

@@ -10,6 +10,7 @@ from labeling import adjudication, answers, leases
 from labeling.adjudication import VerdictEvent
 from labeling.labels import LabelEvent, UndoEvent, record
 from labeling.leases import Offer
+from labeling.records import IMPORTED, Label
 
 
 @pytest.fixture
@@ -39,6 +40,19 @@ def test_cases__are_the_cells_with_different_current_answers(database) -> None:
 
     assert case.cell_id == "c1"
     assert [(label.annotator, label.category) for label in case.labels] == [("ada", "LSIL"), ("ben", "HSIL")]
+
+
+def test_cases__the_asked_one_comes_first_with_all_its_labels_though_undisputed(database) -> None:
+    _answer(database, "ada", c0="NILM", c1="LSIL", c2="HSIL")
+    _answer(database, "ben", c1="HSIL")
+    with database.write() as session:
+        session.add(Label(key="came", cell_id="c2", annotator=IMPORTED, category="HSIL", made_at=utc_now()))
+    found = adjudication.cases(database, include_imported=False, asked="c2")
+    assert [case.cell_id for case in found] == ["c2", "c1"]
+    assert [label.annotator for label in found[0].labels] == ["ada", IMPORTED]
+
+    unlabelled = adjudication.cases(database, include_imported=False, asked="c5")
+    assert [case.cell_id for case in unlabelled] == ["c1"]
 
 
 def test_decide__resend_stores_once_and_the_newest_counts_until_withdrawn(database) -> None:

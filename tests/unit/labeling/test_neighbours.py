@@ -7,7 +7,7 @@ import pytest
 
 from labeling import neighbours
 from labeling.acquisition import unit_vectors
-from labeling.neighbours import more_like, near_duplicates, open_index, update_index
+from labeling.neighbours import more_like, near_duplicates, open_index, strangers, update_index
 from labeling.probes import PoolScale
 
 ROWS, DIM = 4000, 24
@@ -86,3 +86,19 @@ def test_near_duplicates__finds_the_copies(is_large: bool, monkeypatch: pytest.M
 
     assert copies <= found
     assert len(found) < len(copies) + 5
+
+
+@pytest.mark.parametrize("usual", [True, False], ids=["as a whole", "in groups"])
+def test_strangers__are_those_put_there_also_when_one_is_there_twice(usual: bool, monkeypatch) -> None:
+    if not usual:
+        monkeypatch.setattr(neighbours, "EXACT_ROWS", 1000)
+        monkeypatch.setattr(neighbours, "_LIST_ROWS", 200)
+    pool, generator = _pool(2000).astype(np.float32), np.random.default_rng(5)
+    pool[[3, 50, 700]] = 12 * generator.normal(size=(3, DIM))
+    pool[51] = pool[50] * 1.001
+
+    assert {row for row, _ in strangers(pool)[:4]} == {3, 50, 51, 700}
+
+
+def test_strangers__of_a_few_rows_are_none() -> None:
+    assert strangers(_pool(11)) == []

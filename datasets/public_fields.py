@@ -1,0 +1,64 @@
+"""Public sets of whole fields that are told by the names of their files: ISBI 2014 and Cervix93. Opens no picture."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from datasets.public_sets import CERVIX93_SET, ISBI14_SET, PublicSet
+
+_FOLDER = "EDF"
+"""Of both sets' pictures of extended depth of field."""
+_ISBI14, _CERVIX93 = re.compile(r"EDF\d{1,3}"), re.compile(r"frame\d{3}")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class KnownField:
+    """One field of a set."""
+
+    picture: Path
+    points: Path | None = None
+    """Table of marked nuclei."""
+    planes: tuple[Path, ...] = ()
+    """The same field at several focal planes, in order."""
+
+
+def known_fields(path: Path) -> tuple[PublicSet, list[KnownField]] | None:
+    """Find one of the sets in a folder, in its unpacked archive, or in the folder of its pictures; None: neither."""
+    for folder in _places(path):
+        pictures = sorted(folder.glob("*.png"))
+        frames = [file for file in pictures if _CERVIX93.fullmatch(file.stem) and file.with_suffix(".csv").is_file()]
+        if frames:
+            return CERVIX93_SET, [_frame(file) for file in frames]
+        fields = [file for file in pictures if _ISBI14.fullmatch(file.stem)]
+        if fields:
+            return ISBI14_SET, [KnownField(picture=file) for file in fields]
+    return None
+
+
+def _places(path: Path) -> Iterator[Path]:
+    if path.is_dir():
+        yield path
+        for pattern in (_FOLDER, f"*/{_FOLDER}", f"*/*/{_FOLDER}"):
+            yield from (folder for folder in sorted(path.glob(pattern)) if folder.is_dir())
+
+
+def _frame(picture: Path) -> KnownField:
+    stack = picture.parent.parent / f"{picture.stem}_stack"
+    return KnownField(picture=picture, points=picture.with_suffix(".csv"), planes=tuple(sorted(stack.glob("*.png"))))
+
+
+def csv_points(path: Path) -> list[tuple[float, float]]:
+    """Read Cervix93's table of nuclei: row and column of a pixel, counted from one, on each line.
+
+    Returns:
+        x, y in pixels, counted from zero.
+
+    Raises:
+        ValueError: A line is not two numbers.
+    """
+    places = []
+    for line in path.read_text(encoding="utf-8-sig", errors="replace").split():
+        row, column = line.split(",")
+        places.append((float(column) - 1, float(row) - 1))
+    return places
