@@ -84,7 +84,7 @@ def _workspace_checks(services: Services) -> Iterator[Check]:
     store = services.store()
     missing = counts.cells if store is None else len(store.missing(catalog.cell_ids(services.database)))
     yield Check(name=f"{missing} cells without a vector", ok=missing == 0,
-                remedy="Run `cytojepa pretrain`, then `cytojepa embed`.")  # fmt: skip
+                remedy="Run `cytojepa embed`.")  # fmt: skip
     head, last = audit.chain_head(services.database), audit.last_anchor(audit.anchors_path(services.home))
     yield Check(name=f"{head.seq} events, {last} anchored", ok=head.seq == last,
                 remedy="Events were removed, or a disk was full. Run `cytojepa verify`.")  # fmt: skip

@@ -1,6 +1,7 @@
-"""Which encoder a name means: weights in a folder or file, the newest run, the handcrafted one, or several."""
+"""Which encoder a name means: the newest run, the one that ships, a folder or file, the handcrafted one, or several."""
 
 from collections.abc import Mapping
+from importlib import resources
 from pathlib import Path
 
 from app.services import Services
@@ -12,6 +13,8 @@ from jepa.errors import CheckpointError
 from jepa.handcrafted import HandcraftedEncoder
 
 HANDCRAFTED = "handcrafted"
+SHIPPED = "shipped"
+"""The encoder in the package; `docs/model_card.md` tells what it learnt from and what it is worth."""
 
 TIMM = "timm:"
 WEIGHTS_FOLDER = "weights"
@@ -39,9 +42,8 @@ def open_learned(services: Services, name: str, overrides: Mapping[str, str] | N
 
     Args:
         services: The open workspace.
-        name: `default` for the newest run with a whole checkpoint, else a checkpoint folder, a published
-            checkpoint or an exported safetensors file; or `timm:NAME`, whose weights lie in the
-            workspace's folder `weights`.
+        name: `default`, `shipped`, a checkpoint folder, a published checkpoint or an exported
+            safetensors file; or `timm:NAME`, whose weights lie in the workspace's folder `weights`.
         overrides: Options of the encoder given as text, such as `{"mpp": "0.25"}`.
 
     Raises:
@@ -50,9 +52,24 @@ def open_learned(services: Services, name: str, overrides: Mapping[str, str] | N
     if name.startswith(TIMM):
         model = name.removeprefix(TIMM)
         return load_timm_encoder(model, _weights_of(services, model), overrides)
-    if name != "default":
-        return load_encoder(Path(name), overrides)
-    return load_encoder(newest_of_workspace(services), overrides)
+    return load_encoder(weights_path(services, name), overrides)
+
+
+def weights_path(services: Services, name: str) -> Path:
+    """Return where the weights of a learned encoder lie.
+
+    Args:
+        services: The open workspace.
+        name: `default` for the newest run with a whole checkpoint or, before the first one, what ships;
+            `shipped`; else a folder or file.
+    """
+    newest = newest_of_workspace(services) if name == "default" else None
+    return newest or (shipped_weights() if name in ("default", SHIPPED) else Path(name))
+
+
+def shipped_weights() -> Path:
+    """Return the file of the encoder that ships with this package."""
+    return Path(str(resources.files("jepa") / "weights" / "cervical_tiny.safetensors"))
 
 
 def _weights_of(services: Services, model: str) -> Path:
@@ -65,14 +82,10 @@ def _weights_of(services: Services, model: str) -> Path:
     )
 
 
-def newest_of_workspace(services: Services) -> Path:
-    """Return the newest whole checkpoint of the newest run that has one.
-
-    Raises:
-        CheckpointError: There is none.
-    """
+def newest_of_workspace(services: Services) -> Path | None:
+    """Return the newest whole checkpoint of the newest run that has one, None when there is none."""
     for folder in reversed(run_folders(services)):
         checkpoint = newest_checkpoint(folder / "checkpoints")
         if checkpoint is not None:
             return checkpoint
-    raise CheckpointError("no encoder in this workspace yet. Run `cytojepa pretrain` first.")
+    return None

@@ -278,9 +278,9 @@ def parse_overrides(pairs: Iterable[str]) -> dict[str, str]:
 
 PRESETS: dict[str, RunConfig] = {
     "demo": RunConfig(pooling="centre", monitor_every=25, checkpoint_every=100),
-    "tiny": RunConfig(pooling="centre", steps=20_000),
-    "small": RunConfig(pooling="centre", dim=384, heads=6, predictor_dim=192, predictor_depth=6,
-                       predictor_heads=6, batch_size=256, steps=40_000, lr=5e-4, start_lr=1e-4),
+    "tiny": RunConfig(pooling="centre", image_px=64, ema=0.99, invariance=1.0, stain_jitter=0.1, steps=20_000),
+    "small": RunConfig(pooling="centre", dim=384, heads=6, predictor_dim=192, predictor_depth=6, predictor_heads=6,
+                       invariance=1.0, stain_jitter=0.1, batch_size=256, steps=40_000),
     "reference": RunConfig(mpp=0.25, image_px=224, patch_px=14, mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225),
                            dim=1280, depth=32, heads=16, predictor_dim=384, predictor_depth=12, predictor_heads=16,
                            target_passes="separate", mask_rule="published", min_context=10, stain_jitter=0.0,
@@ -288,5 +288,6 @@ PRESETS: dict[str, RunConfig] = {
                            lr=1e-3, start_lr=2e-4, final_lr=1e-6, weight_decay=0.04, final_weight_decay=0.4,
                            betas=(0.9, 0.999), ema=0.996, final_ema=1.0, clip_norm=None, sharding="fsdp"),
 }  # fmt: skip
-"""Named starting points: "demo" (about a minute on two CPU cores), "tiny" and "small" (a GPU), and
+"""Named starting points: "demo" (about a minute on two CPU cores), "tiny" (second stage of the shipped encoder,
+docs/model_card.md) and "small" (a GPU), and
 "reference": the published recipe with the published size, ViT-H/14 (16 large GPUs; other sizes by options)."""

@@ -9,17 +9,15 @@ import click
 
 from app import evaluation, report
 from app.commands.output import ProgressBar, emit, home_option, json_option, table, verb
-from app.encoders import HANDCRAFTED, open_encoder, open_learned
+from app.encoders import HANDCRAFTED, SHIPPED, newest_of_workspace, open_encoder, open_learned
 from app.evaluation import CurvePair, Floats, Pool, Score
 from app.intake import adopt_label_set, take_in
 from app.services import Services
-from app.training import preset_for_machine
 from datasets.errors import LayoutError
 from datasets.files import write_atomically
 from datasets.public import Plan, plan
 from jepa.embed import Encoder
-from jepa.encoder import FrozenEncoder, random_encoder
-from jepa.errors import CheckpointError
+from jepa.encoder import random_encoder
 from labeling import blindtest
 from labeling.acquisition import DEFAULT_RULE, RULES
 
@@ -41,7 +39,7 @@ BASELINES = (SIZE, RANDOM, HANDCRAFTED)
 @click.option("--mpp", type=float, help="Scale of the folder's pictures in um/px.")
 @click.option(
     "--encoders", default="", metavar="A,B",
-    help="default, handcrafted, checkpoint folders, several joined by + [default: the newest run, if any].",
+    help="default, shipped, handcrafted, checkpoint folders, several joined by + [default: newest run, shipped].",
 )  # fmt: skip
 @click.option("--shots", default="1,5,10,20", metavar="N,M", help="Labels for each class.")
 @click.option("--seeds", type=click.IntRange(1, 100), default=5, help="Draws for each number of labels.")
@@ -151,9 +149,7 @@ class _Desk:
         """Return the encoders that were asked for, then the baselines that were not."""
         names = [name.strip() for name in asked.split(",") if name.strip()]
         if not names:
-            names = ["default"] if self._newest() else []
-            if not names:
-                click.echo("no encoder in this workspace yet: only the baselines are shown.", err=True)
+            names = ["default", SHIPPED] if newest_of_workspace(self._study()) else [SHIPPED]
         baselines = [name for name in BASELINES if name not in names]
         return [name for name in (*names, *baselines) if name != SIZE or self.pool.sizes.any()]
 
@@ -161,14 +157,12 @@ class _Desk:
         """Return an encoder's vectors of the pool."""
         if name == SIZE:
             return self.pool.sizes
-        # Only the newest run is looked up in the workspace; nothing else may make one.
-        study = self._study() if "default" in name.split("+") else self.target
+        study = self._study()
         if name == "default" and study.home == self.target.home and study.store() is not None:
             return evaluation.store_features(study, self.pool)
         encoder: Encoder
         if name == RANDOM:
-            newest = self._newest()
-            encoder = random_encoder(newest.config if newest else preset_for_machine(), seed=0)
+            encoder = random_encoder(open_learned(study, "default").config, seed=0)
         else:
             encoder = open_encoder(study, name)
         bar = ProgressBar(f"embed ({name})", "cell")
@@ -178,15 +172,9 @@ class _Desk:
             bar.close()
 
     def _study(self) -> Services:
-        return self.target if self.target.home == self.home else Services.open(self.home)
-
-    def _newest(self) -> FrozenEncoder | None:
-        if not self.home.exists():
-            return None
-        try:
-            return open_learned(self._study(), "default")
-        except CheckpointError:
-            return None
+        """Return the workspace, or what is evaluated where there is none: looking must not make one."""
+        is_other = self.target.home != self.home and self.home.exists()
+        return Services.open(self.home) if is_other else self.target
 
 
 def _result(findings: report.Findings, report_file: Path | None) -> dict[str, object]:

@@ -9,7 +9,7 @@ import click
 
 from app.commands.long import as_job, long_verb
 from app.commands.output import ProgressBar, emit, home_option, json_option, verb
-from app.encoders import open_encoder
+from app.encoders import SHIPPED, open_encoder, shipped_weights
 from app.services import Services
 from app.training import embed_all, labels_for, latest_run, new_run_folder, preset_for_machine, tiles_for
 from jepa.checkpoint import load_weights
@@ -28,8 +28,9 @@ from jepa.watch import TileLabels
 @click.option("--resume", is_flag=True, help="Go on with the newest run of this workspace.")
 @click.option(
     "--init",
-    type=click.Path(path_type=Path, exists=True),
-    help="Start from these weights: a checkpoint folder, a published .pth, a .safetensors or .pth of timm.",
+    metavar="PATH",
+    callback=lambda context, option, value: shipped_weights() if value == SHIPPED else value and Path(value),
+    help="Start from these weights: shipped, a checkpoint folder, a published .pth, a .safetensors or .pth of timm.",
 )
 @click.option("--set", "pairs", multiple=True, metavar="KEY=VALUE", help="Replace one option of the run.")
 @home_option
@@ -124,8 +125,8 @@ def _progress_note(progress: Progress) -> str:
     "name",
     default="default",
     metavar="NAME",
-    help="default: the newest run of this workspace; handcrafted; a checkpoint folder, a published .pth, an exported "
-    ".safetensors; timm:NAME with its weights in the workspace's folder weights; several joined by +.",
+    help="default: the newest run of this workspace, before the first one shipped; handcrafted; a checkpoint folder, a "
+    "published .pth, an exported .safetensors; timm:NAME with its weights in the folder weights; several joined by +.",
 )
 @click.option("--set", "pairs", multiple=True, metavar="KEY=VALUE", help="Replace an option of the encoder (mpp, ...).")
 @click.option("--batch-size", type=click.IntRange(1, 4096), default=64)

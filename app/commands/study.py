@@ -142,10 +142,9 @@ def export(
 
 
 def _export_encoder(services: Services, name: str, out: Path, as_json: bool) -> None:
-    from app.encoders import newest_of_workspace  # torch takes seconds to import; other formats need none
+    from app.encoders import weights_path  # torch takes seconds to import; other formats need none
     from jepa.checkpoint import export_encoder
 
-    source = newest_of_workspace(services) if name == "default" else Path(name)
-    sha256, tensors = export_encoder(source, out)
+    sha256, tensors = export_encoder(weights_path(services, name), out)
     result = {"rows": tensors, "files": [str(out)], "sha256": sha256}
     emit(as_json, result, [f"encoder with {tensors} tensors to {out}", f"sha256 {sha256}"])

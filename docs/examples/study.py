@@ -17,7 +17,7 @@ from sklearn.metrics import balanced_accuracy_score
 from sklearn.model_selection import LeaveOneGroupOut, cross_val_predict
 
 from app import demo
-from app.encoders import newest_of_workspace
+from app.encoders import weights_path
 from app.study import open_study
 from jepa.checkpoint import export_encoder
 from labeling.probes import LinearProbe
@@ -31,7 +31,7 @@ folder = Path(sys.argv[1] if len(sys.argv) > 1 else tempfile.mkdtemp())
 # %%
 services = demo.prepare(folder / "study", is_fast=True)
 encoder_file = folder / "encoder.safetensors"
-export_encoder(newest_of_workspace(services), encoder_file)  # cytojepa export encoder encoder.safetensors
+export_encoder(weights_path(services, "default"), encoder_file)  # cytojepa export encoder encoder.safetensors
 services.database.close()
 
 # %% [markdown]
