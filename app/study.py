@@ -117,7 +117,7 @@ class Study:
         Returns:
             Columns `cell`, `slide`; `x_px`, `y_px`: centre in level-0 pixels of the slide, null for a
             picture of one cell; `slide_mpp`, `crop_mpp`: micrometres per pixel of the slide and of the
-            cell's crop, null where nobody knows; `origin`: "imported" or "detected"; `added_at`: UTC.
+            cell's crop, null where nobody knows; `origin`: "imported", "detected", "grid" or "drawn"; `added_at`: UTC.
         """
         return pa.Table.from_batches(tables.cell_batches(self._services.database), tables.CELLS)
 

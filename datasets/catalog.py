@@ -53,7 +53,7 @@ class Cell(Base):
     source_height_px: Mapped[int | None]
     """Size of a single-cell picture before it was brought to scale (for the size-only baseline)."""
     origin: Mapped[str] = mapped_column(String(10))
-    """"imported", "detected" or "drawn" (marked by a doctor)."""
+    """"imported", "detected", "grid" (stain in which no nucleus was found) or "drawn" (marked by a doctor)."""
     added_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 

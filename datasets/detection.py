@@ -1,4 +1,4 @@
-"""Where there is something to see: empty glass is left out of the tiles."""
+"""Where there is something to see: empty glass is left out of the tiles, and stain without a nucleus is offered."""
 
 import cv2
 import numpy as np
@@ -9,6 +9,14 @@ from datasets.crops import OUTSIDE
 WORK_MPP = 2.0
 """Scale at which foreground is judged."""
 _DENSITY, _CHROMA, _SHARE = 0.08, 40, 0.05
+_DARK = 60
+GRID_UM = 32.0
+"""Side of the squares in which stain without a nucleus is noticed."""
+_GRID_SHARE = 0.2
+_GRID_SIGMA_UM = 3.0
+"""The darkest place of a square is looked for at about the size of a pale nucleus."""
+_ASIDE = 0.3
+"""Grey levels that a pixel of 2 um from the middle of its square costs."""
 
 
 def foreground_share(tile: NDArray[np.uint8], mpp: float) -> float:
@@ -36,3 +44,54 @@ def foreground_mask(tile: NDArray[np.uint8], mpp: float) -> NDArray[np.bool_]:
 def has_foreground(tile: NDArray[np.uint8], mpp: float) -> bool:
     """Return whether more than a twentieth of a tile is stained."""
     return foreground_share(tile, mpp) > _SHARE
+
+
+def is_bright_field(overview: NDArray[np.uint8]) -> bool:
+    """Return whether a slide is light through a smear: where the ground is dark, all of it would count as stained."""
+    return bool(np.median(overview.max(axis=2)) >= _DARK)
+
+
+def uncovered(picture: NDArray[np.uint8], mpp: float, centers_px: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return places of a picture that are stained and hold no centre: what a detector may have missed.
+
+    The picture is cut into squares of about `GRID_UM`. One that is stained on more than a fifth and holds no centre
+    gives its darkest place, unless that is nearer than half a square to a centre or to another such place.
+
+    Args:
+        picture: RGB, shape (H, W, 3), uint8.
+        mpp: Its micrometres per pixel.
+        centers_px: x, y of what was found, shape (N, 2), in pixels; may lie outside.
+
+    Returns:
+        x, y in pixels, shape (M, 2), row by row.
+    """
+    mask = foreground_mask(picture, mpp)
+    height, width = mask.shape
+    small = cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA)
+    dark = cv2.GaussianBlur(255.0 - small[..., :2].max(axis=2), (0, 0), _GRID_SIGMA_UM / WORK_MPP)
+    scale = np.array([width / picture.shape[1], height / picture.shape[0]])
+    taken = [tuple(center) for center in centers_px * scale - 0.5]
+    side = GRID_UM / WORK_MPP
+    rows, columns = max(1, round(height / side)), max(1, round(width / side))
+    places = []
+    for row in range(rows):
+        for column in range(columns):
+            top, bottom = (round(height * i / rows) for i in (row, row + 1))
+            left, right = (round(width * i / columns) for i in (column, column + 1))
+            if mask[top:bottom, left:right].mean() <= _GRID_SHARE:
+                continue
+            reach = side / 2
+            near = [(x, y) for x, y in taken
+                    if left - reach <= x < right + reach and top - reach <= y < bottom + reach]  # fmt: skip
+            if any(left <= x < right and top <= y < bottom for x, y in near):
+                continue
+            # The middle counts a little: where all is alike it covers most.
+            y, x = np.ogrid[top:bottom, left:right]
+            aside = np.hypot(y - (top + bottom - 1) / 2, x - (left + right - 1) / 2)
+            part = np.where(mask[top:bottom, left:right], dark[top:bottom, left:right] - _ASIDE * aside, -np.inf)
+            down, across = np.unravel_index(int(part.argmax()), part.shape)
+            place = (float(left + across), float(top + down))
+            if all(np.hypot(place[0] - a, place[1] - b) >= reach for a, b in near):
+                taken.append(place)
+                places.append(place)
+    return (np.asarray(places, np.float64).reshape(-1, 2) + 0.5) / scale

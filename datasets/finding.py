@@ -16,7 +16,7 @@ from datasets import catalog
 from datasets.catalog import Cell, CellPlane, Nucleus, Search, Slide, crop_path
 from datasets.crops import OUTSIDE, Picture, cut_crop, encode_png
 from datasets.db import Database, utc_now
-from datasets.detection import has_foreground
+from datasets.detection import has_foreground, is_bright_field, uncovered
 from datasets.errors import DatasetError, UnreadableFile
 from datasets.files import write_many
 from datasets.focus import WINDOW_UM, sharpest, window
@@ -45,6 +45,8 @@ class FindOptions:
     side_px: int
     most_per_mm2: float | None = None
     """Keep only the surest of each tile; None: all."""
+    has_grid: bool = True
+    """Also offer stained places without a nucleus; within the limit they come last."""
 
 
 @dataclass(slots=True)
@@ -54,7 +56,9 @@ class FindReport:
     slides: int = 0
     """Slides that were searched, wholly or to their end."""
     cells: int = 0
-    """New cells."""
+    """New cells, grid places among them."""
+    grid: int = 0
+    """Stained places without a found nucleus that were offered as cells."""
     seconds: float = 0.0
     area_mm2: float = 0.0
     refused: list[tuple[str, str]] = field(default_factory=list)
@@ -64,6 +68,7 @@ class FindReport:
         """Add what another search did; the seconds are not added, as both may have run at once."""
         self.slides += other.slides
         self.cells += other.cells
+        self.grid += other.grid
         self.area_mm2 += other.area_mm2
         self.refused += other.refused
 
@@ -176,6 +181,7 @@ class _SlideSearch:
         self._tiles = _tiles(self._picture.width_px, self._picture.height_px)
         self._overview = self._picture.overview()
         self._white = white_point(self._overview)
+        self._has_grid = options.has_grid and is_bright_field(self._overview)
         known = [(c.x, c.y) for c in catalog.cells_of_slide(database, slide.id) if c.x is not None and c.y is not None]
         self._known = np.asarray(known, np.float64).reshape(-1, 2)
         self._done = before.tiles_done if before else 0
@@ -203,6 +209,7 @@ class _SlideSearch:
                 unreadable_tiles=self._bad, cells=self._cells, updated_at=utc_now(),
             )  # fmt: skip
             report.cells += catalog.add_found(self._database, row, cells, nuclei, planes)
+            report.grid += len(cells) - len(nuclei)
             report.area_mm2 += tile.width * tile.height * self._mpp**2 / 1e6
             yield self._done
 
@@ -234,9 +241,10 @@ class _SlideSearch:
         found = find_nuclei(pixels, self._mpp * down, white=self._white)
         places = found.centers_px * down + (left, top)
         rows = self._chosen(tile, places, found)
-        cells, nuclei, planes, crops = [], [], [], []
-        for row in np.flatnonzero(rows):
-            x, y = (float(value) for value in places[row])
+        nuclei_at = places[rows]
+        grid_at = self._grid(tile, pixels, (left, top), down, places, len(nuclei_at))
+        cells, planes, crops = [], [], []
+        for number, (x, y) in enumerate(np.vstack([nuclei_at, grid_at]).tolist()):
             cell_id = cell_code(self._key, self._sha256, x, y)
             at = (x - left) / down, (y - top) / down
             best = _sharpest_at(stack, *at, WINDOW_UM / (self._mpp * down))
@@ -246,16 +254,37 @@ class _SlideSearch:
                             side_um=self._options.side_um, side_px=self._options.side_px)  # fmt: skip
             crops.append((crop_path(self._home, cell_id), encode_png(crop)))
             cells.append(Cell(id=cell_id, slide_id=self._slide.id, x=x, y=y, crop_mpp=crop_mpp, source_width_px=None,
-                              source_height_px=None, origin="detected", added_at=utc_now()))  # fmt: skip
-            box_left, box_top, width, height = (float(value) for value in found.boxes_um[row])
-            nuclei.append(Nucleus(
-                cell_id=cell_id, left_um=box_left + left * self._mpp, top_um=box_top + top * self._mpp,
-                width_um=width, height_um=height, confidence=float(found.confidence[row]),
-                overlap=float(found.overlap[row]),
-            ))  # fmt: skip
+                              source_height_px=None, origin="detected" if number < len(nuclei_at) else "grid",
+                              added_at=utc_now()))  # fmt: skip
         write_many(crops)
-        self._known = np.vstack([self._known, places[rows]])
-        return cells, nuclei, planes
+        self._known = np.vstack([self._known, nuclei_at, grid_at])
+        return cells, self._nuclei(cells, found.keep(rows), left, top), planes
+
+    def _nuclei(self, cells: Sequence[Cell], found: Nuclei, left: int, top: int) -> list[Nucleus]:
+        """Return the boxes of the first cells, which are the found nuclei in their order."""
+        boxes = (found.boxes_um + np.array([left, top, 0, 0]) * self._mpp).tolist()
+        told = zip(cells[: len(found)], boxes, found.confidence.tolist(), found.overlap.tolist(), strict=True)
+        return [
+            Nucleus(cell_id=cell.id, left_um=box[0], top_um=box[1], width_um=box[2], height_um=box[3],
+                    confidence=confidence, overlap=overlap)
+            for cell, box, confidence, overlap in told
+        ]  # fmt: skip
+
+    def _grid(self, tile: _Tile, pixels: Picture, corner: tuple[int, int], down: float,
+              places: NDArray[np.float64], taken: int) -> NDArray[np.float64]:  # fmt: skip
+        """Return stained places of this tile, in level-0 pixels, that hold neither a nucleus nor a known cell."""
+        if not self._has_grid:
+            return np.empty((0, 2))
+        start = np.array([tile.x, tile.y])
+        x, y = np.round((start - corner) / down).astype(int)
+        inside = pixels[y : y + round(tile.height / down), x : x + round(tile.width / down)]
+        centers = (np.vstack([places, self._known]) - start) / down
+        found = uncovered(inside, self._mpp * down, centers) * down + start
+        return found if self._options.most_per_mm2 is None else found[: max(0, self._most(tile) - taken)]
+
+    def _most(self, tile: _Tile) -> int:
+        most = self._options.most_per_mm2 or 0.0
+        return max(1, round(most * tile.width * tile.height * self._mpp**2 / 1e6))
 
     def _chosen(self, tile: _Tile, places: NDArray[np.float64], found: Nuclei) -> NDArray[np.bool_]:
         """Choose the nuclei of this tile that are not known yet, the surest where there is a limit."""
@@ -266,7 +295,6 @@ class _SlideSearch:
         if len(near) and len(places):
             rows &= np.linalg.norm(places[:, None] - near[None], axis=2).min(axis=1) > reach
         if self._options.most_per_mm2 is not None:
-            most = max(1, round(self._options.most_per_mm2 * float(np.prod(size * self._mpp)) / 1e6))
             # In order of confidence already: the first ones are the surest.
-            rows &= np.cumsum(rows) <= most
+            rows &= np.cumsum(rows) <= self._most(tile)
         return np.asarray(rows, np.bool_)

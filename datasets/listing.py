@@ -26,7 +26,7 @@ class CellFacts:
     crop_mpp: float | None
     """Micrometres per pixel of the stored crop, None where nobody knows."""
     origin: str
-    """"imported" or "detected"."""
+    """"imported", "detected", "grid" or "drawn"."""
     added_at: datetime
 
 

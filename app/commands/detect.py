@@ -15,17 +15,19 @@ from datasets.finding import FindOptions, find_cells
 @click.command()
 @click.option("--slide", "slide_ids", multiple=True, metavar="ID", help="Only this slide, even if it has points.")
 @click.option("--most-per-mm2", type=click.FloatRange(min=1), help="Keep only the surest nuclei of each tile.")
+@click.option("--grid/--no-grid", "has_grid", default=True, show_default=True,
+              help="Also offer stained places in which no nucleus was found.")  # fmt: skip
 @workers_option
 @cluster_option
 @home_option
 @json_option
 @long_verb("detect", is_alone=True)
-def detect(slide_ids: tuple[str, ...], most_per_mm2: float | None, workers: int, cluster: str | None, home: Path,
-           as_json: bool) -> None:  # fmt: skip
+def detect(slide_ids: tuple[str, ...], most_per_mm2: float | None, has_grid: bool, workers: int, cluster: str | None,
+           home: Path, as_json: bool) -> None:  # fmt: skip
     """Find nuclei where no points came with the file. Interrupt and rerun without harm."""
     services = Services.open(home)
     options = FindOptions(side_um=services.settings.crop_um, side_px=services.settings.crop_px,
-                          most_per_mm2=most_per_mm2)  # fmt: skip
+                          most_per_mm2=most_per_mm2, has_grid=has_grid)  # fmt: skip
     crew, wanted = workers_for(workers, cluster), slide_ids or None
     bar = ProgressBar("detect", "tile")
     try:
@@ -38,10 +40,12 @@ def detect(slide_ids: tuple[str, ...], most_per_mm2: float | None, workers: int,
         bar.close()
     refused = [{"slide": slide, "reason": reason} for slide, reason in report.refused]
     result = {
-        "slides": report.slides, "cells": report.cells, "seconds": round(report.seconds, 2),
+        "slides": report.slides, "cells": report.cells, "grid": report.grid, "seconds": round(report.seconds, 2),
         "area_mm2": round(report.area_mm2, 3), "refused": refused,
     }  # fmt: skip
     lines = [f"{report.cells} new cells on {report.slides} slides, {report.area_mm2:.2f} mm2, {report.seconds:.1f} s"]
+    if report.grid:
+        lines.append(f"{report.grid} of them are stained places without a found nucleus: look whether one was missed.")
     lines += [f"not searched {item['slide']}: {item['reason']}" for item in refused]
     lines.append("A found nucleus is a place to look at. What was not found may still be there.")
     emit(as_json, result, lines)

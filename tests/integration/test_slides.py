@@ -6,13 +6,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from sqlalchemy import select
+from PIL import Image
+from sqlalchemy import delete, select
 
 from app.intake import take_in
 from app.services import Services
 from datasets import catalog, originals
 from datasets.catalog import Search
 from datasets.crops import OUTSIDE, read_own_png
+from datasets.detection import uncovered
 from datasets.errors import DatasetError, UnreadableFile
 from datasets.finding import FindOptions, find_cells
 from datasets.geojson_points import with_points
@@ -49,8 +51,10 @@ def test_scan__becomes_a_slide_and_its_nuclei_become_cells(services: Services, s
     assert (slide.kind, slide.width_px, slide.height_px, slide.mpp_source) == ("slide", 2560, 960, "file")
     assert slide.mpp == pytest.approx(0.25, rel=1e-3)
     assert found.cells == len(cells) > 60
-    assert all(0 <= c.x < 2560 and 0 <= c.y < 960 and c.origin == "detected" for c in cells)
-    crops = [read_own_png(catalog.crop_path(services.home, c.id)) for c in cells[:20]]
+    assert all(0 <= c.x < 2560 and 0 <= c.y < 960 for c in cells)
+    detected = [c for c in cells if c.origin == "detected"]
+    assert found.grid == len(cells) - len(detected) == sum(c.origin == "grid" for c in cells)
+    crops = [read_own_png(catalog.crop_path(services.home, c.id)) for c in detected[:20]]
     assert {crop.shape for crop in crops} == {(256, 256, 3)}
     # The nucleus is what the crop is about: darker in its middle than around it.
     assert np.mean([crop[118:138, 118:138].mean() < crop.mean() for crop in crops]) > 0.9
@@ -78,7 +82,8 @@ def test_detect__twice_adds_nothing_and_a_killed_one_goes_on(
     assert first < everything
     assert second.cells == len(everything) - len(first)
     assert _find(services).cells == 0
-    assert set(catalog.nuclei(services.database, list(everything))) == everything
+    detected = {c.id for c in catalog.cells(services.database) if c.origin == "detected"}
+    assert set(catalog.nuclei(services.database, list(everything))) == detected
 
 
 def test_detect__tiles_give_what_one_picture_gives(
@@ -118,6 +123,30 @@ def test_detect__limit_keeps_the_surest(services: Services, slide_file: Path) ->
     assert report.cells == round(100 * area_mm2)
     found = catalog.nuclei(services.database, catalog.cell_ids(services.database))
     assert np.median([n.confidence for n in found.values()]) > 0.5
+
+
+def test_grid__offers_stain_that_holds_no_nucleus(services: Services, tmp_path: Path) -> None:
+    field = np.full((800, 1200, 3), 240, np.uint8)
+    field[:, 600:] = (150, 190, 200)  # cytoplasm, everywhere and nothing in it
+    field[300:330, 900:930] = (120, 170, 180)
+    Image.fromarray(field).save(tmp_path / "pale.png")
+    take_in(services, plan(tmp_path / "pale.png", "slides"), mpp=0.25)
+    without = find_cells(services.database, services.home, services.secret_key,
+                         FindOptions(side_um=64, side_px=256, has_grid=False))  # fmt: skip
+    slide_id = catalog.slides_with_pictures(services.database)[0].id
+    assert (without.cells, without.grid) == (0, 0)
+    with services.database.write() as session:
+        session.execute(delete(Search))
+    report = _find(services, slide_ids=[slide_id])
+    places = np.array([(c.x, c.y) for c in catalog.cells(services.database)]) * 0.25
+
+    assert report.cells == report.grid == len(places)
+    # Half of the field is stained: 150 x 200 um, squares of 32 um.
+    assert 20 <= len(places) <= 32
+    assert (places[:, 0] > 145).all()
+    points = np.mgrid[155:300:10, 5:200:10].reshape(2, -1).T
+    assert np.abs(points[:, None] - places[None]).max(axis=2).min(axis=1).max() <= 32, "each is in some crop of 64 um"
+    assert np.abs(places - (228.75, 78.75)).max(axis=1).min() < 8, "the darkest place of its square"
 
 
 def test_scan__without_scale_waits_for_mpp(services: Services, tmp_path: Path) -> None:
@@ -170,11 +199,13 @@ def test_cric__nuclei_are_found(real_data: Path) -> None:
     with (real_data / "cric_dev" / "cells.csv").open() as stream:
         for row in csv.DictReader(stream):
             points.setdefault(row["image"], []).append((float(row["x"]), float(row["y"]), row["bethesda_system"]))
-    hits, count = [], 0
+    hits, count, offered = [], 0, 0
     with Decoder() as decoder:
         for name, marked in points.items():
-            found = find_nuclei(decoder.read_picture(real_data / "cric_dev" / "images" / name), 0.247)
+            picture = decoder.read_picture(real_data / "cric_dev" / "images" / name)
+            found = find_nuclei(picture, 0.247)
             count += len(found)
+            offered += len(uncovered(picture, 0.247, found.centers_px))
             places = np.array([(x, y) for x, y, _ in marked])
             near = np.linalg.norm(places[:, None] - found.centers_px[None], axis=2).min(axis=1) * 0.247 <= 4.5
             hits += [(category, bool(hit)) for (_, _, category), hit in zip(marked, near, strict=True)]
@@ -185,6 +216,7 @@ def test_cric__nuclei_are_found(real_data: Path) -> None:
     assert np.mean([hit for category, hit in hits if category == "HSIL"]) >= 0.95
     assert np.mean(severe) >= 0.95
     assert count / len(points) <= 210
+    assert 0 < offered / len(points) <= 4, "the grid adds little where nuclei are found"
 
 
 def test_real_folder__every_readable_file_and_every_reason(services: Services, real_data: Path) -> None:
