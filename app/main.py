@@ -4,9 +4,8 @@ import html
 
 import streamlit as st
 
+from app.page_rights import PAGES
 from app.views import people
-from app.words import word
-from labeling.accounts import Right
 
 st.set_page_config(page_title="CytoJEPA", layout="wide", initial_sidebar_state="collapsed")
 st.html(
@@ -23,25 +22,7 @@ if person is None:
     st.error(tr("Signed out. Open /login and sign in again."))
     st.stop()
 
-_PAGES: tuple[tuple[Right | None, str, str], ...] = (
-    ("label", "label", word("Label")),
-    ("label", "gallery", word("Gallery")),
-    ("label", "cell_map", word("Map")),
-    ("pictures", "slide", word("Slide")),
-    ("adjudicate", "review", word("Review")),
-    ("pictures", "slides", word("Slides")),
-    ("quality", "quality", word("Quality")),
-    ("progress", "progress", word("Progress")),
-    ("bias", "bias", word("Bias")),
-    ("export", "export", word("Export")),
-    ("runs", "runs", word("Runs")),
-    ("runs", "jobs", word("Jobs")),
-    ("audit", "audit", word("Audit")),
-    ("people", "team", word("Team")),
-    ("people", "study", word("Study")),
-    (None, "settings", word("Settings")),
-)
-allowed = [(name, title) for right, name, title in _PAGES if right is None or person.may(right)]
+allowed = [(name, title) for right, name, title in PAGES if right is None or person.may(right)]
 if len(allowed) == 1:
     st.error(tr("The role {role} sees no page. An admin can change the role.", role=person.role))
     st.stop()
