@@ -4,14 +4,15 @@ import html
 
 import streamlit as st
 
+from app.page_rights import PAGES
 from app.views import people
-from app.words import word
-from labeling.accounts import Right
 
 st.set_page_config(page_title="CytoJEPA", layout="wide", initial_sidebar_state="collapsed")
 st.html(
     "<style>.stMainBlockContainer{padding:3.75rem 1.6rem .4rem;max-width:none}"
     "[data-testid=stHeader]{background:transparent}"
+    # Room for the name and the way out: what does not fit goes into Streamlit's own menu of the rest.
+    "[data-testid=stToolbar]{padding-right:12rem}"
     "[data-testid=stCaptionContainer],[data-testid=stCaptionContainer] p{color:inherit}"
     "[data-testid=stCaptionContainer]{opacity:.82}</style>"
 )
@@ -21,25 +22,7 @@ if person is None:
     st.error(tr("Signed out. Open /login and sign in again."))
     st.stop()
 
-_PAGES: tuple[tuple[Right | None, str, str], ...] = (
-    ("label", "label", word("Label")),
-    ("label", "gallery", word("Gallery")),
-    ("label", "cell_map", word("Map")),
-    ("pictures", "slide", word("Slide")),
-    ("adjudicate", "review", word("Review")),
-    ("pictures", "slides", word("Slides")),
-    ("quality", "quality", word("Quality")),
-    ("progress", "progress", word("Progress")),
-    ("bias", "bias", word("Bias")),
-    ("export", "export", word("Export")),
-    ("runs", "runs", word("Runs")),
-    ("runs", "jobs", word("Jobs")),
-    ("audit", "audit", word("Audit")),
-    ("people", "team", word("Team")),
-    ("people", "study", word("Study")),
-    (None, "settings", word("Settings")),
-)
-allowed = [(name, title) for right, name, title in _PAGES if right is None or person.may(right)]
+allowed = [(name, title) for right, name, title in PAGES if right is None or person.may(right)]
 if len(allowed) == 1:
     st.error(tr("The role {role} sees no page. An admin can change the role.", role=person.role))
     st.stop()
@@ -53,8 +36,8 @@ pages = [
     ),
 ]
 st.html(
-    "<style>.stElementContainer:has(.who){position:absolute;height:0}.who{position:fixed;top:.95rem;"
-    "right:1.7rem;z-index:999995;font-size:.92rem}</style>"
+    "<style>.stElementContainer:has(.who){position:absolute;height:0}.who{position:fixed;top:1.08rem;"
+    "right:1.7rem;max-width:11rem;overflow:hidden;text-overflow:ellipsis;white-space:nowrap;z-index:999995;font-size:.92rem}</style>"
     f'<div class="who">{html.escape(person.name)} &nbsp;'
     f'<a style="color:inherit" href="/logout" target="_self">{html.escape(tr("Sign out"))}</a></div>'
 )

@@ -6,7 +6,6 @@ writers take turns, a reader sees one moment, and an error leaves nothing behind
 
 import functools
 import tempfile
-import threading
 import time
 import weakref
 from collections.abc import Callable, Iterator
@@ -22,6 +21,7 @@ from sqlalchemy.orm import DeclarativeBase, Session
 
 from datasets.errors import ConnectionLost, DatabaseError
 from datasets.facts import Fact
+from datasets.line import Line
 from datasets.postgresql import PostgresStore, is_passing
 from datasets.sqlite import SqliteStore
 
@@ -128,7 +128,7 @@ class Database:
     ) -> None:  # fmt: skip
         assert folder is not None or isinstance(place, Path)
         self.folder = place.parent if folder is None else folder  # type: ignore[union-attr]  # a path, see above
-        self._thread_lock = threading.Lock()
+        self._line = Line()
         self._store = SqliteStore(place) if isinstance(place, Path) else PostgresStore(place)
         # Who forgets `close` leaves no connection behind on the server.
         weakref.finalize(self, self._store.engine.dispose)
@@ -151,18 +151,21 @@ class Database:
             yield session
 
     @contextmanager
-    def write(self) -> Iterator[Session]:
+    def write(self, *, is_urgent: bool = False) -> Iterator[Session]:
         """Open the one write transaction; commits at the end, rolls back on an exception.
 
         Keep it short: no computing, no waiting for a person inside. Returning from the block means
         that the rows are on disk.
+
+        Args:
+            is_urgent: A person's answer: it goes before what else waits in this process.
 
         Raises:
             ConnectionLost: To the server, at any moment: the rows may be stored or not. What has a key
                 of its own is sent again, see `repeated`.
         """
         calls: list[Callable[[Path], None]] = []
-        with self._thread_lock, self._store.turn():
+        with self._line.turn(is_urgent=is_urgent), self._store.turn():
             with (
                 _told(self.name),
                 self._store.engine.connect().execution_options(write=True) as connection,

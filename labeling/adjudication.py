@@ -69,7 +69,7 @@ def decide(
         One receipt per event, in order; when it returns, the accepted ones are on disk.
     """
     receipts = []
-    with database.write() as session:
+    with database.write(is_urgent=True) as session:
         for event in events:
             try:
                 _store(session, adjudicator, event, label_set)

@@ -125,7 +125,7 @@ def add(
         LabelRefused: The key belongs to another mark.
         AlreadyThere: A known cell lies here; told with its id.
     """
-    with database.write() as session:
+    with database.write(is_urgent=True) as session:
         known = _stored(session, annotator, event)
         if known is not None:
             return known

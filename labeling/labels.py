@@ -112,7 +112,7 @@ def record(
     Returns:
         One receipt per event, in order; when it returns, the accepted ones are on disk.
     """
-    with database.write() as session:
+    with database.write(is_urgent=True) as session:
         session.info["via"] = via
         desk = _Desk(session, annotator, label_set, shown, tells, late or {}, reads, lease_seconds)
         return [desk.accept(event) for event in events]

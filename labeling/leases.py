@@ -1,6 +1,6 @@
 """Who may decide which cell until when: no two doctors get the same one unless the study wants it.
 
-The only writer of the table `leases`. Each claim is one statement inside a write transaction, so
+With `claims` the only writer of the table `leases`. Each claim is one statement inside a write transaction, so
 that two doctors who ask in the same moment cannot both win.
 """
 
@@ -8,19 +8,18 @@ import zlib
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any
 
-from sqlalchemy import delete, insert, literal, select, update
+from sqlalchemy import delete, insert, select, update
 from sqlalchemy.orm import Session
 
 from datasets.catalog import Cell
-from datasets.db import Database, UtcDateTime, insert_into, repeated, utc_now
-from labeling import openings, returns
-from labeling.mixture import CHECK_REASON, FOIL_REASON, GOLD, REPEAT, Shares
-from labeling.openings import EVERYTHING, Focus, needs_reader
+from datasets.db import Database, insert_into, repeated, utc_now
+from labeling.claims import POOL_ARM, Ask, Claims
+from labeling.mixture import CHECK_REASON, FOIL_REASON, Shares
+from labeling.openings import EVERYTHING, WHO, Focus, needs_reader
 from labeling.records import Assignment, Candidate, Lease
-
-POOL_ARM = "pool"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -66,22 +65,18 @@ def take(
         The cells in the order in which to show them; fewer than `limit` when the pool runs out.
     """
     now = utc_now()
-    until = now + timedelta(seconds=lease_seconds)
+    ask = Ask(annotator, reads, now, now + timedelta(seconds=lease_seconds), frozenset(exclude), focus)
+    with database.read() as session:
+        # What takes long is done here, while others write: the turn to write only looks at what was found.
+        seen = ask.look(session, limit, shares)
     with database.write() as session:
         session.execute(delete(Lease).where(Lease.until <= now))
-        held = _renew(session, annotator, until)
-        wanted = limit - sum(item.cell_id not in exclude for item in held)
-        desk = _Claims(session, annotator, now, until)
-        if shares is not None and wanted > 0:
-            wanted -= desk.own(wanted, exclude, shares)
-        if wanted > 0:
-            wanted -= desk.claim(openings.candidates(annotator, reads, now, until, exclude, wanted, focus))
-        if wanted > 0:
-            desk.claim(openings.pool(annotator, reads, now, until, exclude, wanted, focus), arm=POOL_ARM)
-        leases = _held(session, annotator)
-    order = {item.cell_id: place for place, item in enumerate(held)}
-    items = sorted(leases, key=lambda item: order.get(item.cell_id, len(order)))
-    return [item for item in _scattered(items, len(held)) if item.cell_id not in exclude][:limit]
+        before = set(session.scalars(ask.held()))
+        session.execute(update(Lease).where(Lease.annotator == annotator).values(until=ask.until))
+        Claims(session, ask).take(limit - len(before - ask.exclude), seen)
+    with database.read() as session:
+        items = sorted(_held(session, annotator), key=lambda item: item.cell_id not in before)
+    return [item for item in _scattered(items, len(before)) if item.cell_id not in exclude][:limit]
 
 
 def _scattered(items: list[WorkItem], held: int) -> list[WorkItem]:
@@ -175,70 +170,19 @@ def give_back(database: Database, annotator: str, cell_ids: Collection[str]) -> 
         return len(session.scalars(mine).all())
 
 
-@dataclass(frozen=True, slots=True)
-class _Claims:
-    """Claims cells for one annotator inside one open write transaction."""
-
-    session: Session
-    annotator: str
-    now: datetime
-    until: datetime
-
-    def claim(self, rows: Any, *, arm: str | None = None) -> int:
-        """Lease what a query names, in one statement, and note for which purpose.
-
-        Args:
-            rows: A query with the columns of a lease.
-            arm: The purpose; None: the candidate's.
-        """
-        statement = insert(Lease).from_select(openings.LEASE_COLUMNS, rows).returning(Lease.cell_id)
-        cells = list(self.session.scalars(statement))
-        if not cells:
-            return 0
-        purpose = literal(arm) if arm else Candidate.arm
-        noted = select(Cell.id, literal(self.annotator), purpose, literal(self.now, UtcDateTime)).where(
-            Cell.id.in_(cells)
-        )
-        if arm is None:
-            noted = noted.join(Candidate, Candidate.cell_id == Cell.id)
-        columns = ("cell_id", "annotator", "arm", "served_at")
-        self.session.execute(insert(Assignment).from_select(columns, noted))
-        return len(cells)
-
-    def own(self, wanted: int, exclude: Collection[str], shares: Shares) -> int:
-        """Lease the repeats and gold cells that are due; their suggestion stays unknown."""
-        due = returns.due(self.session, self.annotator, wanted, shares)
-        sources = (
-            (REPEAT, returns.repeats(self.annotator, self.now, exclude)),
-            (GOLD, returns.gold(self.annotator, exclude)),
-        )
-        claimed = 0
-        for arm, cells in sources:
-            count = min(due[arm], wanted - claimed)
-            if count > 0:
-                chosen = cells.limit(count).subquery()
-                rows = select(
-                    chosen.c.cell_id, literal(self.annotator), literal(self.until, UtcDateTime),
-                    literal(CHECK_REASON), *openings.NOTHING,
-                )  # fmt: skip
-                claimed += self.claim(rows, arm=arm)
-        return claimed
-
-
-def _renew(session: Session, annotator: str, until: datetime) -> list[WorkItem]:
-    held = _held(session, annotator)
-    session.execute(update(Lease).where(Lease.annotator == annotator).values(until=until))
-    return held
-
-
-def _held(session: Session, annotator: str) -> list[WorkItem]:
-    rows = session.execute(
+@cache
+def _of_annotator() -> Any:
+    return (
         select(Lease, Candidate.score, Candidate.rank)
         .outerjoin(Candidate, Candidate.cell_id == Lease.cell_id)
-        .where(Lease.annotator == annotator, Lease.reason != FOIL_REASON)
+        .where(Lease.annotator == WHO, Lease.reason != FOIL_REASON)
         .order_by(Candidate.rank.is_(None), Candidate.rank, Lease.cell_id)
         .execution_options(populate_existing=True)
     )
+
+
+def _held(session: Session, annotator: str) -> list[WorkItem]:
+    rows = session.execute(_of_annotator(), {"who": annotator})
     return [
         WorkItem(
             cell_id=lease.cell_id, reason=lease.reason, score=score, suggestion=lease.suggestion,

@@ -1,11 +1,29 @@
-"""Which cells may be given to whom: queries for the leases, which are claimed in one statement each. Only reads."""
+"""Which cells may be given to whom: queries for the leases, which are claimed in one statement each. Only reads.
 
-from collections.abc import Collection
+The large ones are built once, with places for what differs (`WHO`, `NOW`, ...): building one took longer than
+asking it.
+"""
+
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Float, String, and_, case, false, func, literal, null, select, true
+from sqlalchemy import (
+    ColumnElement,
+    Float,
+    Integer,
+    String,
+    and_,
+    bindparam,
+    case,
+    false,
+    func,
+    literal,
+    null,
+    select,
+    true,
+)
 from sqlalchemy.orm import InstrumentedAttribute, aliased
 
 from datasets.catalog import Cell
@@ -17,6 +35,17 @@ from labeling.records import IMPORTED, Candidate, Exemplar, Label, Lease, Undo
 CellColumn = InstrumentedAttribute[str]
 
 POOL_REASON = "next in the pool"
+WHO: Any = bindparam("who", type_=String())
+READS: Any = bindparam("wanted_reads", type_=Integer())
+NOW: Any = bindparam("moment", type_=UtcDateTime())
+UNTIL: Any = bindparam("ends", type_=UtcDateTime())
+MOST: Any = bindparam("most", type_=Integer())
+WITHOUT: Any = bindparam("without", expanding=True)
+"""Cells that the asker's browser holds already."""
+AMONG: Any = bindparam("among", expanding=True)
+"""Cells that were found a moment ago."""
+_KEPT = 64
+"""So many ways to ask are remembered: one for each choice of slides."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,7 +86,8 @@ NOTHING = (null().cast(String), null().cast(Float), null().cast(String))
 
 
 def needs_reader(
-    cell_id: CellColumn, annotator: str, reads: int, now: datetime, own_reads: InstrumentedAttribute[int] | None = None
+    cell_id: CellColumn, annotator: str | ColumnElement[str], reads: int | ColumnElement[int],
+    now: datetime | ColumnElement[datetime], own_reads: InstrumentedAttribute[int] | None = None,
 ) -> ColumnElement[bool]:  # fmt: skip
     """Return the SQL condition that a cell may be given to this annotator.
 
@@ -68,10 +98,11 @@ def needs_reader(
         now: Leases that end later count as readers.
         own_reads: Column of a number of readers of the cell's own; the larger number counts.
     """
-    wanted = literal(reads) if own_reads is None else case((own_reads > reads, own_reads), else_=reads)
+    reads = literal(reads) if isinstance(reads, int) else reads
+    wanted = reads if own_reads is None else case((own_reads > reads, own_reads), else_=reads)
     mine = select(Label.id).where(Label.cell_id == cell_id, Label.annotator == annotator, counts())
     done = select(func.count(Label.annotator.distinct())).where(
-        Label.cell_id == cell_id, Label.annotator.not_in([IMPORTED, annotator]), counts()
+        Label.cell_id == cell_id, Label.annotator != IMPORTED, Label.annotator != annotator, counts()
     )
     held = select(func.count()).select_from(Lease).where(
         Lease.cell_id == cell_id, Lease.annotator != annotator, Lease.until > now, ~_is_repeat(),
@@ -89,39 +120,40 @@ def _is_repeat() -> ColumnElement[bool]:
     return decided.where(~undone.exists()).exists()
 
 
-def candidates(
-    annotator: str, reads: int, now: datetime, until: datetime, exclude: Collection[str], limit: int,
-    focus: Focus = EVERYTHING,
-) -> Any:  # fmt: skip
-    """Return a query of the ranked candidates that an annotator may get, as rows of a lease."""
+@lru_cache(maxsize=_KEPT)
+def candidates(focus: Focus = EVERYTHING, *, is_named: bool = False) -> Any:
+    """Return a query of the ranked candidates that an annotator may get, as rows of a lease.
+
+    Args:
+        focus: Of which part of the study.
+        is_named: Look at the cells `AMONG` only.
+    """
     return (
         select(
-            Candidate.cell_id, literal(annotator), literal(until, UtcDateTime), Candidate.reason,
+            Candidate.cell_id, WHO, UNTIL, Candidate.reason,
             Candidate.suggestion, Candidate.suggestion_probability, Candidate.probe_id,
         )
-        .where(Candidate.cell_id.not_in(exclude), focus.of_candidates())
-        .where(needs_reader(Candidate.cell_id, annotator, reads, now, Candidate.reads))
-        .where(_is_free(Candidate.cell_id, annotator))
+        .where(Candidate.cell_id.in_(AMONG) if is_named else true())
+        .where(Candidate.cell_id.not_in(WITHOUT), focus.of_candidates())
+        .where(needs_reader(Candidate.cell_id, WHO, READS, NOW, Candidate.reads), _is_free(Candidate.cell_id))
         .order_by(Candidate.rank)
-        .limit(limit)
+        .limit(MOST)
     )  # fmt: skip
 
 
-def pool(
-    annotator: str, reads: int, now: datetime, until: datetime, exclude: Collection[str], limit: int,
-    focus: Focus = EVERYTHING,
-) -> Any:  # fmt: skip
-    """Return a query of any cells that an annotator may get, as rows of a lease."""
+@lru_cache(maxsize=_KEPT)
+def pool(focus: Focus = EVERYTHING, *, is_named: bool = False) -> Any:
+    """Return a query of any cells that an annotator may get, as rows of a lease; arguments as of `candidates`."""
     return (
-        select(Cell.id, literal(annotator), literal(until, UtcDateTime), literal(POOL_REASON), *NOTHING)
-        .where(Cell.id.not_in(exclude), focus.of_cells(), needs_reader(Cell.id, annotator, reads, now))
-        .where(_is_free(Cell.id, annotator))
+        select(Cell.id, WHO, UNTIL, literal(POOL_REASON), *NOTHING)
+        .where(Cell.id.in_(AMONG) if is_named else true())
+        .where(Cell.id.not_in(WITHOUT), focus.of_cells(), needs_reader(Cell.id, WHO, READS, NOW), _is_free(Cell.id))
         # The id is a keyed hash: this order is as good as random, and the same for everyone.
         .order_by(Cell.id)
-        .limit(limit)
+        .limit(MOST)
     )
 
 
-def _is_free(cell_id: CellColumn, annotator: str) -> ColumnElement[bool]:
-    own = select(Lease.cell_id).where(Lease.cell_id == cell_id, Lease.annotator == annotator)
+def _is_free(cell_id: CellColumn) -> ColumnElement[bool]:
+    own = select(Lease.cell_id).where(Lease.cell_id == cell_id, Lease.annotator == WHO, Lease.until > NOW)
     return ~own.exists()

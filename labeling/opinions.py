@@ -52,7 +52,7 @@ def record(
 ) -> list[OpinionReceipt]:
     """Store an annotator's opinions in their order, each key once; a refused one never costs the others."""
     receipts = []
-    with database.write() as session:
+    with database.write(is_urgent=True) as session:
         for event in events:
             try:
                 _store(session, annotator, event, label_set)

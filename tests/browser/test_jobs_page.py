@@ -51,12 +51,11 @@ def _start(page, tab: str, button: str) -> None:
 
 
 @pytest.mark.slow
-def test_killed_job__the_doctor_labels_on_and_the_page_tells(sign_in, server, manager, shots) -> None:
+def test_killed_job__the_doctor_labels_on_and_the_page_tells(sign_in, server, manager) -> None:
     page = sign_in(manager, "/jobs")
     _start(page, "Encoder", "Pretrain")
     job = _wait(lambda: (j := _newest(server, "pretrain")) and j.stage == "step" and j)
     page.wait_for_selector("text=of 1,000 steps")
-    page.screenshot(path=shots / "jobs.png")
     doctor = sign_in("ada")
     doctor.wait_for_selector(".deck[data-cell]")
     for number in range(6):

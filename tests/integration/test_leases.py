@@ -13,10 +13,11 @@ from datasets.bethesda import BETHESDA
 from datasets.catalog import Cell, Slide
 from datasets.db import Database, utc_now
 from labeling import leases
+from labeling.claims import Ask
 from labeling.labels import LabelEvent, record
 from labeling.mixture import CHECK_REASON, GOLD, REPEAT, SHARED, UNCERTAIN, Shares
 from labeling.openings import Focus
-from labeling.records import Assignment, Candidate, Label, Verdict
+from labeling.records import Assignment, Candidate, Label, Lease, Verdict
 from labeling.worklist import peek, publish
 from tests.studies import KINDS, home_of_kind
 
@@ -164,6 +165,33 @@ def test_take__cells_with_a_verdict_reach_the_others_in_their_share(database: Da
         assert not session.scalars(
             select(Assignment).where(Assignment.arm == GOLD, Assignment.annotator == "eve")
         ).all()
+
+
+@pytest.mark.parametrize(("others", "mine"), [(8, 8), (100, 8), (475, 5)])
+def test_take__others_come_first_to_what_was_seen(database: Database, monkeypatch, others: int, mine: int) -> None:
+    """Between the look and the turn to write somebody else leases the same cells."""
+    look = Ask.look
+
+    def and_then_others(ask: Ask, *arguments: object) -> object:
+        seen = look(ask, *arguments)
+        if ask.annotator == "ada":
+            assert len(_take(database, "ben", others)) == others
+        return seen
+
+    monkeypatch.setattr(Ask, "look", and_then_others)
+    items = _take(database, "ada")
+    with database.read() as session:
+        leased = Counter(session.scalars(select(Lease.cell_id)))
+
+    assert len(items) == mine
+    assert set(leased.values()) == {1}
+
+
+def test_take__cells_whose_lease_ran_out_are_found_again(database: Database) -> None:
+    _publish(database)
+    first = [item.cell_id for item in leases.take(database, "ada", 8, reads=1, lease_seconds=-1)]
+
+    assert [item.cell_id for item in _take(database, "ada")] == first
 
 
 def test_take__a_doctor_may_work_on_one_slide(database: Database) -> None:
