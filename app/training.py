@@ -12,6 +12,7 @@ from datasets import catalog
 from datasets.crops import Picture, read_own_png
 from datasets.embeddings import EmbeddingStore, set_current
 from datasets.manifest import TileOptions, build_tile_pack
+from datasets.tile_files import read_sources
 from jepa.config import PRESETS, RunConfig
 from jepa.embed import Encoder, embed_cells
 from jepa.errors import CheckpointError
@@ -74,7 +75,7 @@ def labels_for(services: Services, pack: Path) -> TileLabels | None:
         found = current_labels(session, include_imported=True)
     found.sort(key=lambda label: (label.annotator != IMPORTED, label.label_id))
     known = {label.cell_id: classes[label.category] for label in found if label.category in classes}
-    sources = json.loads((pack / "manifest.json").read_text())["sources"]
+    sources = read_sources(pack, json.loads((pack / "manifest.json").read_text()))
     rows = [(tile, known[row["cell"]], row["slide"]) for tile, row in enumerate(sources) if row.get("cell") in known]
     if not rows:
         return None

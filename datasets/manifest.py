@@ -1,7 +1,7 @@
 """The catalogue's pictures as one hashed pack of tiles: all that pretraining gets to see.
 
-    <home>/tiles/<plan>/tiles.npy      (N, side_px, side_px, 3) uint8, RGB
-    <home>/tiles/<plan>/manifest.json  hash, scale, and where each tile comes from
+    <home>/tiles/<plan>/tiles.npy      or shards, as `datasets.tile_files` has it
+    <home>/tiles/<plan>/manifest.json  hash, scale, and where each tile comes from (with shards their index says it)
 
 A field or scan gives a grid of tiles that are not empty glass, and a tile around each of its cells;
 a single-cell picture gives one. The folder is named by the plan (which slides, which scale), so that
@@ -13,9 +13,6 @@ import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
-
-import numpy as np
 
 from datasets import catalog
 from datasets.catalog import Cell, Slide
@@ -23,15 +20,20 @@ from datasets.crops import Picture, cut_crop, read_own_png, resize_square
 from datasets.db import Database
 from datasets.detection import has_foreground
 from datasets.errors import StoreError, UnreadableFile
-from datasets.files import sha256_of_file, sha256_of_json, sync_folder, write_json
+from datasets.files import sha256_of_json, sync_folder, write_json
 from datasets.geometry import um_to_px
 from datasets.pictures import open_picture
 from datasets.sandbox import Decoder
+from datasets.tile_files import ArrayWriter, ShardWriter
 
 FALLBACK_MPP = 0.25
 """Taken for a field without a known scale: a 40x objective. The command says so aloud."""
+ARRAY_UP_TO_BYTES = 20e9
+"""About 400,000 tiles of 128 px. An array is read without decoding, but not when it exceeds the memory."""
 _BLOCK_TILES = 12
 """Tiles on the side of what is read from a scan at once."""
+
+TileWriter = ArrayWriter | ShardWriter
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -56,7 +58,7 @@ class Tile:
 
 def build_tile_pack(
     database: Database, home: Path, options: TileOptions,
-    on_progress: Callable[[int, int], None] = lambda done, total: None,
+    on_progress: Callable[[int, int], None] = lambda done, total: None, array_up_to: float = ARRAY_UP_TO_BYTES,
 ) -> Path:  # fmt: skip
     """Write the pack of all tiles of the catalogue, or find it ready.
 
@@ -65,6 +67,7 @@ def build_tile_pack(
         home: The workspace.
         options: Size and scale.
         on_progress: Called with (slides done, slides in all).
+        array_up_to: Bytes; what may need more is kept as JPEG in shards, not as an array.
 
     Returns:
         The pack's folder.
@@ -89,7 +92,9 @@ def build_tile_pack(
     try:
         with Decoder() as decoder:
             source = _Source(database, home, decoder, options)
-            _write_pack(draft, source.tiles(slides, by_slide, on_progress), source)
+            is_array = _most_bytes(slides, len(cells), options) <= array_up_to
+            writer = ArrayWriter(draft, options.side_px) if is_array else ShardWriter(draft)
+            _write_pack(draft, source.tiles(slides, by_slide, on_progress), source, writer)
         draft.rename(folder)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
@@ -191,30 +196,19 @@ def _grid(width: int, height: int, side: float) -> Iterator[tuple[float, float]]
             yield left + (column + 0.5) * side, top + (row + 0.5) * side
 
 
-def _write_pack(folder: Path, tiles: Iterator[tuple[Tile, Picture]], source: _Source) -> None:
-    options = source.options
-    rows: list[dict[str, Any]] = []
-    raw_path = folder / "tiles.raw"
-    with raw_path.open("wb") as stream:
-        for tile, picture in tiles:
-            stream.write(np.ascontiguousarray(picture).tobytes())
-            rows.append({key: value for key, value in asdict(tile).items() if value is not None})
-    if not rows:
+def _write_pack(folder: Path, tiles: Iterator[tuple[Tile, Picture]], source: _Source, writer: TileWriter) -> None:
+    for tile, picture in tiles:
+        writer.add(picture, {key: value for key, value in asdict(tile).items() if value is not None})
+    facts = writer.close()
+    if not facts["tiles"]:
         raise StoreError("no tile: the catalogue has no picture that is not empty. Ingest something first.")
-    shape = (len(rows), options.side_px, options.side_px, 3)
-    packed = np.lib.format.open_memmap(folder / "tiles.npy", mode="w+", dtype=np.uint8, shape=shape)
-    packed[:] = np.memmap(raw_path, np.uint8, mode="r", shape=shape)
-    packed.flush()
-    raw_path.unlink()
-    digest = sha256_of_file(folder / "tiles.npy")
-    description = {
-        "mpp": options.mpp,
-        "side_px": options.side_px,
-        "tiles": len(rows),
-        "sha256": digest,
-        "unreadable": source.unreadable,
-    }
-    write_json(
-        folder / "manifest.json",
-        {**description, "hash": sha256_of_json({**description, "sources": rows}), "sources": rows},
-    )
+    options = source.options
+    facts |= {"mpp": options.mpp, "side_px": options.side_px, "unreadable": source.unreadable}
+    write_json(folder / "manifest.json", {**facts, "hash": sha256_of_json(facts)})
+
+
+def _most_bytes(slides: list[Slide], cells: int, options: TileOptions) -> float:
+    """Return what all tiles take as bytes if no place is empty."""
+    side_um = options.side_px * options.mpp
+    areas = ((slide.width_px or 0) * (slide.height_px or 0) * (slide.mpp or FALLBACK_MPP) ** 2 for slide in slides)
+    return (sum(areas) / side_um**2 + cells) * options.side_px**2 * 3

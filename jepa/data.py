@@ -1,34 +1,32 @@
 """A resumable stream of tiles: what a step sees is a pure function of (seed, step).
 
-The pack is a memory-mapped uint8 array that `datasets.manifest` wrote. Crops shift and, by default,
-never rescale (nuclear size is a criterion), turns and mirror images are free, the stain varies
-mildly. Bytes go to the device; stain and normalisation happen there.
+The pack is what `datasets.manifest` wrote. Crops shift and, by default, never rescale (nuclear size is
+a criterion), turns and mirror images are free, the stain varies mildly. Whole tiles go to the device as
+bytes; crops, turns, stain and normalisation happen there (`jepa.views`).
 """
 
 import json
-import math
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
-from typing import Generic, Self, TypeVar
+from typing import Generic, TypeVar
 
-import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from datasets.detection import foreground_share
+from datasets.tile_files import Tiles, open_tiles
 from jepa.config import RunConfig
 from jepa.errors import DataError
+from jepa.views import Views, draw_cuts, normalise
 
 _ORDER_STREAM, _AUGMENT_STREAM, _HOLDOUT_STREAM = 2, 3, 4
 _HOLDOUT_SHARE = 0.1
 _EMPTY_WEIGHT = 0.02
 """Weight of an empty tile beside a full one: some glass stays in the diet."""
-_LOG_ASPECT = math.log(4 / 3)
 
 Pictures = NDArray[np.uint8]
 T = TypeVar("T")
@@ -38,7 +36,7 @@ T = TypeVar("T")
 class TilePack:
     """An open pack: `tiles` has shape (N, side, side, 3), uint8, RGB."""
 
-    tiles: Pictures
+    tiles: Tiles
     hash: str
     mpp: float
 
@@ -52,10 +50,10 @@ def open_pack(folder: Path, config: RunConfig) -> TilePack:
     """
     try:
         manifest = json.loads((folder / "manifest.json").read_text())
-        tiles: Pictures = np.load(folder / "tiles.npy", mmap_mode="r", allow_pickle=False)
+        tiles = open_tiles(folder)
     except (OSError, ValueError) as error:
         raise DataError(f"tile pack {folder.name}: cannot be opened ({error}). Build it again.") from error
-    if tiles.ndim != 4 or tiles.shape[0] != manifest["tiles"] or tiles.dtype != np.uint8:
+    if len(tiles.shape) != 4 or tiles.shape[0] != manifest["tiles"]:
         raise DataError(f"tile pack {folder.name}: {tiles.shape} is not what its manifest says. Build it again.")
     if tiles.shape[1] < config.image_px or manifest["mpp"] != config.mpp:
         raise DataError(
@@ -63,27 +61,6 @@ def open_pack(folder: Path, config: RunConfig) -> TilePack:
             f"{config.image_px} px at {config.mpp} um/px."
         )
     return TilePack(tiles, manifest["hash"], manifest["mpp"])
-
-
-@dataclass(frozen=True, slots=True)
-class Views:
-    """Pictures on their way to the device."""
-
-    pictures: Tensor
-    """Shape (B, side, side, 3), uint8, RGB."""
-    density: Tensor
-    """Factor of each channel's optical density, shape (B, 3), float32."""
-
-    def pinned(self) -> Self:
-        """Return them in memory that a GPU can fetch by itself."""
-        return type(self)(self.pictures.pin_memory(), self.density.pin_memory())
-
-    def finish(self, config: RunConfig, device: torch.device) -> Tensor:
-        """Change the stain and normalise on the device: (B, 3, side, side), float32."""
-        pictures = self.pictures.to(device, non_blocking=True)
-        density = self.density.to(device, non_blocking=True)
-        light = (pictures.float() + 1) / 256
-        return normalise(light.pow(density[:, None, None, :]), config)
 
 
 class TileStream:
@@ -134,24 +111,21 @@ class TileStream:
         return generator.choice(len(self._train), len(self._train), p=self._chances)
 
     def views(self, step: int, rows: slice = slice(None)) -> Views:
-        """Return some pictures of a step as bytes, with what is to be done to them on the device.
-
-        Where the run needs two views of a tile, all second views follow all first ones.
+        """Return some tiles of a step as bytes, with what is to be done to them on the device.
 
         Args:
             step: From 0.
-            rows: Which of the batch's pictures; all processes draw the same numbers and take their own.
+            rows: Which of the batch's tiles; all processes draw the same numbers and take their own.
         """
         chance = np.random.default_rng([self._config.seed, _AUGMENT_STREAM, step])
-        indices, side = self.indices(step), self._config.image_px
-        pictures, densities = [], []
+        indices = self.indices(step)
+        cuts, densities = [], []
         for _ in range(self._config.views):
-            cuts = _draw_cuts(len(indices), self._tiles.shape[1], self._config, chance)
-            density = 1 + chance.uniform(-1, 1, (len(cuts), 3)) * self._config.stain_jitter
-            tiles = zip(indices[rows], cuts[rows], strict=True)
-            pictures += [_view(self._tiles[index], cut, side) for index, cut in tiles]
+            cuts.append(draw_cuts(len(indices), self._tiles.shape[1], self._config, chance)[rows])
+            density = 1 + chance.uniform(-1, 1, (len(indices), 3)) * self._config.stain_jitter
             densities.append(density[rows].astype(np.float32))
-        return Views(torch.from_numpy(np.stack(pictures)), torch.from_numpy(np.concatenate(densities)))
+        tiles = np.ascontiguousarray(self._tiles[indices[rows]])
+        return Views(torch.from_numpy(tiles), torch.from_numpy(np.stack(cuts)), torch.from_numpy(np.stack(densities)))
 
     def batch(self, step: int) -> Tensor:
         """Return the pictures of a step, shape (B, 3, image_px, image_px), normalised float32."""
@@ -181,45 +155,6 @@ def tile_chances(shares: NDArray[np.float64], weight: float) -> NDArray[np.float
     """
     wanted = _EMPTY_WEIGHT + (1 - _EMPTY_WEIGHT) * shares
     return np.asarray((1 - weight) / len(shares) + weight * wanted / wanted.sum())
-
-
-def normalise(pictures: Tensor, config: RunConfig) -> Tensor:
-    """Bring pictures (B, H, W, 3), 0 to 1, to the encoder's input (B, 3, H, W)."""
-    mean, std = _colours(config.mean, config.std, pictures.device)
-    return ((pictures - mean) / std).permute(0, 3, 1, 2).contiguous()
-
-
-@lru_cache(maxsize=8)
-def _colours(mean: tuple[float, ...], std: tuple[float, ...], device: torch.device) -> tuple[Tensor, Tensor]:
-    """Return both on the device; made once, because every copy to a GPU makes the host wait."""
-    return torch.tensor(mean, device=device), torch.tensor(std, device=device)
-
-
-def _draw_cuts(count: int, tile_px: int, config: RunConfig, generator: np.random.Generator) -> NDArray[np.int64]:
-    """Draw top, left, height, width and turn (0-7) of each picture's cut, shape (count, 5)."""
-    low, high = config.crop_scale
-    if low == high == 1.0:
-        scale = 1 + generator.uniform(-1, 1, (count, 1)) * config.scale_jitter if config.scale_jitter else 1.0
-        sides = np.minimum(np.rint(np.full((count, 2), config.image_px) * scale), tile_px).astype(np.int64)
-    else:
-        # Random resized crop: area, and height over width between 3/4 and 4/3.
-        area = generator.uniform(low, high, count) * tile_px**2
-        aspect = np.exp(generator.uniform(-_LOG_ASPECT, _LOG_ASPECT, count))
-        lengths = np.stack([np.sqrt(area * aspect), np.sqrt(area / aspect)], axis=1)
-        sides = np.clip(np.rint(lengths), 1, tile_px).astype(np.int64)
-    corners = generator.integers(0, tile_px - sides, endpoint=True)
-    turns = generator.integers(0, 8, (count, 1))
-    return np.concatenate([corners, sides, turns if config.dihedral else turns * 0], axis=1)
-
-
-def _view(tile: Pictures, cut: NDArray[np.int64], side: int) -> Pictures:
-    top, left, height, width, turn = cut.tolist()
-    picture = tile[top : top + height, left : left + width]
-    if (height, width) != (side, side):
-        method = cv2.INTER_AREA if height > side else cv2.INTER_CUBIC
-        picture = np.asarray(cv2.resize(np.ascontiguousarray(picture), (side, side), interpolation=method), np.uint8)
-    picture = picture[:, ::-1] if turn >= 4 else picture
-    return np.rot90(picture, turn % 4)
 
 
 class Ahead(Generic[T]):

@@ -17,9 +17,9 @@ from datasets.files import sha256_of_json
 from jepa.backbones import Encoder, build_encoder, encode_layers, is_transformer, with_sizes_of_backbone
 from jepa.checkpoint import load_weights
 from jepa.config import RunConfig
-from jepa.data import normalise
 from jepa.errors import CheckpointError, ConfigError
 from jepa.timm_weights import in_order, read_tensors, without_heads
+from jepa.views import normalise
 
 FALLBACK_MPP = 0.25
 """Scale taken for a crop whose um/px nobody knows: a 40x objective."""

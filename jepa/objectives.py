@@ -51,18 +51,18 @@ def draw_masks(config: RunConfig, batch_size: int, generator: np.random.Generato
 
 
 def draw_masks_for(
-    config: RunConfig, pictures: NDArray[np.uint8], step: int, generator: np.random.Generator, rows: slice
+    config: RunConfig, pictures: NDArray[np.uint8] | None, step: int, generator: np.random.Generator, rows: slice
 ) -> Masks:
     """Draw masks as `draw_masks` does, with the targets on the foreground where the run asks for it.
 
     Args:
         config: The run's options.
-        pictures: First views of the asked rows, shape (B, side, side, 3), uint8.
+        pictures: First views of the asked rows, shape (B, side, side, 3), uint8; only `foreground_targets` looks.
         step: From 0.
         generator: Chance of the whole step; decides the lengths.
         rows: Which of the step's pictures these are.
     """
-    if not config.foreground_targets:
+    if not config.foreground_targets or pictures is None:
         return draw_masks(config, config.batch_size, generator, rows)
     options = MaskConfig.of(config)
     lengths = mask_lengths(config.grid, options)

@@ -15,7 +15,7 @@ from torch import Tensor
 from datasets.files import write_json
 from jepa.checkpoint import Checkpoint, load_checkpoint, newest_checkpoint, save_checkpoint, set_aside
 from jepa.config import RunConfig
-from jepa.data import Ahead, TilePack, TileStream, Views
+from jepa.data import Ahead, TilePack, TileStream
 from jepa.distributed import World, gathered
 from jepa.encoder import load_encoder
 from jepa.errors import CheckpointError, DivergedError
@@ -25,6 +25,7 @@ from jepa.monitor import Health
 from jepa.objectives import draw_masks_for
 from jepa.runlog import METRICS_FILE, RunLog, read_metrics
 from jepa.step import Learner, Outcome, Tensors, seed_model
+from jepa.views import Views
 from jepa.watch import PICTURE_FOLDER, TileLabels, Watch
 
 LOG = logging.getLogger(__name__)
@@ -126,7 +127,7 @@ class Run:
         """Return this process's pictures, contexts and targets of a step."""
         config = self.config
         views = self._stream.views(step, self._rows)
-        first = views.pictures[: len(views.pictures) // config.views].numpy()
+        first = views.first_pictures(config) if config.foreground_targets else None
         masks = draw_masks_for(config, first, step, mask_generator(config.seed, step), self._rows)
         context, targets = torch.from_numpy(masks.context), torch.from_numpy(masks.targets)
         if self.world.device.type == "cuda":

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,7 @@ from datasets.nuclei import find_nuclei
 from datasets.public import FieldFile, Plan, Point, plan
 from datasets.sandbox import Decoder
 from datasets.synthetic import draw_slide
+from datasets.tile_files import open_tiles, read_sources
 from tests.slide_files import dicom_slide, write_pyramid
 
 OPTIONS = FindOptions(side_um=64, side_px=256)
@@ -278,6 +280,12 @@ def test_tile_pack__a_scan_gives_tiles_for_pretraining(services: Services, slide
     assert facts["unreadable"] == 0
     assert np.abs(tiles[len(tiles) // 2].astype(int) - truth).mean() < 3
     assert build_tile_pack(services.database, services.home, TileOptions(mpp=0.5, side_px=128)) == pack
+
+    shutil.rmtree(pack)
+    pack = build_tile_pack(services.database, services.home, TileOptions(mpp=0.5, side_px=128), array_up_to=0)
+    compressed = open_tiles(pack)
+    assert np.abs(compressed[np.arange(len(tiles))].astype(int) - tiles).mean() < 3
+    assert list(read_sources(pack, json.loads((pack / "manifest.json").read_text()))) == facts["sources"]
 
 
 def test_focal_stack__every_plane_is_reachable(tmp_path: Path) -> None:
