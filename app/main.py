@@ -11,6 +11,8 @@ st.set_page_config(page_title="CytoJEPA", layout="wide", initial_sidebar_state="
 st.html(
     "<style>.stMainBlockContainer{padding:3.75rem 1.6rem .4rem;max-width:none}"
     "[data-testid=stHeader]{background:transparent}"
+    # Room for the name and the way out: what does not fit goes into Streamlit's own menu of the rest.
+    "[data-testid=stToolbar]{padding-right:12rem}"
     "[data-testid=stCaptionContainer],[data-testid=stCaptionContainer] p{color:inherit}"
     "[data-testid=stCaptionContainer]{opacity:.82}</style>"
 )
@@ -34,8 +36,8 @@ pages = [
     ),
 ]
 st.html(
-    "<style>.stElementContainer:has(.who){position:absolute;height:0}.who{position:fixed;top:.95rem;"
-    "right:1.7rem;z-index:999995;font-size:.92rem}</style>"
+    "<style>.stElementContainer:has(.who){position:absolute;height:0}.who{position:fixed;top:1.08rem;"
+    "right:1.7rem;max-width:11rem;overflow:hidden;text-overflow:ellipsis;white-space:nowrap;z-index:999995;font-size:.92rem}</style>"
     f'<div class="who">{html.escape(person.name)} &nbsp;'
     f'<a style="color:inherit" href="/logout" target="_self">{html.escape(tr("Sign out"))}</a></div>'
 )

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from app.services import Services
-from app.tiles import TileCache, TileGrid, cut_tile
+from app.tiles import TILE_PX, TileCache, TileGrid, cut_tile
 from datasets import catalog, places
 from datasets.catalog import Slide
 from datasets.crops import OUTSIDE, Picture, cut_crop, encode_png, read_own_png, resize_square, shrink
@@ -32,6 +32,10 @@ SMALL_PX = 320
 _WIDE_QUALITY, _ATLAS_QUALITY, _TILE_QUALITY = 90, 92, 88
 _KEPT_SLIDES = 6
 _MOST_DECODERS = 4
+_FIRST_VIEW_PX = 2048
+"""Longest side of the finest level that a whole slide is first shown with."""
+_MOST_AHEAD = 6
+"""Tiles along a side that are cut before anybody asks: a slide without small levels has many."""
 
 
 class Pictures:
@@ -49,9 +53,24 @@ class Pictures:
         self._tiles = TileCache()
 
     def warm(self) -> None:
-        """Start the sandbox's children, so that the first slide of the day does not wait for them."""
-        with suppress(UnreadableFile):  # the first question then starts them, or tells why not
+        """Start the sandbox's children and cut the first view of the slide that is shown first.
+
+        The first slide of the day then waits for neither.
+        """
+        with suppress(UnreadableFile, FileNotFoundError):  # the first question then does it, or tells why not
             self._decoders.warm()
+            for slide in catalog.slides_with_pictures(self._database)[:1]:
+                self._cut_first_view(slide)
+
+    def _cut_first_view(self, slide: Slide) -> None:
+        grid = tile_grid(slide, scan_facts(catalog.scan_info(self._database, slide.id)))
+        for level in range(grid.coarsest, grid.finest + 1):
+            width, height = grid.size(level)
+            if max(width, height) > _FIRST_VIEW_PX and level > grid.coarsest:
+                return
+            for row in range(min(_MOST_AHEAD, -(-height // TILE_PX))):
+                for column in range(min(_MOST_AHEAD, -(-width // TILE_PX))):
+                    self.tile(slide.id, level, column, row)
 
     def close(self) -> None:
         """End the sandbox's children."""

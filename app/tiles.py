@@ -39,12 +39,16 @@ class TileGrid:
         most = self.coarsest_downsample * _MOST_SOURCE_PX / TILE_PX
         return max(0, self.finest - int(math.log2(most)))
 
+    def size(self, level: int) -> tuple[int, int]:
+        """Return a level's width and height in its own pixels."""
+        scale = 1 << (self.finest - level)
+        return math.ceil(self.width_px / scale), math.ceil(self.height_px / scale)
+
     def box(self, level: int, column: int, row: int) -> tuple[int, int, int, int] | None:
         """Return a tile's place in pixels of its level: left, top, width, height; None where there is none."""
         if not self.coarsest <= level <= self.finest:
             return None
-        scale = 1 << (self.finest - level)
-        width, height = math.ceil(self.width_px / scale), math.ceil(self.height_px / scale)
+        width, height = self.size(level)
         left, top = column * TILE_PX, row * TILE_PX
         if column < 0 or row < 0 or left >= width or top >= height:
             return None

@@ -51,7 +51,7 @@ with st.form("export"):
             tr("Rows"), get_args(Kind), placeholder=tr("as the format has them"),
             format_func=lambda kind: tr(KIND_WORDS[kind]),
         )  # fmt: skip
-        is_current = st.checkbox(tr("Only what stands: nothing that was taken back or replaced"))
+        is_current = st.checkbox(tr("Without what was taken back or replaced"))
     with right:
         names = [account.name for account in accounts.list_accounts(services.database)]
         doctors = st.multiselect(tr("Only these people"), names, placeholder=tr("all"))

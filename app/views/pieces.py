@@ -36,7 +36,7 @@ _STYLE = """<style>
 @media (prefers-color-scheme:dark){.cj-cards .marked{color:#ff9a8d}}
 .cj-empty{max-width:34rem;margin:12vh auto 0;text-align:center;line-height:1.5}
 .cj-empty b{font-size:1.3rem;display:block}
-.cj-empty a{font-weight:600}
+.cj-empty a{font-weight:600;color:inherit}
 </style>"""
 
 

@@ -59,9 +59,9 @@ def choose_keys() -> None:
                     f"command:{command.id}", tr(command.text), own_key(command, label_set, own.keys) or ""
                 )
                 fields[what] = key
-        left, right, _ = st.columns([1, 1, 3])
-        is_wanted = left.form_submit_button(tr("Keep these keys"), type="primary")
-        is_reset = right.form_submit_button(tr("All as they were made"))
+        with st.container(horizontal=True):
+            is_wanted = st.form_submit_button(tr("Keep these keys"), type="primary")
+            is_reset = st.form_submit_button(tr("All as they were made"))
     if is_reset:
         keep_keys({})
     elif is_wanted:

@@ -1,6 +1,9 @@
 """How long a key takes to the next cell on screen and to the row on disk, beside plain widgets.
 
-    python -m tests.benchmarks.key_latency [--keys 200]
+    python -m tests.benchmarks.key_latency [--keys 200] [--doctors 20] [--fits]
+
+`--doctors`: so many are signed in and label, all but one of them about once a second over HTTP; `--fits`: the probe is
+fitted again and again in a process beside the server. Both weigh on the deck's study, which the widgets do not share.
 
 Both pages are pressed in one run, in turns, on studies of the same cells; ratios are safer than the
 absolute figures. Paint: key down to the frame in which the next cell is in the page. Commit: key
@@ -10,14 +13,24 @@ loading when its place in the page has changed, so their paint is a lower bound.
 
 import argparse
 import json
+import os
 import statistics
+import subprocess
 import sys
 import tempfile
+import threading
 import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+import httpx
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from app.services import Services
+from app.settings import Settings
+from app.sign_in import COOKIE
 from labeling import accounts
 from tests.browser.conftest import FLAGS, PASSWORD, PATIENCE_MS, Server, small_vectors
 from tests.builders import drawn_study
@@ -62,12 +75,62 @@ def _summary(values: list[float]) -> dict[str, float]:
     return {"p50_ms": round(statistics.median(ordered), 1), "p95_ms": round(ordered[int(0.95 * (len(ordered) - 1))], 1)}
 
 
-def _study(folder: Path) -> Path:
-    services = drawn_study(folder / "home", folder / "drawn", 10)
+def _study(folder: Path, doctors: int) -> Path:
+    home = folder / "home"
+    home.mkdir(parents=True)
+    Settings(reads=min(5, 1 + doctors // 4)).save(home)  # so that there are cells for all
+    services = drawn_study(home, folder / "drawn", 10 + doctors)
     small_vectors(services)
-    accounts.add_account(services.database, "ada", "annotator", PASSWORD)
+    for name in ("ada", *(f"doctor-{n}" for n in range(1, doctors))):
+        accounts.add_account(services.database, name, "annotator", PASSWORD)
     services.database.close()
-    return folder / "home"
+    return home
+
+
+def _label_on(url: str, token: str, csrf: str, stop: threading.Event, counts: dict[str, int]) -> None:
+    """Be a colleague: fetch cells, answer one a second."""
+    with httpx.Client(base_url=url, cookies={COOKIE: token}, headers={"X-CSRF-Token": csrf}, timeout=30) as client:
+        waiting: list[str] = []
+        while not stop.wait(1.0):
+            if not waiting:
+                answer = client.get("/api/v1/worklist", params={"limit": 12})
+                waiting = [item["cell"] for item in answer.json()["items"]]
+            if waiting:
+                event = {"key": str(uuid.uuid4()), "kind": "label", "cell": waiting.pop(), "category": "NILM"}
+                answer = client.post("/api/v1/labels", json={"events": [event]}, headers={"Origin": url})
+                counts["labels of colleagues"] += answer.json()["receipts"][0]["accepted"]
+
+
+@contextmanager
+def _company(home: Path, url: str, doctors: int, *, fits: bool) -> Iterator[dict[str, int]]:
+    """Let colleagues label and the probe be fitted; yield how often that happened."""
+    stop, counts = threading.Event(), {"labels of colleagues": 0, "fits": 0}
+    services = Services.open(home)
+    threads = []
+    for number in range(1, doctors):
+        token = accounts.open_sign_in(services.database, f"doctor-{number}")
+        signed_in = accounts.check_sign_in(services.database, token)
+        assert signed_in is not None
+        threads.append(threading.Thread(target=_label_on, args=(url, token, signed_in.csrf_token, stop, counts)))
+
+    def fit() -> None:
+        while not stop.is_set():
+            subprocess.run(
+                [sys.executable, "-m", "app.cli", "fit", "--home", str(home)], check=True, capture_output=True
+            )
+            counts["fits"] += 1
+
+    if fits:
+        threads.append(threading.Thread(target=fit))
+    for thread in threads:
+        thread.start()
+    try:
+        yield counts
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+        services.database.close()
 
 
 def _opened(browser: Browser, server: Server, selector: str) -> Page:
@@ -86,10 +149,13 @@ def main() -> None:
     """Measure both pages and print one JSON object."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--keys", type=int, default=200)
-    keys = parser.parse_args().keys
+    parser.add_argument("--doctors", type=int, default=1)
+    parser.add_argument("--fits", action="store_true")
+    asked = parser.parse_args()
     found = {name: {"paint": [], "commit": []} for name in ("deck", "widgets")}
     with tempfile.TemporaryDirectory() as scratch, sync_playwright() as playwright:
-        servers = {"deck": Server(_study(Path(scratch) / "a")), "widgets": PlainServer(_study(Path(scratch) / "b"))}
+        homes = {"deck": _study(Path(scratch) / "a", asked.doctors), "widgets": _study(Path(scratch) / "b", 1)}
+        servers = {"deck": Server(homes["deck"]), "widgets": PlainServer(homes["widgets"])}
         try:
             for server in servers.values():
                 server.start()
@@ -98,10 +164,11 @@ def main() -> None:
                 "deck": _opened(browser, servers["deck"], ".deck"),
                 "widgets": _opened(browser, servers["widgets"], ".plain"),
             }
-            for _ in range(_TURNS):
-                for name, page in pages.items():
-                    page.bring_to_front()
-                    _press(page, keys // _TURNS, found[name])
+            with _company(homes["deck"], servers["deck"].url, asked.doctors, fits=asked.fits) as company:
+                for _ in range(_TURNS):
+                    for name, page in pages.items():
+                        page.bring_to_front()
+                        _press(page, asked.keys // _TURNS, found[name])
         finally:
             for server in servers.values():
                 server.kill()
@@ -111,7 +178,8 @@ def main() -> None:
         for kind in ("paint", "commit")
         for p in ("p50", "p95")
     }
-    print(json.dumps({"keys": keys, **results, "widgets_over_deck": ratios}, indent=1))  # noqa: T201
+    told = {"keys": asked.keys, "doctors": asked.doctors, **company, "load": os.getloadavg()[0]}
+    print(json.dumps({**told, **results, "widgets_over_deck": ratios}, indent=1))  # noqa: T201
 
 
 if __name__ == "__main__":

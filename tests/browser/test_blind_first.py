@@ -1,6 +1,8 @@
-"""The suggestion appears after the answer, also for cells that were fetched before there was one."""
+"""The suggestion appears after the answer, also for cells fetched before there was one; known cells in a sweep."""
 
 import pytest
+
+from labeling.mixture import FOIL_REASON
 
 pytestmark = pytest.mark.browser
 NUM_SLIDES = 4
@@ -38,3 +40,24 @@ def test_cell_fetched_before_the_first_probe__tells_its_suggestion_after_the_ans
     page = sign_in("otto", "/bias")
     page.wait_for_selector("text=1 of 1: 100 %")
     assert page.locator("text=too few to say").count() > 0
+
+
+def test_known_cells_in_a_careless_sweep__are_told_and_marked(sign_in, server) -> None:
+    if not server.rows("SELECT count(*) FROM probes")[0][0]:
+        page = sign_in("ada")
+        page.wait_for_selector(".deck[data-cell]")
+        _answer(page, "1")
+        _answer(page, "5")
+        while not server.rows("SELECT count(*) FROM probes")[0][0]:
+            page.wait_for_timeout(100)
+    page = sign_in("ben", "/gallery")
+    page.wait_for_selector(".gallery[data-ready]:not([data-ready='0'])")
+    page.keyboard.press("a")
+    page.keyboard.press("1")
+    page.wait_for_selector(".gallery[data-waiting='0'][data-open='0']")
+    page.wait_for_selector("text=/known cells? among these/")
+    swept = f"FROM labels WHERE annotator = 'ben' AND reason = '{FOIL_REASON}'"
+    known = "SELECT cell_id FROM labels WHERE annotator = 'imported' AND category <> 'NILM'"
+
+    assert server.rows(f"SELECT count(*) {swept}")[0][0] > 0
+    assert page.locator(".tile.foil").count() == server.rows(f"SELECT count(*) {swept} AND cell_id IN ({known})")[0][0]

@@ -1,5 +1,7 @@
 """The slide view in a real browser: rings, answers, marks, opinions, the way there and back; nothing is lost."""
 
+import math
+
 import pytest
 
 pytestmark = pytest.mark.browser
@@ -83,6 +85,39 @@ def test_missed_cell__is_marked_by_a_click_and_labelled_at_once(slide, server) -
     assert server.rows(f"SELECT origin FROM cells WHERE id = '{cell}'") == [("drawn",)]
     assert server.rows(f"SELECT annotator, width_px FROM finds WHERE cell_id = '{cell}'") == [("ada", 0.0)]
     assert server.labels("ada")[-1] == (cell, "HSIL")
+
+
+def _free_place(page, server) -> tuple[float, float]:
+    """Return a point of the window, over the whole slide as it is first shown, far from all known cells."""
+    facts = page.request.get(f"{server.url}/api/slides").json()["slides"]
+    row = next(row for row in facts if row["slide"] == page.get_attribute(".slideview", "data-slide"))
+    cells = page.request.get(f"{server.url}/api/slide-cells/{row['slide']}").json()
+    known = list(zip(cells["x"], cells["y"], strict=True))
+    width, height = row["width"], row["height"]
+    spots = [(x, y) for x in range(width // 4, 3 * width // 4, 20) for y in range(height // 4, 3 * height // 4, 20)]
+    x, y = max(spots, key=lambda spot: min(math.dist(spot, cell) for cell in known))
+    box = page.locator(".slidestage").bounding_box()
+    scale = min(box["width"] / width, box["height"] / height)
+    return (box["x"] + box["width"] / 2 + scale * (x - width / 2),
+            box["y"] + box["height"] / 2 + scale * (y - height / 2))  # fmt: skip
+
+
+def test_missed_cell__is_boxed_and_the_box_is_kept_with_its_finder(slide, server) -> None:
+    cells = int(slide.get_attribute(".slideview", "data-cells"))
+    x, y = _free_place(slide, server)
+    slide.keyboard.press("b")
+    slide.wait_for_selector(".slideview[data-marking='true']")
+    slide.mouse.move(x - 15, y - 12)
+    slide.mouse.down()
+    slide.mouse.move(x + 15, y + 12, steps=4)
+    slide.mouse.up()
+    slide.wait_for_selector(f".slideview[data-cells='{cells + 1}'][data-claimed]")
+    cell = slide.get_attribute(".slideview", "data-claimed")
+    (row,) = server.rows(f"SELECT annotator, width_px, height_px FROM finds WHERE cell_id = '{cell}'")
+
+    assert row[0] == "ada"
+    assert row[1] / row[2] == pytest.approx(30 / 24, rel=0.1)
+    assert server.rows(f"SELECT origin FROM cells WHERE id = '{cell}'") == [("drawn",)]
 
 
 def test_box_round_half_the_slide__is_refused_in_a_sentence(slide, server) -> None:

@@ -59,6 +59,21 @@ def test_mosaic__its_tiles_show_the_same_cell_at_every_level(mosaic) -> None:
     assert client.get("/api/slides/SL-unknown/tile/3/0/0").status_code == 404
 
 
+def test_first_view__is_cut_before_anybody_asks(mosaic) -> None:
+    services, _ = mosaic
+    pictures = Pictures(services)
+    pictures.warm()
+    pictures.close()  # whoever asks a child now is refused
+    client = client_of(services, pictures, "ada")
+    (row,) = client.get("/api/slides").json()["slides"]
+    path = f"/api/slides/{row['slide']}/tile"
+
+    for level, columns, rows in ((10, 2, 1), (11, 3, 2)):
+        places = [(x, y) for x in range(columns) for y in range(rows)]
+        assert {client.get(f"{path}/{level}/{x}/{y}").status_code for x, y in places} == {200}
+    assert client.get(f"{path}/{row['finest']}/0/0").status_code == 404
+
+
 def test_field__is_a_slide_of_one_level_with_its_cells(study) -> None:
     services, pictures = study
     client = client_of(services, pictures, "ada")

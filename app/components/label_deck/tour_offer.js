@@ -8,6 +8,6 @@ function tourLink(text) {
 function tourOffer(deck) {  // null: nothing to offer
   const name = `cytojepa/tour/${encodeURIComponent(deck.account)}`;
   if (!deck.current || deck.progress.mine || deck.tally.taken || kept(name, false)) return null;
-  return [tr("New here? "), tourLink(tr("Three minutes with drawn cells")), tr(" show the keys. Nothing is saved there."),
+  return [el("span", "", tr("New here? "), tourLink(tr("Three minutes with drawn cells")), tr(" show the keys. Nothing is saved there.")),
     button("quiet", () => { keep(name, true); deck.draw(); }, tr("Not now"))];
 }

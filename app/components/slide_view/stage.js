@@ -54,8 +54,7 @@ class SlideStage {
     this.viewer.addHandler("tile-load-failed", () => { this.failed = true; this.drawScale(); });
   }
 
-  source(z) {
-    const s = this.slide;
+  source(z, s = this.slide) {
     return { width: s.width, height: s.height, tileSize: s.tile, tileOverlap: 0, minLevel: s.coarsest, maxLevel: s.finest,
       getTileUrl: (level, x, y) => `/api/slides/${s.slide}/tile/${level}/${x}/${y}?z=${z}` };
   }
@@ -77,7 +76,7 @@ class SlideStage {
         this.viewer.viewport.minZoomLevel = Math.max(whole * 0.8, least);
         const painted = () => {
           if (this.slide.slide !== name || !image.getFullyLoaded() || this.page.root.dataset.painted) return;
-          requestAnimationFrame(() => { this.page.root.dataset.painted = Math.round(performance.now() - this.started); });
+          requestAnimationFrame(() => { this.page.root.dataset.painted = Math.round(performance.now() - this.started); this.ahead(); });
         };
         image.addHandler("fully-loaded-change", painted);
         painted();
@@ -86,6 +85,11 @@ class SlideStage {
       });
       this.viewer.open(this.source(slide.planes[this.plane]));
     });
+  }
+
+  ahead() {  // the next slide's coarsest tile: the server then has that slide open when it is chosen
+    const { slides } = this.page, next = slides[slides.findIndex(s => s.slide === this.slide.slide) + 1];
+    if (next) new Image().src = this.source(next.planes.reduce((best, z) => (Math.abs(z) < Math.abs(best) ? z : best)), next).getTileUrl(next.coarsest, 0, 0);
   }
 
   // ---- where things are
