@@ -39,7 +39,7 @@ _UNITS = {
     "cell": word("cells"),
 }
 _ENCODERS = {
-    "default": word("the newest run"),
+    "default": word("the newest run, else the one that comes with the program"),
     "handcrafted": word("handcrafted measures"),
     "default+handcrafted": word("both"),
 }
@@ -173,8 +173,10 @@ def _pretrain_form() -> None:
     with st.form("pretrain", border=False):
         preset = st.selectbox(tr("Preset"), list(PRESETS))
         steps = st.number_input(tr("Steps; 0: as many as the preset has"), 0, 10_000_000, 0)
+        from_shipped = st.checkbox(tr("Start from the encoder that comes with the program (its size stays)"))
         if st.form_submit_button(tr("Pretrain")):
-            _start("pretrain", ["pretrain", "--preset", preset, *([f"--steps={steps}"] if steps else [])])
+            start = ["--init=shipped"] if from_shipped else []
+            _start("pretrain", ["pretrain", "--preset", preset, *start, *([f"--steps={steps}"] if steps else [])])
 
 
 def _embed_form() -> None:
