@@ -20,12 +20,14 @@ import torch
 from app.evaluation import encoder_features, load_pool, score_shots
 from app.services import Services
 from app.training import tiles_for
+from jepa.checkpoint import load_weights
 from jepa.config import PRESETS, RunConfig, parse_overrides
 from jepa.encoder import FrozenEncoder, load_encoder, random_encoder
 from jepa.train import pretrain
 
+START = "no training"
 OPTIONS: dict[str, dict[str, object]] = {
-    "untrained": {},
+    START: {},
     "I-JEPA alone": {},
     "no turned views": {"dihedral": False},
     "no stain jitter": {"stain_jitter": 0.0},
@@ -43,10 +45,13 @@ OPTIONS: dict[str, dict[str, object]] = {
 """Changes to the preset, one at a time; the last two are other methods on the same encoder."""
 
 
-def train(name: str, config: RunConfig, home: Path, folder: Path) -> FrozenEncoder:
+def train(name: str, config: RunConfig, home: Path, folder: Path, init: Path | None) -> FrozenEncoder:
     """Return the frozen encoder of one option."""
-    if name == "untrained":
-        return random_encoder(config, seed=config.seed)
+    if name == START:
+        return load_encoder(init) if init else random_encoder(config, seed=config.seed)
+    start_from = None
+    if init:
+        start_from, config = load_weights(init, config)
     services = Services.open(home)
     pack = tiles_for(services, config, lambda done, total: None)
     services.database.close()
@@ -54,7 +59,7 @@ def train(name: str, config: RunConfig, home: Path, folder: Path) -> FrozenEncod
     def show(progress: object) -> None:
         sys.stderr.write(f"\r{name}: {progress}"[:150])
 
-    return load_encoder(pretrain(config, pack, folder, on_progress=show).checkpoint)
+    return load_encoder(pretrain(config, pack, folder, start_from=start_from, on_progress=show).checkpoint)
 
 
 def score(encoder: FrozenEncoder, home: Path, seeds: int) -> list[dict[str, object]]:
@@ -76,6 +81,7 @@ def main() -> None:
     parser.add_argument("--train", type=Path, required=True, metavar="HOME", help="workspace whose tiles are learnt")
     parser.add_argument("--test", type=Path, action="append", required=True, metavar="HOME")
     parser.add_argument("--out", type=Path, required=True, metavar="ROWS.jsonl")
+    parser.add_argument("--init", type=Path, metavar="PATH", help="weights that all start from, else fresh ones")
     parser.add_argument("--pictures", type=int, default=20_000, help="pictures that each run sees")
     parser.add_argument("--preset", choices=tuple(PRESETS), default="tiny")
     parser.add_argument("--only", action="append", choices=tuple(OPTIONS))
@@ -95,10 +101,10 @@ def main() -> None:
         config = dataclasses.replace(config, steps=steps, monitor_every=steps, checkpoint_every=steps)
         started = time.process_time()
         with tempfile.TemporaryDirectory() as folder:
-            encoder = train(name, config, options.train, Path(folder))
+            encoder = train(name, config, options.train, Path(folder), options.init)
             spent = round(time.process_time() - started)
         scores = [row for home in options.test for row in score(encoder, home, options.seeds)]
-        line = {"option": name, "pictures": 0 if name == "untrained" else options.pictures, "cpu_s": spent}
+        line = {"option": name, "pictures": 0 if name == START else options.pictures, "cpu_s": spent}
         with options.out.open("a") as rows:
             rows.write(json.dumps(line | {"scores": scores}) + "\n")
 
