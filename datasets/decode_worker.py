@@ -5,12 +5,15 @@ pixels follow an answer as raw bytes. Nothing is pickled, so a hijacked child ca
 """
 
 import json
+import mmap
 import os
 import resource
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
+
+import numpy as np
 
 from datasets.confinement import confine
 from datasets.crops import Picture
@@ -39,9 +42,14 @@ def limit_process() -> None:
 
 
 class Worker:
-    """Answers requests `{"op": ..., ...}`; keeps the last slides open."""
+    """Answers requests `{"op": ..., ...}`; keeps the last slides open.
 
-    def __init__(self) -> None:
+    Args:
+        shared: Memory shared with the parent; pixels that fit go there instead of through the pipe.
+    """
+
+    def __init__(self, shared: mmap.mmap | None = None) -> None:
+        self._shared = shared
         self._slides: dict[tuple[str, ...], SlideReader] = {}
         self._operations: dict[str, Callable[[dict[str, Any]], Answer]] = {
             "picture": self._picture, "kind": self._kind, "open": self._open, "region": self._region,
@@ -52,8 +60,8 @@ class Worker:
     def serve(self, requests: BinaryIO, answers: BinaryIO) -> None:
         """Answer requests until the input ends.
 
-        An answer is an object, with `shape` and H*W*3 bytes where pixels follow, with `bytes` and so
-        many of them where others do, or `{"reason": "..."}`.
+        An answer is an object, with `shape` and H*W*3 bytes where pixels follow (in the shared memory if it says
+        `shared`), with `bytes` and so many of them where others do, or `{"reason": "..."}`.
         """
         for line in requests:
             used = resource.getrusage(resource.RUSAGE_SELF)
@@ -71,7 +79,7 @@ class Worker:
             except Exception as error:  # noqa: BLE001  decoders raise types that nobody can list
                 _send(answers, {"reason": f"damaged: {type(error).__name__}"})
             else:
-                _send(answers, header, pixels)
+                _send(answers, header, pixels, self._shared)
 
     def _warm(self, request: dict[str, Any]) -> Answer:
         """Import what slides need: seconds on a busy machine, which must not be counted against a file."""
@@ -147,21 +155,38 @@ class Worker:
         return self._slides[key]
 
 
-def _send(answers: BinaryIO, header: dict[str, Any], content: Picture | bytes | None = None) -> None:
+def _send(answers: BinaryIO, header: dict[str, Any], content: Picture | bytes | None = None,
+          shared: mmap.mmap | None = None) -> None:  # fmt: skip
     if isinstance(content, bytes):
         header = {**header, "bytes": len(content)}
     elif content is not None:
-        header, content = {**header, "shape": content.shape}, content.tobytes()
+        header = {**header, "shape": content.shape}
+        if shared is not None and content.nbytes <= len(shared):
+            np.frombuffer(shared, np.uint8)[: content.nbytes] = content.ravel()
+            header, content = {**header, "shared": True}, None
+        else:
+            content = content.tobytes()
     answers.write(json.dumps(header).encode() + b"\n" + (content or b""))
     answers.flush()
+
+
+def shared_memory(words: list[str]) -> mmap.mmap | None:
+    """Return the memory that the parent named by file number and size on the command line, None without one."""
+    if not words:
+        return None
+    number, size = int(words[0]), int(words[1])
+    shared = mmap.mmap(number, size)
+    os.close(number)
+    return shared
 
 
 def main() -> None:
     """Run the worker on its standard streams; stray prints of libraries go to stderr."""
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    shared = shared_memory(sys.argv[1:])
     limit_process()
-    Worker().serve(sys.stdin.buffer, answers)
+    Worker(shared).serve(sys.stdin.buffer, answers)
 
 
 if __name__ == "__main__":

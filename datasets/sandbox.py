@@ -6,8 +6,9 @@ ever: neither can be caught inside the process that serves the doctors.
 
 import json
 import math
+import mmap
 import os
-import selectors
+import select
 import subprocess
 import sys
 import time
@@ -22,12 +23,15 @@ from datasets.decoded import CleanHeader, CleanTiff, DicomPart
 from datasets.errors import UnreadableFile
 from datasets.readers.base import MAX_REGION_PIXELS, SlideInfo
 from datasets.readers.flat import Picture
+from datasets.shared_memory import shared_memory
 
 WALL_SECONDS = 60.0
 _HEADER_BYTES = 1 << 18
 _CHUNK_BYTES = 1 << 20
 _START_SECONDS = 180.0
 _MOST_BYTES = 1 << 28
+_SHARED_BYTES = 32 << 20
+"""Room for a region of 3,300 x 3,300 pixels; larger ones go through the pipe."""
 _WAY_OUT = "save it anew with the scanner's software, or leave it out"
 
 
@@ -44,6 +48,7 @@ class Decoder:
         self._wall_seconds = wall_seconds
         self._child: subprocess.Popen[bytes] | None = None
         self._buffer = b""
+        self._shared: mmap.mmap | None = None
         self._is_warm = False
 
     def __enter__(self) -> Self:
@@ -52,6 +57,11 @@ class Decoder:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
                  trace: TracebackType | None) -> None:  # fmt: skip
         self._kill()
+
+    @property
+    def child_id(self) -> int | None:
+        """Process number of the running child, None before the first question."""
+        return self._child.pid if self._child is not None and self._is_running() else None
 
     def warm(self) -> None:
         """Start the child and let it import what slides need.
@@ -212,11 +222,17 @@ class Decoder:
         if not self._is_running() or self._child is None:
             self._kill()
             self._buffer, self._is_warm = b"", False
-            self._child = subprocess.Popen(
-                [sys.executable, "-I", "-m", "datasets.decode_worker"],
-                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-                env={"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
-            )  # fmt: skip
+            number, self._shared = shared_memory(_SHARED_BYTES)
+            words, passed = ([str(number), str(_SHARED_BYTES)], (number,)) if number is not None else ([], ())
+            try:
+                self._child = subprocess.Popen(  # noqa: S603  our own module, and two numbers
+                    [sys.executable, "-I", "-m", "datasets.decode_worker", *words], pass_fds=passed,
+                    stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+                    env={"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
+                )  # fmt: skip
+            finally:
+                if number is not None:
+                    os.close(number)
         return self._child
 
     def _receive(self, child: subprocess.Popen[bytes], deadline: float) -> tuple[dict[str, Any], Picture | None]:
@@ -233,6 +249,8 @@ class Decoder:
             shape: tuple[int, ...] = (height, width, 3)
             if channels != 3 or not 0 < height * width <= MAX_REGION_PIXELS:
                 raise ValueError("impossible shape")
+            if header.get("shared") is True:
+                return header, self._shared_pixels(shape)
         elif "bytes" in header:
             shape = (int(header["bytes"]),)
             if not 0 < shape[0] <= _MOST_BYTES:
@@ -247,12 +265,18 @@ class Decoder:
         self._buffer = pixels[wanted:]
         return header, np.frombuffer(pixels[:wanted], np.uint8).reshape(shape)
 
+    def _shared_pixels(self, shape: tuple[int, ...]) -> Picture:
+        """Copy pixels out of the shared memory, which the child may change at any time."""
+        if self._shared is None or math.prod(shape) > len(self._shared):
+            raise ValueError("impossible shape")
+        return np.frombuffer(self._shared, np.uint8, math.prod(shape)).reshape(shape).copy()
+
     def _read_some(self, child: subprocess.Popen[bytes], deadline: float) -> bytes:
         assert child.stdout is not None
-        with selectors.DefaultSelector() as selector:
-            selector.register(child.stdout, selectors.EVENT_READ)
-            if not selector.select(max(0.0, deadline - time.monotonic())):
-                raise TimeoutError
+        waiting = select.poll()
+        waiting.register(child.stdout, select.POLLIN)
+        if not waiting.poll(max(0.0, deadline - time.monotonic()) * 1000):
+            raise TimeoutError
         chunk = os.read(child.stdout.fileno(), _CHUNK_BYTES)
         if not chunk:
             raise EOFError

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 import openslide
 from PIL import Image
@@ -11,7 +12,10 @@ from datasets.errors import UnreadableFile
 from datasets.geometry import plausible_mpp
 from datasets.readers.base import MAX_SLIDE_PIXELS, Level, SlideInfo, inner_box, paste
 from datasets.readers.ndpi import NdpiStack
+from datasets.readers.tiles import TiledLevels
 
+_TILED_FORMATS = ("aperio", "generic-tiff")
+"""Formats whose levels may be pages of JPEG tiles."""
 _WAY_OUT = "save it anew with the scanner's software, or leave it out"
 
 
@@ -50,6 +54,8 @@ class PyramidReader:
         notes: tuple[str, ...] = ()
         if told is not None and plausible_mpp(told) is None:
             notes = (*notes, f"its scale of {told:.4g} um/px is not one of a microscope and was left out")
+        self._path, self._has_looked = path, False
+        self._tiles: TiledLevels | None = None
         self._info = SlideInfo(
             format=vendor, levels=levels, mpp=plausible_mpp(told),
             objective=_number(properties.get("openslide.objective-power")), notes=notes,
@@ -73,21 +79,51 @@ class PyramidReader:
         if self._stack and plane != 0.0:  # OpenSlide reads the one at 0
             inside = self._stack.read(left, top, inner_width, inner_height, level_width=place.width_px, z_um=plane)
             return paste(place, x, y, width, height, inside)
+        tiles = self._tiled_levels()
+        if tiles is not None:
+            try:
+                inside = tiles.read(left, top, inner_width, inner_height, level=level)
+                return paste(place, x, y, width, height, inside)
+            except Exception:  # noqa: BLE001  decoders raise types that nobody can list; OpenSlide has the last word
+                self._tiles = None
+                tiles.close()
         corner = (self._left + round(left * place.downsample), self._top + round(top * place.downsample))
         try:
             pixels = self._slide.read_region(corner, level, (inner_width, inner_height))
         except openslide.OpenSlideError as error:
             raise UnreadableFile(f"damaged ({_reason(error, None)}); {_WAY_OUT}") from error
-        # What was not scanned is transparent; converted to RGB as it is, it would turn black.
-        ground = Image.new("RGBA", pixels.size, OUTSIDE)
-        inside = np.asarray(Image.alpha_composite(ground, pixels).convert("RGB"), np.uint8)
-        return paste(place, x, y, width, height, inside)
+        return paste(place, x, y, width, height, _on_ground(pixels))
+
+    def _tiled_levels(self) -> TiledLevels | None:
+        if not self._has_looked:
+            self._has_looked = True
+            if self._info.format in _TILED_FORMATS:
+                self._tiles = _tiles_of(self._path, [(v.width_px, v.height_px) for v in self._info.levels])
+        return self._tiles
 
     def close(self) -> None:
         """Close the file."""
         self._slide.close()
+        if self._tiles:
+            self._tiles.close()
         if self._stack:
             self._stack.close()
+
+
+def _on_ground(pixels: Image.Image) -> Picture:
+    """Return what OpenSlide read as RGB. What was not scanned is transparent and would turn black as it is."""
+    found = np.asarray(pixels, np.uint8)
+    if (found[..., 3] == 255).all():
+        return np.asarray(cv2.cvtColor(found, cv2.COLOR_RGBA2RGB), np.uint8)
+    ground = Image.new("RGBA", pixels.size, OUTSIDE)
+    return np.asarray(Image.alpha_composite(ground, pixels).convert("RGB"), np.uint8)
+
+
+def _tiles_of(path: Path, sizes: list[tuple[int, int]]) -> TiledLevels | None:
+    try:
+        return TiledLevels(path, sizes)
+    except Exception:  # noqa: BLE001  what tifffile makes of a file that OpenSlide opened is no reason to refuse it
+        return None
 
 
 def _stack_of(path: Path) -> NdpiStack | None:

@@ -1,0 +1,116 @@
+"""Tiles read past OpenSlide: the same pixels, strict about damage; and the memory by which pixels leave the child."""
+
+import mmap
+import os
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+import openslide
+import pytest
+import tifffile
+
+from datasets.errors import UnreadableFile
+from datasets.readers.pyramid import PyramidReader
+from datasets.readers.tiles import TiledLevels
+from datasets.sandbox import Decoder
+from datasets.shared_memory import shared_memory
+from datasets.synthetic import draw_slide
+from tests.slide_files import write_aperio, write_pyramid
+
+
+@pytest.fixture(scope="module")
+def picture() -> np.ndarray:
+    return draw_slide(np.random.default_rng(8)).image[:900, :1200]
+
+
+@pytest.fixture(params=["a.tif", "a.svs"])
+def path(request: pytest.FixtureRequest, tmp_path: Path, picture: np.ndarray) -> Path:
+    path = tmp_path / request.param
+    if path.suffix == ".svs":
+        write_aperio(path, picture, mpp=0.25, texts="")
+    else:
+        write_pyramid(path, picture, mpp=0.25, levels=3)
+    return path
+
+
+def test_tiles__are_what_openslide_reads_on_every_level(path: Path) -> None:
+    generator = np.random.default_rng(0)
+    with openslide.OpenSlide(path) as slide:
+        tiles = TiledLevels(path, list(slide.level_dimensions))
+        for level, (width, height) in enumerate(slide.level_dimensions):
+            for _ in range(6):
+                left, top = (int(generator.integers(0, side - 40)) for side in (width, height))
+                size = min(300, width - left), min(300, height - top)
+                if level:  # OpenSlide moves regions of coarse levels by parts of a pixel: whole ones only
+                    left, top = 0, 0
+                truth = np.asarray(slide.read_region((left, top), level, size).convert("RGB"))
+                assert np.array_equal(tiles.read(left, top, *size, level=level), truth)
+        tiles.close()
+
+
+def test_tiles__that_are_not_whole_are_left_to_openslide(path: Path) -> None:
+    with tifffile.TiffFile(path) as tif:
+        page = tif.pages[0]
+        start, length = page.dataoffsets[5], page.databytecounts[5]
+    content = bytearray(path.read_bytes())
+    content[start + length // 2 : start + length] = bytes(length - length // 2)
+    path.write_bytes(content)
+    reader = PyramidReader(path)
+    sizes = [(level.width_px, level.height_px) for level in reader.info.levels]
+
+    with closing(TiledLevels(path, sizes)) as tiles:
+        assert tiles.read(0, 0, 200, 200, level=0).shape == (200, 200, 3)
+        with pytest.raises(UnreadableFile, match="not whole"):
+            tiles.read(0, 256, 200, 200, level=0)
+    # OpenSlide has the last word: it refuses what decodes to nothing whole and shows what happens to decode.
+    with openslide.OpenSlide(path) as slide:
+        try:
+            truth = np.asarray(slide.read_region((0, 256), 0, (200, 200)).convert("RGB"))
+        except openslide.OpenSlideError:
+            with pytest.raises(UnreadableFile, match="damaged"):
+                reader.read_region(0, 256, 200, 200, level=0)
+        else:
+            assert np.array_equal(reader.read_region(0, 256, 200, 200, level=0), truth)
+    reader.close()
+
+
+def test_tiles__other_pages_than_jpeg_tiles_are_left_to_openslide(tmp_path: Path, picture: np.ndarray) -> None:
+    path = tmp_path / "a.tif"
+    with tifffile.TiffWriter(path) as tif:
+        tif.write(picture, tile=(256, 256), compression="zlib", photometric="rgb", metadata=None)
+    reader = PyramidReader(path)
+
+    with pytest.raises(UnreadableFile, match="not every level"):
+        TiledLevels(path, [(1200, 900)])
+    assert np.array_equal(reader.read_region(100, 100, 300, 200, level=0), picture[100:300, 100:400])
+    reader.close()
+
+
+def test_shared_memory__cannot_be_made_shorter_by_the_child() -> None:
+    number, view = shared_memory(1 << 16)
+    if number is None or view is None:
+        pytest.skip("this kernel has no memfd")
+    with mmap.mmap(number, 1 << 16) as written:
+        written[:4] = b"abcd"
+    for size in (0, 1 << 20):
+        with pytest.raises(PermissionError):
+            os.ftruncate(number, size)
+    os.close(number)
+
+    assert view[:5] == b"abcd\0"
+    view.close()
+
+
+def test_regions__small_and_large_ones_come_back_whole(tmp_path: Path) -> None:
+    picture = np.random.default_rng(3).integers(0, 255, (3500, 3600, 3), np.uint8)
+    path = tmp_path / "noise.tif"
+    with tifffile.TiffWriter(path) as tif:
+        tif.write(picture, tile=(512, 512), compression="zlib", photometric="rgb", metadata=None)
+    with Decoder() as decoder:
+        whole = decoder.read_region([path], 0, 0, 3600, 3500)  # more than the shared memory holds
+        first = decoder.read_region([path], 10, 20, 300, 200)
+        decoder.read_region([path], 1000, 1000, 300, 200)
+
+    assert np.array_equal(whole, picture)
+    assert np.array_equal(first, picture[20:220, 10:310]), "an answer is not changed by the next one"
