@@ -53,13 +53,14 @@ class Pictures:
         self._tiles = TileCache()
 
     def warm(self) -> None:
-        """Start the sandbox's children and cut the first view of the slide that is shown first.
+        """Start the sandbox's children and cut the first views of the first slide and of the first scan.
 
-        The first slide of the day then waits for neither.
+        Whoever opens the slide view first then waits for neither.
         """
         with suppress(UnreadableFile, FileNotFoundError):  # the first question then does it, or tells why not
             self._decoders.warm()
-            for slide in catalog.slides_with_pictures(self._database)[:1]:
+            slides = catalog.slides_with_pictures(self._database)
+            for slide in [*slides[:1], *[s for s in slides[1:] if s.kind == "slide"][:1]]:
                 self._cut_first_view(slide)
 
     def _cut_first_view(self, slide: Slide) -> None:
