@@ -62,6 +62,10 @@ LABEL = (
     Command("brighter", ("]",), word("brighter")),
     Command("help", ("?",), word("this list")),
 )
+_EXAMPLE = Command(
+    "example", ("P", "G"), word("a good example of its category, shown with the criteria; again: no longer"),
+    word("good example"),
+)  # fmt: skip
 GALLERY = (
     Command("pick", ("X", "+"), word("choose this cell, or not; also the space bar, or click"), word("choose"), (" ",)),
     Command("all", ("A", "*"), word("choose all that have no answer yet"), word("all")),
@@ -71,6 +75,7 @@ GALLERY = (
     Command("redo", ("\u21e7Z",), word("put back what was taken back")),
     Command("like", ("L", "Y"), word("cells like this one as a gallery page"), word("cells like this")),
     Command("slide", ("V", "G"), word("its place on the slide; V there comes back to this cell")),
+    _EXAMPLE,
     Command("next", ("Enter",), word("next page"), word("next page")),
     Command("help", ("?",), word("this list"), word("all keys")),
 )
@@ -78,6 +83,7 @@ REVIEW = (
     Command("back", ("ArrowLeft",), word("before")),
     Command("next", ("ArrowRight",), word("next")),
     Command("undo", ("Z",), word("take back")),
+    _EXAMPLE,
     *(
         command
         for command in LABEL

@@ -10,7 +10,7 @@ from app.api.cells import cell_row, suggestion_row
 from app.api.web import allowed, guarded
 from app.services import Services
 from datasets import catalog
-from labeling import adjudication
+from labeling import adjudication, exemplars
 from labeling.adjudication import Case, VerdictEvent
 
 _MOST_EVENTS = 200
@@ -36,9 +36,14 @@ class _Review:
         )  # fmt: skip
         shown = found[:_MOST_CASES]
         scales = await run_in_threadpool(catalog.crop_scales, self._services.database, [case.cell_id for case in shown])
-        rows = [self._case(case, scales.get(case.cell_id)) for case in shown]
+        examples = await run_in_threadpool(self._examples)
+        rows = [{**self._case(case, scales.get(case.cell_id)), "example": examples.get(case.cell_id)} for case in shown]
         is_open = sum(case.verdict is None for case in found)
         return JSONResponse({"cases": rows, "open": is_open, "decided": len(found) - is_open})
+
+    def _examples(self) -> dict[str, str | None]:
+        with self._services.database.read() as session:
+            return {cell: row.category for cell, row in exemplars.standing(session).items()}
 
     async def verdicts(self, request: Request) -> Response:
         adjudicator = allowed(request, "adjudicate")

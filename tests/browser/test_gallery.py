@@ -84,3 +84,20 @@ def test_cells_of_a_page_that_was_left__go_to_a_colleague_at_once(sign_in, serve
     page.wait_for_selector("text=Research use only")
 
     assert server.rows(held) == [(before - tiles,)]
+
+
+def test_example__is_kept_shown_and_withdrawn(sign_in, server) -> None:
+    page = sign_in("vera", "/gallery")
+    page.wait_for_selector(".gallery[data-ready]")
+    page.keyboard.press("p")
+    page.wait_for_selector("text=Decide the cell first")
+    page.locator(".tile").nth(0).click()
+    cell = page.locator(".tile").nth(0).get_attribute("data-cell")
+    page.keyboard.press("5")
+    page.keyboard.press("p")
+    page.wait_for_selector(".tile.example")
+    newest = f"SELECT category FROM exemplars WHERE cell_id = '{cell}' ORDER BY id DESC LIMIT 1"
+    assert server.rows(newest) == [("HSIL",)]
+    page.keyboard.press("p")
+    page.wait_for_selector("text=No longer an example")
+    assert server.rows(newest) == [(None,)]

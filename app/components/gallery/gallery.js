@@ -8,7 +8,7 @@ class Gallery {
     Object.assign(this, data);
     this.root = root;
     speak(data, root);
-    this.suggested = ""; this.order = "likeness"; this.foils = new Map();
+    this.suggested = ""; this.order = "likeness"; this.foils = new Map(); this.examples = new Map();
     this.byKey = new Map(this.categories.map(c => [c.key.toUpperCase(), c]));
     this.byId = new Map(this.categories.map(c => [c.id, c]));
     this.commands = commandKeys(data.commands);
@@ -152,7 +152,7 @@ class Gallery {
       undo: () => this.undo(), redo: () => this.redo(),
       like: () => { if (this.items[this.cursor]) this.load(this.items[this.cursor].cell); },
       slide: () => { if (this.items[this.cursor]) location.assign(`/slide?cell=${this.items[this.cursor].cell}&from=gallery`); },
-      next: () => this.load(""), help: () => this.help(),
+      example: () => this.example(), next: () => this.load(""), help: () => this.help(),
     })[id]();
   }
 
@@ -179,6 +179,16 @@ class Gallery {
     this.tally.taken += step.labels.length;
     this.past.push(step);
     this.outbox.send();
+  }
+
+  async example() {
+    const item = this.items[this.cursor];
+    if (!item || this.outbox.signedOut) return;
+    const category = this.byId.get(this.answers.get(item.cell)?.category), was = this.examples.get(item.cell);
+    const [now, said] = await toggleExample(this.csrf, item.cell, was ? this.byId.get(was) : category, Boolean(was));
+    if (now) this.examples.set(item.cell, now); else this.examples.delete(item.cell);
+    this.said = said;
+    this.drawTiles();
   }
 
   undo() { return undoGalleryStep(this); }
@@ -241,9 +251,10 @@ class Gallery {
       const tile = this.tiles[index], answer = this.answers.get(item.cell), category = answer && this.byId.get(answer.category);
       const isChosen = this.chosen.has(item.cell);
       tile.classList.toggle("chosen", isChosen); tile.classList.toggle("cursor", index === this.cursor); tile.classList.toggle("done", Boolean(answer)); tile.classList.toggle("foil", Boolean(answer && this.foils.get(item.cell)));
+      tile.classList.toggle("example", this.examples.has(item.cell));
       tile.setAttribute("aria-selected", String(isChosen));
       const differs = answer && answer.suggestion && answer.suggestion.category !== answer.category;
-      tile.setAttribute("aria-label", tr("Cell {n}", { n: index + 1 }) + (category ? `, ${category.name}` : "") + (isChosen ? tr(", chosen") : ""));
+      tile.setAttribute("aria-label", tr("Cell {n}", { n: index + 1 }) + (category ? `, ${category.name}` : "") + (isChosen ? tr(", chosen") : "") + (this.examples.has(item.cell) ? tr(", an example") : ""));
       const mark = tile.firstChild;
       mark.textContent = category ? category.name + (differs ? ` \u2260 ${this.byId.get(answer.suggestion.category)?.name}` : "") : "";
       mark.title = differs ? tr("The suggestion was {name} {percent}", { name: this.byId.get(answer.suggestion.category)?.name, percent: percent(answer.suggestion.probability) }) : "";

@@ -56,7 +56,7 @@ class Sheets {
       for (const [id, cells] of Object.entries(categories)) {
         cards.get(id)?.append(...cells.map(cell => {
           const image = this.deck.thumb(cell, `r${id}`);
-          image.title = image.alt = cell.source === "verdict" ? tr("Reference cell (verdict)") : tr("Reference cell (your label)");
+          image.title = image.alt = cell.source === "exemplar" ? tr("Reference cell (example)") : cell.source === "verdict" ? tr("Reference cell (verdict)") : tr("Reference cell (your label)");
           return image;
         }));
       }

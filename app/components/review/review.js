@@ -89,7 +89,7 @@ class Review {
       back: () => this.go(-1), next: () => this.go(1), undo: () => this.undo(), ring: () => this.view.toggleRing(),
       stain: () => this.view.toggleStain(), wide: () => this.wide(true), zoomIn: () => this.view.zoomBy(1.35),
       like: () => { if (this.case) location.assign(`/gallery?like=${this.case.cell}`); }, zoomOut: () => this.view.zoomBy(1 / 1.35),
-      slide: () => { if (this.case) location.assign(`/slide?cell=${this.case.cell}&from=review`); }, reset: () => this.view.reset(),
+      slide: () => { if (this.case) location.assign(`/slide?cell=${this.case.cell}&from=review`); }, reset: () => this.view.reset(), example: () => this.example(),
     })[command.id]();
   }
 
@@ -114,6 +114,14 @@ class Review {
     found.verdict = this.verdictOf(event);
     this.outbox.add(event);
     this.outbox.send();
+  }
+
+  async example() {
+    const found = this.case;
+    if (!found || this.outbox.signedOut) return;
+    const was = found.example ? this.byId.get(found.example) : null;
+    [found.example, this.said] = await toggleExample(this.csrf, found.cell, was || this.byId.get(found.verdict?.category), Boolean(was));
+    this.drawState();
   }
 
   undo() {  // the verdict before it counts again; where there was none the cell is open again
@@ -146,7 +154,8 @@ class Review {
     }
     const hint = (key, text) => el("span", "", keycap(key), text);
     const keys = el("div", "keys", hint("\u2190", tr("before")), hint("\u2192", tr("next")), hint("Z", tr("take back")),
-      ...["wide", "ring", "stain"].map((id, i) => hint([...this.commands].find(([, c]) => c.id === id)[0], [tr("hold: wider field"), tr("nucleus ring"), tr("haematoxylin")][i])));
+      ...[["wide", tr("hold: wider field")], ["ring", tr("nucleus ring")], ["stain", tr("haematoxylin")], ["example", tr("good example")]]
+        .map(([id, text]) => [[...this.commands].find(([, c]) => c.id === id), text]).filter(([found]) => found).map(([[key], text]) => hint(key, text)));
     this.view.node.append(this.message);
     r.replaceChildren(el("div", "top", this.title, el("div", "grow"), el("label", "check", box, tr("compare with the labels that came with the data")), this.saved),
       this.view.node, el("div", "side", el("h3", "", tr("What they said")), this.list, el("h3", "", tr("Verdict")), this.bar, this.comment, this.notice), keys);
@@ -177,7 +186,7 @@ class Review {
     const n = this.outbox.size, open = this.cases.filter(c => !c.verdict).length, found = this.case;
     drawSaved(this.saved, this.outbox);
     this.title.replaceChildren(el("b", "", found ? tr("Cell {n} of {all}", { n: this.at + 1, all: this.cases.length }) : tr("Review")),
-      found ? tr(" {open} without a verdict", { open }) + (found.verdict ? tr("; this one is decided") : "") : "");
+      found ? tr(" {open} without a verdict", { open }) + (found.verdict ? tr("; this one is decided") : "") + (found.example ? tr("; an example of {name}", { name: this.byId.get(found.example)?.name || found.example }) : "") : "");
     Object.assign(this.root.dataset, { waiting: n, open, cases: this.cases.length, loaded: this.isLoaded });
     this.notice.replaceChildren(...(this.outbox.signedOut ? [tr("Signed out. Sign in again; the verdicts are kept in this browser.")] : this.said ? [this.said] : []));
     this.message.replaceChildren(...(found || !this.isLoaded ? [] : this.problem ? [el("b", "", tr("The cells did not arrive.")), el("p", "", this.problem)]

@@ -83,6 +83,26 @@ async function getJson(url) {
   return body;
 }
 
+async function postJson(url, csrf, value) {
+  const answer = await fetch(url, { method: "POST", body: JSON.stringify(value), signal: AbortSignal.timeout(15000),
+    headers: { "Content-Type": "application/json", "X-CSRF-Token": csrf } });
+  const body = await answer.json().catch(() => ({}));
+  if (!answer.ok) throw new HttpError(answer.status, body.error);
+  return body;
+}
+
+// A cell that shows its category well: the criteria show it to all, and the probe may give it a weight of its own.
+// Returns the category that it is an example of now, null for none, and what to tell.
+async function toggleExample(csrf, cell, category, isOne) {
+  if (!isOne && !category?.is_class) return [null, tr("Decide the cell first: an example is one of a category.")];
+  try {
+    await postJson("/api/exemplars", csrf, { key: uuid(), cell, category: isOne ? null : category.id });
+    return isOne ? [null, tr("No longer an example.")] : [category.id, tr("Kept as an example of {name}; the criteria show it.", { name: category.name })];
+  } catch (error) {
+    return [isOne ? category?.id ?? null : null, tr("Not stored: {reason}", { reason: error.message || tr("The server did not answer.") })];
+  }
+}
+
 function kept(name, otherwise) {  // what this browser remembers; a damaged or forbidden store counts as empty
   try { return JSON.parse(localStorage.getItem(name)) ?? otherwise; } catch { return otherwise; }
 }

@@ -52,6 +52,8 @@ def test_encoder_of_slides__has_its_neighbours_on_the_same_slide(services) -> No
 
 
 @pytest.mark.filterwarnings("ignore")  # umap warns of its own fixed seed, and numba of its caches
+# The library compiles itself for most of a minute.
+@pytest.mark.slow
 def test_neighbourhoods__keep_two_kinds_apart_and_lie_beside_the_other_map(services) -> None:
     store = _study(services, sees_slides=False)
     update_map(services.home, store)
