@@ -58,10 +58,10 @@ lint: $(TEST_INSTALL)  ## Format, lint, import contracts, file sizes, types
 	$(RUN) mypy
 
 unit: $(TEST_INSTALL) postgresql  ## Fast tests
-	$(RUN) pytest -q -m "not slow" tests/unit
+	$(RUN) pytest -q -n 2 --dist loadfile -m "not slow" tests/unit
 
 integration: $(TEST_INSTALL) postgresql  ## Tests with processes, files and real pictures where they are at hand
-	$(RUN) pytest -q -m "not slow" tests/integration
+	$(RUN) pytest -q -n 2 --dist loadfile -m "not slow" tests/integration
 
 browser: $(TEST_INSTALL) chromium  ## Tests in a real browser; they also take the screenshots of the docs
 	$(RUN) pytest -q -m "not slow" tests/browser

@@ -28,7 +28,8 @@ sys.addaudithook(watch)
 
 
 def _is_local(what: str) -> bool:
-    return "'127." in what or "::1" in what or "localhost" in what or what.startswith(("/", "b'/", "None"))
+    # An address is the text of ("127.0.0.1", 80), a name that is looked up stands alone.
+    return what.lstrip("('b").startswith(("127.", "::1", "localhost", "/", "None"))
 
 
 def _away(log: Path) -> list[str]:
