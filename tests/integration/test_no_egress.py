@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -28,8 +29,8 @@ sys.addaudithook(watch)
 
 
 def _is_local(what: str) -> bool:
-    # An address is the text of ("127.0.0.1", 80), a name that is looked up stands alone.
-    return what.lstrip("('b").startswith(("127.", "::1", "localhost", "/", "None"))
+    # An address is the text of ("127.0.0.1", 80), a name that is looked up or a socket's file stands alone.
+    return re.match(r"(\('|b')?(127\.|::1|localhost|/|None)", what) is not None
 
 
 def _away(log: Path) -> list[str]:
