@@ -105,7 +105,7 @@ def test_claim__gives_a_cell_to_one_doctor_and_shows_nobody_anothers_answer(stud
     assert not ada.post(claim, json={"cell": cell}).json()["is_new"]
     refused = ben.post(claim, json={"cell": cell}).json()
     assert refused["item"] is None
-    assert "one reader" in refused["reason"]
+    assert "Colleagues have answered this cell" in refused["reason"]
 
     assert _answer(ada, cell, "HSIL", "k1")["accepted"]
     own = ada.get(f"/api/slide-cells/{slide}").json()["answers"]
