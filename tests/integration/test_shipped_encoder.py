@@ -16,8 +16,8 @@ from tests.builders import drawn_study
 
 LARGEST_BYTES = 45e6
 CARD = Path(__file__).parents[2] / "docs" / "model_card.md"
-MARGIN = 0.03
-"""What training must be worth in balanced accuracy; intervals of ten draws are about .015 wide to either side."""
+MARGIN = 0.02
+"""What training must be worth in balanced accuracy; .033 on Herlev and .070 on CRIC when it was made."""
 
 
 def run(*arguments: object) -> dict:
@@ -64,7 +64,7 @@ def test_the_card__speaks_of_this_file():
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize(("cells", "mpp"), [("herlev", 0.201), ("cric_dev", 0.247)])
 def test_real_cells__training_was_worth_something(real_data, tmp_path, cells, mpp):
-    found = run("evaluate", "--cells", real_data / cells, "--mpp", mpp, "--shots", 10, "--seeds", 10,
+    found = run("evaluate", "--cells", real_data / cells, "--mpp", mpp, "--shots", 20, "--seeds", 20,
                 "--home", tmp_path / "none")  # fmt: skip
     score = {row["encoder"]: row["balanced_accuracy"] for row in found["results"]}
     assert score["shipped"] > score["random"] + MARGIN
