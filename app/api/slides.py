@@ -140,7 +140,7 @@ class _SlideCells:
 
     def _why_not(self, tr: Words) -> str:
         return tr(
-            "Colleagues have answered this cell or have it on screen. Answers that this study wants for each cell: {n}.",
+            "Colleagues have answered this cell or have it on screen. Answers wanted for each cell: {n}.",
             n=self._services.settings.reads,
         )
 
