@@ -70,17 +70,17 @@ def test_evaluate__folders_with_groups_baselines_curves_and_report(tmp_path: Pat
     by_place = {(row["encoder"], row["shots"]): row for row in found["results"]}
 
     assert (found["cells"], found["groups"], found["classes"]) == (48, 8, 2)
-    assert set(by_place) == {(name, n) for name in ("size", "random", "handcrafted") for n in (2, 4)}
+    assert set(by_place) == {(name, n) for name in ("shipped", "size", "random", "handcrafted") for n in (2, 4)}
     assert by_place["handcrafted", 4]["balanced_accuracy"] > 0.9
     assert by_place["size", 4]["balanced_accuracy"] < 0.6
     assert all(row["low"] <= row["balanced_accuracy"] <= row["high"] for row in found["results"])
     assert found["baselines"]["chance"] == 0.5
-    assert [curve["encoder"] for curve in found["active"]] == ["handcrafted"]
+    assert [curve["encoder"] for curve in found["active"]] == ["shipped", "handcrafted"]
     assert found["active"][0]["labels"] == [10, 20]
     assert not (tmp_path / "home").exists()
     page = _Page()
     page.feed(report.read_text())
-    assert page.tags.count("svg") == 2
+    assert page.tags.count("svg") == 3
     assert page.links == []
     assert "script" not in page.tags
 
