@@ -63,8 +63,14 @@ def weights_path(services: Services, name: str) -> Path:
         name: `default` for the newest run with a whole checkpoint or, before the first one, what ships;
             `shipped`; else a folder or file.
     """
-    newest = newest_of_workspace(services) if name == "default" else None
-    return newest or (shipped_weights() if name in ("default", SHIPPED) else Path(name))
+    if name == "default":
+        return newest_of_workspace(services) or shipped_weights()
+    return named_weights(name)
+
+
+def named_weights(name: str) -> Path:
+    """Return where weights lie that need no workspace: `shipped`, else a folder or file."""
+    return shipped_weights() if name == SHIPPED else Path(name)
 
 
 def shipped_weights() -> Path:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from datasets.crops import OUTSIDE, Picture
 from datasets.detection import foreground_share
@@ -123,6 +124,17 @@ def _compare(hashes: Sequence[int], members: list[int], bits: int, found: dict[t
             found[pair] = int(different[offset])
 
 
+def robust_deviations(values: NDArray[np.float64], *, least_spread: float) -> NDArray[np.float64]:
+    """Return how many robust standard deviations each value lies from the median.
+
+    Args:
+        values: Shape (n,) or (n, measures); medians are taken over n.
+        least_spread: Floor of the deviation: what hardly varies must not make everything an outlier.
+    """
+    away = values - np.median(values, axis=0)
+    return np.asarray(away / np.maximum(_ROBUST * np.median(np.abs(away), axis=0), least_spread))
+
+
 def outliers(rows: Sequence[Quality], *, deviations: float = 4.0) -> list[tuple[int, str, float]]:
     """Find pictures unlike the rest, measure by measure.
 
@@ -136,9 +148,6 @@ def outliers(rows: Sequence[Quality], *, deviations: float = 4.0) -> list[tuple[
     if len(rows) < 5:
         return []
     table = np.array([[getattr(row, name) for name in MEASURES] for row in rows])
-    middle = np.median(table, axis=0)
-    # The floor keeps a measure that hardly varies from making everything an outlier.
-    spread = np.maximum(_ROBUST * np.median(np.abs(table - middle), axis=0), 0.02)
-    far = (table - middle) / spread
+    far = robust_deviations(table, least_spread=0.02)
     found = [(int(r), MEASURES[m], float(far[r, m])) for r, m in np.argwhere(np.abs(far) > deviations)]
     return sorted(found, key=lambda row: -abs(row[2]))

@@ -5,6 +5,8 @@ called with (pictures, context, targets), and moves the target encoder in `updat
 are (B, 3, H, W), or (2 * B, 3, H, W) where a step needs two views of each tile: first ones first.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -51,22 +53,23 @@ def draw_masks(config: RunConfig, batch_size: int, generator: np.random.Generato
 
 
 def draw_masks_for(
-    config: RunConfig, pictures: NDArray[np.uint8] | None, step: int, generator: np.random.Generator, rows: slice
+    config: RunConfig, pictures: Callable[[], NDArray[np.uint8]], step: int, generator: np.random.Generator, rows: slice
 ) -> Masks:
     """Draw masks as `draw_masks` does, with the targets on the foreground where the run asks for it.
 
     Args:
         config: The run's options.
-        pictures: First views of the asked rows, shape (B, side, side, 3), uint8; only `foreground_targets` looks.
+        pictures: Gives the first views of the asked rows, shape (B, side, side, 3), uint8; asked only where
+            `foreground_targets` looks at them.
         step: From 0.
         generator: Chance of the whole step; decides the lengths.
         rows: Which of the step's pictures these are.
     """
-    if not config.foreground_targets or pictures is None:
+    if not config.foreground_targets:
         return draw_masks(config, config.batch_size, generator, rows)
     options = MaskConfig.of(config)
     lengths = mask_lengths(config.grid, options)
-    shares = patch_shares(pictures, config.grid, config.mpp)
+    shares = patch_shares(pictures(), config.grid, config.mpp)
     seeds = [[config.seed, FOREGROUND_STREAM, step, row] for row in range(config.batch_size)[rows]]
     chosen = lengths[generator.integers(len(lengths))]
     return sample_foreground_masks(config.grid, options, chosen, shares, config.foreground_targets, seeds)

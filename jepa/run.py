@@ -6,6 +6,7 @@ Nothing waits for the device in every step: numbers stay there until `answer` fe
 import logging
 import math
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -127,7 +128,7 @@ class Run:
         """Return this process's pictures, contexts and targets of a step."""
         config = self.config
         views = self._stream.views(step, self._rows)
-        first = views.first_pictures(config) if config.foreground_targets else None
+        first = partial(views.first_pictures, config)
         masks = draw_masks_for(config, first, step, mask_generator(config.seed, step), self._rows)
         context, targets = torch.from_numpy(masks.context), torch.from_numpy(masks.targets)
         if self.world.device.type == "cuda":

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datasets.files import sync_folder
+from datasets.quality import robust_deviations
 from labeling.acquisition import unit_vectors
 from labeling.probes import Matrix, PoolScale
 
@@ -34,8 +35,6 @@ _LIST_ROWS = 1000
 """Mean size of the groups within which near-duplicates and strangers are looked for."""
 _COMPANY = 3
 """A vector is strange when even its third nearest is far: a strange cell that is there twice stays strange."""
-_ROBUST = 1.4826
-"""Median absolute deviation to standard deviation, for a normal distribution."""
 _LEAST_SPREAD = 0.01
 
 Rows = NDArray[np.intp]
@@ -195,9 +194,7 @@ def strangers(vectors: Matrix, *, deviations: float = 5.0) -> list[tuple[int, fl
             # The vector itself is the nearest of all.
             third = np.partition(cosines, -_COMPANY - 1, axis=1)[:, -_COMPANY - 1]
             company[rows] = np.maximum(company[rows], third)
-    middle = float(np.median(company))
-    spread = max(_ROBUST * float(np.median(np.abs(company - middle))), _LEAST_SPREAD)
-    far = (middle - company) / spread
+    far = -robust_deviations(company, least_spread=_LEAST_SPREAD)
     return [(int(row), float(far[row])) for row in np.argsort(-far, kind="stable") if far[row] > deviations]
 
 

@@ -63,7 +63,9 @@ def evaluate(workspace: bool, folder: Path | None, groups_file: Path | None, mpp
     counts = _shots(shots)
     with tempfile.TemporaryDirectory() as scratch:
         target = _temporary_study(Path(scratch), folder, groups_file, mpp) if folder else Services.open(home)
-        desk = _Desk(home=home, target=target, pool=evaluation.load_pool(target))
+        # Looking must not make a workspace: where there is none, what is evaluated stands for it.
+        study = Services.open(home) if home.exists() and home != target.home else target
+        desk = _Desk(study=study, target=target, pool=evaluation.load_pool(target))
         names = desk.names(encoders)
         scores, curves, doctors = [], [], []
         for name in names:
@@ -77,7 +79,8 @@ def evaluate(workspace: bool, folder: Path | None, groups_file: Path | None, mpp
                 )
                 curves.append(pair)
         blind = None if folder else _blind(target)
-        target.database.close()
+        for opened in (target, study):
+            opened.database.close()
     pool = desk.pool
     findings = report.Findings(
         cells=len(pool.cell_ids), slides=len(set(pool.slides)), classes=len(set(pool.truth)),
@@ -141,7 +144,7 @@ def _with_groups(found: Plan, folder: Path, groups_file: Path) -> Plan:
 class _Desk:
     """What is evaluated, and the workspace whose encoders are meant."""
 
-    home: Path
+    study: Services
     target: Services
     pool: Pool
 
@@ -149,7 +152,7 @@ class _Desk:
         """Return the encoders that were asked for, then the baselines that were not."""
         names = [name.strip() for name in asked.split(",") if name.strip()]
         if not names:
-            names = ["default", SHIPPED] if newest_of_workspace(self._study()) else [SHIPPED]
+            names = ["default", SHIPPED] if newest_of_workspace(self.study) else [SHIPPED]
         baselines = [name for name in BASELINES if name not in names]
         return [name for name in (*names, *baselines) if name != SIZE or self.pool.sizes.any()]
 
@@ -157,7 +160,7 @@ class _Desk:
         """Return an encoder's vectors of the pool."""
         if name == SIZE:
             return self.pool.sizes
-        study = self._study()
+        study = self.study
         if name == "default" and study.home == self.target.home and study.store() is not None:
             return evaluation.store_features(study, self.pool)
         encoder: Encoder
@@ -170,11 +173,6 @@ class _Desk:
             return evaluation.encoder_features(self.target, self.pool, encoder, bar)
         finally:
             bar.close()
-
-    def _study(self) -> Services:
-        """Return the workspace, or what is evaluated where there is none: looking must not make one."""
-        is_other = self.target.home != self.home and self.home.exists()
-        return Services.open(self.home) if is_other else self.target
 
 
 def _result(findings: report.Findings, report_file: Path | None) -> dict[str, object]:

@@ -9,7 +9,7 @@ import click
 
 from app.commands.long import as_job, long_verb
 from app.commands.output import ProgressBar, emit, home_option, json_option, verb
-from app.encoders import SHIPPED, open_encoder, shipped_weights
+from app.encoders import named_weights, open_encoder
 from app.services import Services
 from app.training import embed_all, labels_for, latest_run, new_run_folder, preset_for_machine, tiles_for
 from jepa.checkpoint import load_weights
@@ -29,7 +29,7 @@ from jepa.watch import TileLabels
 @click.option(
     "--init",
     metavar="PATH",
-    callback=lambda context, option, value: shipped_weights() if value == SHIPPED else value and Path(value),
+    callback=lambda context, option, value: value and named_weights(value),
     help="Start from these weights: shipped, a checkpoint folder, a published .pth, a .safetensors or .pth of timm.",
 )
 @click.option("--set", "pairs", multiple=True, metavar="KEY=VALUE", help="Replace one option of the run.")

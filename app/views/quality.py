@@ -1,6 +1,6 @@
 """What stands out: cells that are there twice, answers in doubt, slides and cells unlike the rest; and what to do."""
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Sized
 from datetime import UTC, datetime
 from typing import Any
 
@@ -62,15 +62,19 @@ def names(categories: Sequence[str]) -> str:
                      for name in categories)  # fmt: skip
 
 
+def headed(title: str, rows: Sized, *, how: str, none: str) -> None:
+    """Draw a heading, and under it how to look at what follows, or that there is nothing."""
+    st.subheader(title)
+    st.caption(how if rows else none)
+
+
 def show_doubles(found: Sequence[Double]) -> None:
     """Draw the pairs of cells that look the same, contradicting answers first."""
-    st.subheader(tr("Cells that look the same: {n} pairs", n=len(found)))
-    if not found:
-        st.caption(tr("None. The same cell taken twice would put contradictory labels into the study."))
-        return
-    st.caption(
-        tr("Pictures of different places that nearly agree, in their outlines or in their vectors. Look at both: if it "
-           "is one cell taken twice, both need the same answer; if not, nothing is to do.")
+    headed(
+        tr("Cells that look the same: {n} pairs", n=len(found)), found,
+        how=tr("Pictures of different places that nearly agree, in their outlines or in their vectors. Look at both: "
+               "if it is one cell taken twice, both need the same answer; if not, nothing is to do."),
+        none=tr("None. The same cell taken twice would put contradictory labels into the study."),
     )  # fmt: skip
     for first, second, count in slides_twice(found, slide_of):
         st.warning(
@@ -101,13 +105,11 @@ def show_doubts() -> None:
     """
     known = catalog.crop_scales(services.database, [row["cell_id"] for row in doubts])
     rows = [row for row in doubts if row["cell_id"] in known]
-    st.subheader(tr("Answers worth a second look: {n}", n=len(rows)))
-    if not rows:
-        st.caption(tr("None, or too few labels to say."))
-        return
-    st.caption(
-        tr("Undisputed answers that the suggestions, learned without their slide, find least likely. Some of these "
-           "doubts are mistaken: look at the picture, not at the doubt, and decide it as if nobody had answered.")
+    headed(
+        tr("Answers worth a second look: {n}", n=len(rows)), rows,
+        how=tr("Undisputed answers that the suggestions, learned without their slide, find least likely. Some of these "
+               "doubts are mistaken: look at the picture, not at the doubt, and decide it as if nobody had answered."),
+        none=tr("None, or too few labels to say."),
     )  # fmt: skip
     unlike = tr("unlike the other labelled cells")
     pieces.cards(
@@ -131,15 +133,13 @@ def by_name(rows: Sequence[dict[str, Any]], name: str) -> dict[str, list[str]]:
 def show_odd_slides(report: dict[str, Any]) -> None:
     """Draw the slides unlike the rest, and those that cannot be read."""
     found = {slide: said for slide, said in by_name(report["odd_slides"], "slide").items() if slide in on_slides}
-    st.subheader(tr("Slides unlike the rest: {n}", n=len(found)))
-    if found:
-        st.caption(
-            tr("A measure that is more than four robust deviations from the middle of all slides. What is soft or "
+    headed(
+        tr("Slides unlike the rest: {n}", n=len(found)), found,
+        how=tr("A measure that is more than four robust deviations from the middle of all slides. What is soft or "
                "burnt out should be scanned anew; where the stain differs, see by the map whether suggestions read "
-               "the slide instead of the cell.")
-        )  # fmt: skip
-    else:
-        st.caption(tr("None. It takes five slides to say so."))
+               "the slide instead of the cell."),
+        none=tr("None. It takes five slides to say so."),
+    )  # fmt: skip
     pieces.cards(
         [
             Card(pictures=((f"/api/slides/{slide}/small", tr("Slide {slide}", slide=slide)),), title=slide,
@@ -159,13 +159,11 @@ def show_odd_cells(report: dict[str, Any]) -> None:
         said.setdefault(cell, []).extend(words)
     known = catalog.crop_scales(services.database, list(said))
     rows = [(cell, words) for cell, words in said.items() if cell in known]
-    st.subheader(tr("Cells unlike the rest: {n}", n=len(rows)))
-    if not rows:
-        st.caption(tr("None."))
-        return
-    st.caption(
-        tr("Dirt, folds, air, something cut off, or a rare finding: look. Who labels such a cell says what it is; the "
-           "answer \u201cNot a cell\u201d takes it out of the classes.")
+    headed(
+        tr("Cells unlike the rest: {n}", n=len(rows)), rows,
+        how=tr("Dirt, folds, air, something cut off, or a rare finding: look. Who labels such a cell says what it is; "
+               "the answer \u201cNot a cell\u201d takes it out of the classes."),
+        none=tr("None."),
     )  # fmt: skip
     shown = pieces.page_of(rows, _CELLS, tr, key="cells-page")
     pieces.cards(

@@ -169,5 +169,5 @@ def test_sixty_four_doctors__none_lost_none_twice_and_stored_in_time(home: Path)
     took = _label_together(home, 64, pause_seconds=2, seconds=40)
     worst = took[int(0.99 * len(took))]
 
-    assert len(took) > 128
+    assert len(took) > 300
     assert worst < 1, f"99 of 100 labels took up to {worst:.2f} s"

@@ -74,7 +74,7 @@ def test_killed__is_told_as_dead_and_goes_on(study: Services) -> None:
     jobs.resume_job(study, job.id, by="mara")
     assert jobs.words_to_resume(study.home, job) is None
     again = _wait(study, lambda j: j.id != job.id and j.stage == "step" and j.done > 0)
-    assert again.done >= 5, "it went on and did not begin anew"
+    assert again.done > 5, "it went on and did not begin anew"
     jobs.stop_job(study, again.id, by="mara")
     stopped = _wait(study, _over)
 

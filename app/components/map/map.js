@@ -211,10 +211,7 @@ class CellMap {
   }
 
   async cells(rows) {
-    const answer = await fetch("/api/map/cells", { method: "POST", body: JSON.stringify({ rows }), headers: { "Content-Type": "application/json", "X-CSRF-Token": this.csrf } });
-    const body = await answer.json();
-    if (!answer.ok) throw new HttpError(answer.status, body.error);
-    return body.cells;
+    return (await postJson("/api/map/cells", this.csrf, { rows })).cells;
   }
 
   async openAlike() {

@@ -76,19 +76,17 @@ class HttpError extends Error {
   constructor(status, sentence) { super(sentence || tr("The server answered {status}.", { status })); this.status = status; }
 }
 
-async function getJson(url) {
-  const answer = await fetch(url, { headers: { Accept: "application/json" }, signal: AbortSignal.timeout(15000) });
+async function askJson(url, request) {
+  const answer = await fetch(url, { ...request, signal: AbortSignal.timeout(15000) });
   const body = await answer.json().catch(() => ({}));
   if (!answer.ok) throw new HttpError(answer.status, body.error);
   return body;
 }
 
-async function postJson(url, csrf, value) {
-  const answer = await fetch(url, { method: "POST", body: JSON.stringify(value), signal: AbortSignal.timeout(15000),
-    headers: { "Content-Type": "application/json", "X-CSRF-Token": csrf } });
-  const body = await answer.json().catch(() => ({}));
-  if (!answer.ok) throw new HttpError(answer.status, body.error);
-  return body;
+function getJson(url) { return askJson(url, { headers: { Accept: "application/json" } }); }
+
+function postJson(url, csrf, value) {
+  return askJson(url, { method: "POST", body: JSON.stringify(value), headers: { "Content-Type": "application/json", "X-CSRF-Token": csrf } });
 }
 
 // A cell that shows its category well: the criteria show it to all, and the probe may give it a weight of its own.

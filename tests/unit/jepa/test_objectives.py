@@ -128,9 +128,9 @@ def test_foreground_targets__follow_the_pictures():
     config = dataclasses.replace(SMALL, image_px=112, patch_px=8, foreground_targets=0.8)
     pictures = np.full((6, 112, 112, 3), 240, np.uint8)
     pictures[:, :, 56:] = (120, 60, 130)
-    masks = draw_masks_for(config, pictures, 0, mask_generator(0, 0), slice(None))
-    plain = draw_masks_for(dataclasses.replace(config, foreground_targets=0.0), pictures, 0, mask_generator(0, 0),
-                           slice(None))  # fmt: skip
+    masks = draw_masks_for(config, lambda: pictures, 0, mask_generator(0, 0), slice(None))
+    anywhere = dataclasses.replace(config, foreground_targets=0.0)
+    plain = draw_masks_for(anywhere, lambda: pictures, 0, mask_generator(0, 0), slice(None))
 
     assert (masks.targets % 14 >= 7).mean() > 0.8
     assert (plain.targets % 14 >= 7).mean() < 0.7
