@@ -17,7 +17,8 @@ from labeling.calibration import novelty
 from labeling.evidence import Evidence, gather
 from labeling.fitting import Fit, Training
 from labeling.heldout import held_out
-from labeling.probes import LinearProbe, PoolScale
+from labeling.pool import PoolScale
+from labeling.probes import LinearProbe
 from labeling.records import Probe
 from labeling.reference import likely_slips
 from labeling.worklist import Pool
