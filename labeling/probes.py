@@ -111,7 +111,7 @@ class LinearProbe(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scik
         return probabilities
 
     def predict(self, X: ArrayLike) -> Words:  # noqa: N803
-        """Return the likeliest class of each row."""
+        """Return the likeliest class of each row, shape (n,)."""
         best = self.logits(X).argmax(axis=1)
         likeliest: Words = self.classes_[best]
         return likeliest
@@ -208,7 +208,7 @@ class PoolScale:
 
     @classmethod
     def of(cls, vectors: Matrix, *, most_rows: int = 20_000) -> "PoolScale":
-        """Measure a pool on at most so many rows, evenly spaced: the same rows for the same pool."""
+        """Measure a pool, shape (n, d), on at most so many rows, evenly spaced: the same for the same pool."""
         step = max(1, -(-len(vectors) // most_rows))
         sample = np.asarray(vectors[::step], np.float64)
         return cls(sample.mean(axis=0), sample.std(axis=0))
