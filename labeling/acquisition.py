@@ -114,7 +114,7 @@ class PoolView:
     scale: PoolScale
 
     def units(self, rows: Indices | slice = slice(None)) -> Floats:
-        """Standardise rows and bring them to length 1, so that a dot product is a cosine."""
+        """Standardise rows and bring them to length 1, shape (rows, d), so that a dot product is a cosine."""
         return unit_vectors(self.vectors[rows], self.scale)
 
 
@@ -131,7 +131,7 @@ def typical(view: PoolView, rows: Indices, count: int, *, seed: int) -> Indices:
 
     Args:
         view: The pool.
-        rows: Candidates; a large pool is sampled.
+        rows: Candidates, shape (m,); a large pool is sampled.
         count: How many; all rows when there are fewer.
         seed: Source of chance of the clustering.
     """
@@ -154,7 +154,7 @@ def typical(view: PoolView, rows: Indices, count: int, *, seed: int) -> Indices:
 
 
 def best_rows(scores: Scores, count: int) -> Indices:
-    """Return the rows with the highest scores, best first, equal ones in their order.
+    """Return the rows with the highest of the scores, shape (n,), best first, equal ones in their order.
 
     Linear in the number of rows: a pool of a million is not sorted.
     """

@@ -31,7 +31,7 @@ class PoolScale:
 
     @classmethod
     def of(cls, vectors: Matrix, *, most_rows: int = 20_000) -> "PoolScale":
-        """Measure a pool on at most so many rows, evenly spaced: the same rows for the same pool."""
+        """Measure a pool, shape (n, d), on at most so many rows, evenly spaced: the same for the same pool."""
         step = max(1, -(-len(vectors) // most_rows))
         sample = np.asarray(vectors[::step], np.float64)
         return cls(sample.mean(axis=0), sample.std(axis=0))

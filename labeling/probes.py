@@ -97,7 +97,7 @@ class LinearProbe(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scik
         return probabilities
 
     def predict(self, X: ArrayLike) -> Words:  # noqa: N803
-        """Return the likeliest class of each row."""
+        """Return the likeliest class of each row, shape (n,)."""
         best = self.logits(X).argmax(axis=1)
         likeliest: Words = self.classes_[best]
         return likeliest

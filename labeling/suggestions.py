@@ -54,6 +54,7 @@ class SuggestionTable:
     probe_id: str
     classes: tuple[str, ...]
     probabilities: NDArray[np.float16]
+    """Shape (n, K), in the order of `classes`."""
     rows: dict[str, int]
     conformal: dict[str, Any] | None
     """As the probe's figures tell its sets of classes; None while the labels promise nothing."""

@@ -56,13 +56,13 @@ class Pool:
     cell_ids: Sequence[str]
     view: PoolView
     open_rows: Indices
-    """Cells that need a reader, ascending."""
+    """Cells that need a reader, ascending, shape (rows,)."""
     known_rows: Indices
-    """Cells that are labelled or leased: near-duplicates of them are not asked."""
+    """Shape (rows,): cells that are labelled or leased: near-duplicates of them are not asked."""
     waiting_rows: Indices
-    """Shared cells that one doctor has decided: the second one sees them first."""
+    """Shape (rows,): shared cells that one doctor has decided: the second one sees them first."""
     test_rows: Indices
-    """Cells of the blind test set that need a reader; none of them is in the other three."""
+    """Shape (rows,): cells of the blind test set that need a reader; none of them is in the other three."""
 
 
 def rank_typical(pool: Pool) -> list[Candidate]:
