@@ -18,7 +18,8 @@ from labeling.calibration import novelty
 from labeling.evidence import Evidence, gather
 from labeling.fitting import Fit, Training
 from labeling.heldout import held_out
-from labeling.probes import LinearProbe, PoolScale
+from labeling.pool import PoolScale
+from labeling.probes import LinearProbe
 from labeling.records import Probe
 from labeling.reference import likely_slips
 from labeling.worklist import Pool
@@ -58,7 +59,16 @@ class Study:
     @classmethod
     def open(cls, database: Database, store: EmbeddingStore, label_set: LabelSet, *, groups: dict[str, str],
              reads: int, exemplar_weight: float = 1.0) -> "Study":  # fmt: skip
-        """Join a study's labels with its vectors as they stand."""
+        """Join a study's labels with its vectors as they stand.
+
+        Args:
+            database: The study's database.
+            store: Its vectors.
+            label_set: Its categories.
+            groups: Slide of each cell.
+            reads: Doctors that a shared cell needs.
+            exemplar_weight: Of a cell of the atlas against a doctor's label.
+        """
         evidence = gather(database, label_set, reads=reads)
         return cls(store, evidence, groups, newest_probe(database), exemplar_weight)
 

@@ -25,7 +25,8 @@ from labeling.errors import ProbeGone
 from labeling.evidence import Evidence, gather
 from labeling.fitting import Training
 from labeling.mixture import Dial, Shares
-from labeling.probes import LinearProbe, PoolScale
+from labeling.pool import PoolScale
+from labeling.probes import LinearProbe
 from labeling.records import Candidate, Probe
 from labeling.scoring import score_pool
 from labeling.study import Study, newest_probe
@@ -53,6 +54,7 @@ class SuggestionTable:
     probe_id: str
     classes: tuple[str, ...]
     probabilities: NDArray[np.float16]
+    """Shape (n, K), in the order of `classes`."""
     rows: dict[str, int]
     conformal: dict[str, Any] | None
     """As the probe's figures tell its sets of classes; None while the labels promise nothing."""

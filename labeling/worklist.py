@@ -66,17 +66,17 @@ class Pool:
     cell_ids: Sequence[str]
     view: PoolView
     open_rows: Indices
-    """Cells that need a reader, ascending."""
+    """Cells that need a reader, ascending, shape (rows,)."""
     known_rows: Indices
-    """Cells that are labelled or leased: near-duplicates of them are not asked."""
+    """Shape (rows,): cells that are labelled or leased: near-duplicates of them are not asked."""
     waiting_rows: Indices
-    """Shared cells that one doctor has decided: the second one sees them first."""
+    """Shape (rows,): shared cells that one doctor has decided: the second one sees them first."""
     second_rows: Indices
-    """Cells whose one reader the study's order names: a second doctor decides them too."""
+    """Shape (rows,): cells whose one reader the study's order names: a second doctor decides them too."""
     first_slides: NDArray[np.bool_] | None
     """Which cells lie on slides that come first, shape (n,); None: no slide does."""
     test_rows: Indices
-    """Cells of the blind test set that need a reader; none of them is among the others."""
+    """Shape (rows,): cells of the blind test set that need a reader; none of them is among the others."""
 
 
 def rank_typical(pool: Pool) -> list[Candidate]:
