@@ -10,11 +10,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.cluster import KMeans
 
 from datasets.extensions import Registry
 from labeling.errors import LabelingError
-from labeling.probes import Matrix, PoolScale
+from labeling.pool import Matrix, PoolScale
 
 Floats = NDArray[np.float64]
 Scores = NDArray[np.floating]
@@ -141,6 +140,8 @@ def typical(view: PoolView, rows: Indices, count: int, *, seed: int) -> Indices:
     generator = np.random.default_rng(seed)
     if len(rows) > _CLUSTER_ROWS:
         rows = np.sort(generator.choice(rows, _CLUSTER_ROWS, replace=False))
+    from sklearn.cluster import KMeans  # seconds to import, and every command looks at the names of the rules
+
     units = view.units(rows)
     clusters = KMeans(count, n_init=3, random_state=seed).fit(units)
     similarity = units @ clusters.cluster_centers_.T

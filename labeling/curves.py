@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from labeling import mixture
 from labeling.acquisition import DEFAULT_RULE, Indices, PoolView, scores_of, typical
-from labeling.probes import LinearProbe, PoolScale, Words
+from labeling.pool import PoolScale
+from labeling.probes import LinearProbe, Words
 
 TEST_SHARE = 0.4
 """Share of the slides on the test side of a draw."""
