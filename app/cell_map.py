@@ -53,7 +53,7 @@ def _write(path: Path, points: Points) -> None:
 
 
 def read_map(home: Path, store: EmbeddingStore, layout: Layout = "pca") -> Points | None:
-    """Return the map of a store, None where there is none of all its cells."""
+    """Return the map of a store, shape (n, 2), None where there is none of all its cells."""
     path = map_path(home, store.fingerprint, layout)
     if not path.exists():
         return None

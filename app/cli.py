@@ -27,6 +27,7 @@ VERBS = {
     "import": "imports",
     "ingest": "ingest",
     "map": "maps",
+    "order": "order",
     "parts": "parts",
     "pretrain": "learn",
     "report": "report",

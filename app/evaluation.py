@@ -83,7 +83,9 @@ class Pool:
 
     cell_ids: list[str]
     truth: NDArray[np.str_]
+    """Class of each cell, shape (N,)."""
     slides: NDArray[np.str_]
+    """Slide of each cell, shape (N,)."""
     sizes: Floats
     """Logarithm of width and height of single-cell pictures, shape (N, 2); zeros for fields."""
 
@@ -158,6 +160,13 @@ def chance(pool: Pool) -> float:
 def score_shots(pool: Pool, name: str, features: Floats, *, shots: Sequence[int], seeds: int) -> list[Score]:
     """Score one encoder at each number of labels of every class, tested on other slides.
 
+    Args:
+        pool: N cells with known truth.
+        name: Of the encoder.
+        features: Its vectors of the pool, shape (N, dim).
+        shots: Numbers of labels of each class.
+        seeds: Draws of each number.
+
     Raises:
         DatasetError: No draw leaves two classes to train on.
     """
@@ -174,7 +183,16 @@ def score_shots(pool: Pool, name: str, features: Floats, *, shots: Sequence[int]
 def compare_queues(
     pool: Pool, name: str, features: Floats, *, budget: int, seeds: int, rule: str = DEFAULT_RULE
 ) -> CurvePair:
-    """Run the study's own queue against chance, on the same splits."""
+    """Run the study's own queue against chance, on the same splits.
+
+    Args:
+        pool: N cells with known truth.
+        name: Of the encoder.
+        features: Its vectors of the pool, shape (N, dim).
+        budget: Labels of each run.
+        seeds: Runs of each kind.
+        rule: Of `acquisition.RULES`.
+    """
     arms: dict[bool, list[curves.Curve]] = {
         is_active: [
             curves.learning_curve(features, pool.split_by, is_active=is_active, budget=budget, seed=seed, rule=rule)
@@ -204,6 +222,8 @@ def compare_queues(
 
 def score_doctors(services: Services, pool: Pool, name: str, features: Floats) -> DoctorScore | None:
     """Train on the doctors' labels of this study, test on slides that no doctor has touched.
+
+    `features` are the encoder's vectors of the pool, shape (N, dim).
 
     Returns:
         The score, or None while the doctors have not used two classes or nothing is left to test.

@@ -123,7 +123,11 @@ def _download(address: str, target: Path, sha256: str, on_bytes: OnBytes) -> Non
 
 
 def _unpack(archive: Path, folder: Path) -> int:
-    """Unpack the regular files of a ZIP below a folder; returns how many."""
+    """Unpack the regular files of a ZIP below a folder; returns how many.
+
+    Raises:
+        FetchError: Larger than any set, damaged, or pointing outside of itself.
+    """
     folder.mkdir()
     try:
         with zipfile.ZipFile(archive) as found:

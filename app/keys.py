@@ -194,7 +194,11 @@ def refuse_conflicts(label_set: LabelSet, own: Keys, tr: Words) -> None:
 def _refuse_doubles(
     page: Sequence[Command], label_set: LabelSet, own: Keys, names: Mapping[str, str], tr: Words
 ) -> None:
-    """Refuse a chosen key that something else has: an answer, another choice, or a command as it was made."""
+    """Refuse a chosen key that something else has: an answer, another choice, or a command as it was made.
+
+    Raises:
+        KeyRefused: With the key and both of its meanings.
+    """
     holders: dict[str, str] = {}
     as_made = {what: key for what, key in own.items() if what.startswith("answer:")}
     made = page_keys(page, label_set, as_made)

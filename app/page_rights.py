@@ -18,7 +18,7 @@ PAGES: tuple[tuple[Right | None, str, str], ...] = (
     ("runs", "jobs", word("Jobs")),
     ("audit", "audit", word("Audit")),
     ("people", "team", word("Team")),
-    ("people", "study", word("Study")),
+    ("runs", "study", word("Study")),
     (None, "settings", word("Settings")),
 )
 """Right (None: whoever is signed in), file in `views`, title; the address is the title in small letters."""

@@ -13,6 +13,7 @@ from app.cell_map import update_map
 from app.services import Services
 from datasets import catalog
 from datasets.embeddings import EmbeddingStore, store_state
+from labeling import orders
 from labeling.neighbours import update_index
 from labeling.records import Exemplar, Label, Undo
 from labeling.suggestions import FitReport, refit
@@ -102,6 +103,7 @@ class _Desk:
         """Return what a refit depends on; cheap enough to be asked several times a second."""
         with self.services.database.read() as session:
             events = [session.scalar(select(func.max(table.id))) for table in (Label, Undo, Exemplar)]
+            events.append(orders.last_id(session))
         cells = catalog.last_cell_number(self.services.database)
         return (*events, cells, store_state(self.services.embeddings_folder))
 

@@ -120,7 +120,11 @@ def _unpack(source: zipfile.ZipFile, manifest: dict[str, Any], folder: Path, on_
 
 
 def _safe_name(name: str) -> PurePosixPath:
-    """Return a name that lies inside a study, whatever the archive says."""
+    """Return a name that lies inside a study, whatever the archive says.
+
+    Raises:
+        ArchiveError: A name that no backup of this program has.
+    """
     path = PurePosixPath(name)
     is_plain = name == path.as_posix() and "\\" not in name and "\0" not in name and not path.is_absolute()
     is_known = name in _SINGLE_FILES or (len(path.parts) > 1 and path.parts[0] in FOLDERS)

@@ -243,7 +243,11 @@ def database_url(setting: str, *, role: str = "") -> URL | None:
 
 
 def _secret(name: str) -> str | None:
-    """Return what a variable says, or the file that the variable with `_FILE` behind it names."""
+    """Return what a variable says, or the file that the variable with `_FILE` behind it names.
+
+    Raises:
+        SettingsError: The named file cannot be read.
+    """
     path = os.environ.get(f"{name}_FILE")
     if not path:
         return os.environ.get(name) or None

@@ -42,6 +42,7 @@ ROUTE_RIGHTS: dict[str, Right] = {
     f"{PUBLIC}/cells": "pictures",
     f"{PUBLIC}/suggestions": "pictures",
     f"{PUBLIC}/export": "export",
+    f"{PUBLIC}/order": "runs",
     "/api/gallery": "label",
     "/api/references": "label",
     "/api/exemplars": "label",

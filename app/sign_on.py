@@ -160,7 +160,7 @@ class SignOn:
 
         Raises:
             SignOnRefused: Anything that does not fit; the log says what.
-        """
+        """  # noqa: DOC501  (both functions make a SignOnRefused)
         try:
             flow = self._signer.loads(cookie, max_age=FLOW_SECONDS)
             if not hmac.compare_digest(query.get("state", ""), flow["state"]):

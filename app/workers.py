@@ -56,7 +56,11 @@ class LocalPool:
         self._count = count
 
     def run(self, function: Callable[[T], R], items: Sequence[T]) -> Iterator[R]:
-        """Call a function for each item; see `Workers`."""
+        """Call a function for each item; see `Workers`.
+
+        Raises:
+            WorkerError: Workers died several times in a row.
+        """
         left, rounds = dict(enumerate(items)), 0
         while left:
             size = len(left)
@@ -109,7 +113,11 @@ class RayCluster:
             raise WorkerError(f"no Ray cluster answers at {address}. Start one with: ray start --head.") from error
 
     def run(self, function: Callable[[T], R], items: Sequence[T]) -> Iterator[R]:
-        """Call a function for each item; see `Workers`. Ray itself starts the items of a dead worker again."""
+        """Call a function for each item; see `Workers`. Ray itself starts the items of a dead worker again.
+
+        Raises:
+            WorkerError: The cluster lost parts for good.
+        """
         remote = self._ray.remote(max_retries=_ROUNDS)(function)
         waiting = [remote.remote(item) for item in items]
         try:
@@ -135,7 +143,11 @@ def workers_for(count: int, cluster: str | None) -> Workers | None:
 
 
 def _knock(address: str) -> None:
-    """Ask whether anybody is there: Ray itself tries for minutes."""
+    """Ask whether anybody is there: Ray itself tries for minutes.
+
+    Raises:
+        WorkerError: Nobody answers at the address.
+    """
     host, _, port = address.removeprefix("ray://").rpartition(":")
     if not host:
         return

@@ -80,7 +80,11 @@ class _Pixels:
     comments: int = 0
 
     def place(self, start: int, length: int, *, has_segments: bool) -> int:
-        """Return where a piece of the original will lie in the copy; equal pieces share a place."""
+        """Return where a piece of the original will lie in the copy; equal pieces share a place.
+
+        Raises:
+            UnreadableFile: The piece is not inside the file, or pieces overlap.
+        """
         if length == 0:
             return 0
         if not 0 < start <= start + length <= self.size:
@@ -204,7 +208,11 @@ def _page(page: tifffile.TiffPage, pixels: _Pixels, slide_format: str, kind: Tif
 
 
 def _entry(tag: tifffile.TiffTag, source: BinaryIO, order: ByteOrder) -> Entry:
-    """Return a tag of numbers with its bytes as they are; comments in JPEG tables become zeros."""
+    """Return a tag of numbers with its bytes as they are; comments in JPEG tables become zeros.
+
+    Raises:
+        UnreadableFile: The file ends before the tag does.
+    """
     source.seek(tag.valueoffset)
     value = bytearray(source.read(tag.valuebytecount))
     if len(value) != tag.valuebytecount:

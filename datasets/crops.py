@@ -15,6 +15,7 @@ from PIL import Image
 from datasets.geometry import um_to_px
 
 Picture = NDArray[np.uint8]
+"""RGB, shape (H, W, 3)."""
 
 OUTSIDE = (232, 232, 234)
 """Painted where a crop reaches beyond its picture: one neutral grey for all, so that it is seen as

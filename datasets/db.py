@@ -39,7 +39,11 @@ class UtcDateTime(TypeDecorator[datetime]):
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> str | None:
-        """Refuse a moment without a zone, store the others in UTC."""
+        """Refuse a moment without a zone, store the others in UTC.
+
+        Raises:
+            ValueError: A moment without a zone.
+        """
         if value is None:
             return None
         if value.tzinfo is None:
@@ -67,7 +71,11 @@ Upgrade = Callable[[Connection, int], None]
 
 
 def refuse_upgrade(_connection: Connection, version: int) -> None:
-    """Refuse a database of an older version: the upgrade of those who know only its catalogue."""
+    """Refuse a database of an older version: the upgrade of those who know only its catalogue.
+
+    Raises:
+        DatabaseError: Always.
+    """
     raise DatabaseError(f"schema version {version} needs an upgrade to {SCHEMA_VERSION}; open the whole study.")
 
 
@@ -237,7 +245,11 @@ class Database:
         self._store.engine.dispose()
 
     def _prepare(self, upgrade: Upgrade) -> None:
-        """Make or upgrade the tables, in one transaction: killed in the middle, nothing has happened."""
+        """Make or upgrade the tables, in one transaction: killed in the middle, nothing has happened.
+
+        Raises:
+            DatabaseError: Tables of another version, or ones that this account may not make.
+        """
         try:
             with self.write() as session:
                 connection = session.connection()

@@ -97,7 +97,11 @@ class Worker:
         return {}, read_picture(path)
 
     def _kind(self, request: dict[str, Any]) -> Answer:
-        """Tell a slide from a picture, and what puts DICOM instances together."""
+        """Tell a slide from a picture, and what puts DICOM instances together.
+
+        Raises:
+            UnreadableFile: The file is empty.
+        """
         from datasets.readers import dicom, sniff
 
         path = Path(request["path"])

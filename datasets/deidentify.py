@@ -212,7 +212,11 @@ class _Rules:
             self.texts += [(element.keyword or "a private attribute", text) for text in _texts(element.value)]
 
     def add_required(self, clean: Dataset, original: Dataset) -> None:
-        """Add what the standard wants to be there, empty or as a dummy."""
+        """Add what the standard wants to be there, empty or as a dummy.
+
+        Raises:
+            UnreadableFile: One of the three identifiers is missing.
+        """
         if "PatientID" not in clean:
             clean.PatientID = study_code(self._key, "PA", str(original.get("StudyInstanceUID", "")))
         clean.PatientName = clean.PatientID
@@ -258,7 +262,11 @@ def _texts(value: object) -> list[bytes]:
 
 
 def _pixel_range(stream: BinaryIO, *, is_implicit: bool, is_little: bool) -> tuple[int, int]:
-    """Return where the pixel data's element begins and ends (PS3.5, A.4); the stream stands at its tag."""
+    """Return where the pixel data's element begins and ends (PS3.5, A.4); the stream stands at its tag.
+
+    Raises:
+        UnreadableFile: There are no pixels, or the file ends in the middle of them.
+    """
     start, order = stream.tell(), "<" if is_little else ">"
     head = stream.read(8 if is_implicit else 12)
     if len(head) < 8 or struct.unpack(f"{order}HH", head[:4]) not in {(0x7FE0, 0x0010), (0x7FE0, 0x0008)}:

@@ -42,12 +42,12 @@ def foreground_mask(tile: NDArray[np.uint8], mpp: float) -> NDArray[np.bool_]:
 
 
 def has_foreground(tile: NDArray[np.uint8], mpp: float) -> bool:
-    """Return whether more than a twentieth of a tile is stained."""
+    """Return whether more than a twentieth of a tile is stained; arguments as in `foreground_share`."""
     return foreground_share(tile, mpp) > _SHARE
 
 
 def is_bright_field(overview: NDArray[np.uint8]) -> bool:
-    """Return whether a slide is light through a smear: where the ground is dark, all of it would count as stained."""
+    """Return whether a slide, RGB of shape (H, W, 3), is light through a smear: a dark ground would all be stain."""
     return bool(np.median(overview.max(axis=2)) >= _DARK)
 
 

@@ -189,7 +189,7 @@ class _SlideSearch:
         self._cells = before.cells if before else 0
 
     def run(self, report: FindReport) -> Iterator[int]:
-        """Search the tiles that are left; yields how many are done."""
+        # Yields how many tiles are done, and raises when too many cannot be read.
         for index in range(self._done, len(self._tiles)):
             tile = self._tiles[index]
             cells: list[Cell] = []

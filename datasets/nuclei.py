@@ -48,15 +48,15 @@ class Nuclei:
     boxes_um: Points
     """left, top, width, height in micrometres from the picture's corner, shape (N, 4)."""
     confidence: NDArray[np.float64]
-    """0 to 1, by the step in optical density; one half at a step of 0.1. Orders, is no probability."""
+    """0 to 1, shape (N,), by the step in optical density; one half at a step of 0.1. Orders, is no probability."""
     overlap: NDArray[np.float64]
-    """Largest share of the box that another nucleus's box covers, 0 to 1."""
+    """Largest share of the box that another nucleus's box covers, 0 to 1, shape (N,)."""
 
     def __len__(self) -> int:
         return len(self.centers_px)
 
     def keep(self, rows: NDArray[np.bool_]) -> "Nuclei":
-        """Return the nuclei of the chosen rows."""
+        """Return the nuclei of the rows that are true, shape (N,)."""
         return Nuclei(centers_px=self.centers_px[rows], boxes_um=self.boxes_um[rows],
                       confidence=self.confidence[rows], overlap=self.overlap[rows])  # fmt: skip
 

@@ -266,7 +266,7 @@ class Decoder:
         return header, np.frombuffer(pixels[:wanted], np.uint8).reshape(shape)
 
     def _shared_pixels(self, shape: tuple[int, ...]) -> Picture:
-        """Copy pixels out of the shared memory, which the child may change at any time."""
+        # A copy, because the child may change the shared memory at any time.
         if self._shared is None or math.prod(shape) > len(self._shared):
             raise ValueError("impossible shape")
         return np.frombuffer(self._shared, np.uint8, math.prod(shape)).reshape(shape).copy()
@@ -290,7 +290,7 @@ class Decoder:
 
 
 def _absolute(path: Path) -> str:
-    """Return the absolute path of a regular file; links are refused before the child sees them."""
+    # Links are refused before the child sees them.
     if path.is_symlink() or not path.is_file():
         raise UnreadableFile("not a regular file")
     return str(path.absolute())

@@ -12,6 +12,9 @@ def shared_memory(size: int) -> tuple[int | None, mmap.mmap | None]:
     """Return new memory of `size` bytes: the file number for a child to inherit, and the view of this process.
 
     (None, None) where the kernel has no such memory (it is Linux's).
+
+    Raises:
+        OSError: The kernel refuses so much memory, or its seals.
     """
     if not hasattr(os, "memfd_create"):
         return None, None

@@ -34,6 +34,7 @@ _INDEX = pa.schema([
 ])  # fmt: skip
 
 Pictures = NDArray[np.uint8]
+"""RGB, shape (..., H, W, 3)."""
 Source = Mapping[str, Any]
 """Where a tile comes from: `slide`, and as far as known `cell`, `x` and `y`."""
 
@@ -114,7 +115,11 @@ class ShardWriter:
         self._index = pq.ParquetWriter(folder / INDEX_FILE, _INDEX)
 
     def add(self, picture: Pictures, source: Source) -> None:
-        """Write the next tile, shape (side_px, side_px, 3), uint8."""
+        """Write the next tile, shape (side_px, side_px, 3), uint8.
+
+        Raises:
+            StoreError: The picture cannot be written as JPEG.
+        """
         done, jpeg = cv2.imencode(".jpg", picture[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
         if not done:
             raise StoreError(f"tile {self._count}: it cannot be written as JPEG.")

@@ -61,6 +61,14 @@ def save_checkpoint(
 ) -> Path:
     """Write a checkpoint and drop all but the last two, and what killed runs left half written.
 
+    Args:
+        folder: Of the run's checkpoints.
+        step: Steps done.
+        config: Of the run.
+        model: Weights by name, as in `Checkpoint`.
+        optimiser: AdamW's moments by name, as in `Checkpoint`.
+        pack_hash: The tiles that it was trained on.
+
     Returns:
         The checkpoint's own folder.
 

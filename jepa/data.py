@@ -29,6 +29,7 @@ _EMPTY_WEIGHT = 0.02
 """Weight of an empty tile beside a full one: some glass stays in the diet."""
 
 Pictures = NDArray[np.uint8]
+"""RGB, shape (..., H, W, 3)."""
 T = TypeVar("T")
 
 
@@ -92,7 +93,7 @@ class TileStream:
             self._chances = tile_chances(np.array(shares), config.foreground_tiles)
 
     def indices(self, step: int) -> NDArray[np.int64]:
-        """Return which tiles a step sees; every tile comes once before any comes again.
+        """Return which tiles a step sees, shape (batch_size,); every tile comes once before any comes again.
 
         With `foreground_tiles` an epoch is drawn with repetition, stained tiles more often.
         """

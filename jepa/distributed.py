@@ -51,7 +51,7 @@ class World:
         return slice(self.rank * share, (self.rank + 1) * share)
 
     def mean(self, value: Tensor) -> Tensor:
-        """Return the mean of a tensor over the processes."""
+        """Return the mean of a tensor over the processes, in its shape."""
         if self.size > 1:
             dist.all_reduce(value, op=dist.ReduceOp.SUM)
             value /= self.size
@@ -74,7 +74,11 @@ class World:
         return box[0]
 
     def share_from_first(self, make: Callable[[], T]) -> T:
-        """Let the first process make a value for all; its failure ends all with the same sentence."""
+        """Let the first process make a value for all; its failure ends all with the same sentence.
+
+        Raises:
+            JepaError: What the first process failed with, in every process.
+        """
         if self.size == 1:
             return make()
         made: T | None = None
@@ -147,12 +151,12 @@ def open_world() -> Iterator[World]:
 
 
 def whole(tensor: Tensor) -> Tensor:
-    """Return a tensor that processes share as one; all must ask. Others come back as they are."""
+    """Return a tensor that processes share in its whole shape; all must ask. Others come back as they are."""
     return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
 
 
 def shared_like(value: Tensor, example: Tensor) -> Tensor:
-    """Return a whole tensor on the device of the example, and shared among processes as it is."""
+    """Return a whole tensor on the device of the example, of equal shape, and shared among processes as it is."""
     own = value.to(example.device)
     if isinstance(example, DTensor):
         return distribute_tensor(own, example.device_mesh, example.placements)

@@ -11,6 +11,7 @@ from datasets.embeddings import EmbeddingStore
 from datasets.files import sha256_of_json
 
 Picture = NDArray[np.uint8]
+"""RGB, shape (H, W, 3)."""
 
 SHARD_CELLS = 2048
 
@@ -46,7 +47,7 @@ class FusedEncoder:
         self.fingerprint = sha256_of_json([encoder.fingerprint for encoder in self._encoders])[:16]
 
     def prepare(self, crop: Picture, crop_mpp: float | None) -> Picture:
-        """Prepare a crop for each encoder; the pictures lie behind each other in one flat array."""
+        """Prepare a crop for each encoder; the pictures lie behind each other, shape (bytes,)."""
         return np.concatenate([encoder.prepare(crop, crop_mpp).ravel() for encoder in self._encoders])
 
     def embed(self, pictures: Picture) -> NDArray[np.float32]:

@@ -33,6 +33,7 @@ _PREPROCESSING = 1
 """Raise when `prepare` changes: vectors before and after must not mix."""
 
 Picture = NDArray[np.uint8]
+"""RGB, shape (H, W, 3)."""
 
 
 class FrozenEncoder:

@@ -19,6 +19,7 @@ MAX_ROUNDS = 100
 
 Floats = NDArray[np.float32]
 Pictures = NDArray[np.uint8]
+"""RGB, shape (..., H, W, 3)."""
 
 
 def patch_shares(pictures: Pictures, grid: tuple[int, int], mpp: float) -> Floats:

@@ -21,6 +21,7 @@ from datasets.crops import OUTSIDE
 from datasets.files import sha256_of_json
 
 Picture = NDArray[np.uint8]
+"""RGB, shape (H, W, 3)."""
 Floats = NDArray[np.float64]
 
 SIDE_PX = 96
@@ -69,7 +70,7 @@ class HandcraftedEncoder:
 
 
 def measure(picture: Picture) -> Floats:
-    """Measure one picture of SIDE_PX x SIDE_PX: 144 of colour, 30 of texture, 32 rings, 11 nucleus, 6 edges."""
+    """Measure a picture of SIDE_PX x SIDE_PX, shape (223,): 144 colour, 30 texture, 32 rings, 11 nucleus, 6 edges."""
     light = picture / 255.0
     grey = rgb2gray(light)
     parts = [*_colour(light), *_texture(grey), *_rings(light, grey), _nucleus(grey), _edges(grey)]

@@ -201,7 +201,7 @@ class IJepa(nn.Module):
         return functional.smooth_l1_loss(self.predict(pictures, context, targets).float(), wanted)
 
     def forward(self, pictures: Tensor, context: Tensor, targets: Tensor) -> Tensor:
-        """Return `loss`: what several processes and `torch.compile` wrap is a module's forward."""
+        """Return the loss, a scalar: what several processes and `torch.compile` wrap is a module's forward."""
         return self.loss(pictures, context, targets)
 
     def blocks(self) -> list[nn.Module]:
@@ -241,5 +241,5 @@ def copy_statistics(target: nn.Module, source: nn.Module) -> None:
 
 
 def own_part(parameter: Tensor) -> Tensor:
-    """Return the part of a parameter that this process holds: all of it, unless processes share it."""
+    """Return the part of a parameter that this process holds: its whole shape, unless processes share it."""
     return parameter.to_local() if isinstance(parameter, DTensor) else parameter

@@ -159,7 +159,7 @@ class MaskedAutoencoder(IJepa):
         return functional.mse_loss(guess.float(), self.targets(pictures, targets))
 
     def update_target(self, momentum: float, *, unless: Tensor | None = None) -> None:
-        """Copy the encoder, which is what the paper evaluates; the momentum is not used."""
+        """Copy the encoder, which is what the paper evaluates, unless the scalar is 1; the momentum is not used."""
         super().update_target(0.0 * momentum, unless=unless)
         copy_statistics(self.target_encoder, self.encoder)
 

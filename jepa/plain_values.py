@@ -21,7 +21,11 @@ OPTIONAL = ("clip_norm", "max_minutes", "epochs", "warmup_epochs")
 
 
 def fitted(name: str, value: Any, default: Any) -> Any:
-    """Bring a plain value to the kind of the option's default, or say why it cannot be."""
+    """Bring a plain value to the kind of the option's default, or say why it cannot be.
+
+    Raises:
+        ConfigError: The value is of another kind than the default.
+    """
     if value is None and name in OPTIONAL:
         return None
     if isinstance(default, tuple) and isinstance(value, list | tuple):

@@ -32,7 +32,7 @@ class Projector(nn.Sequential):
 
 
 def variance_term(embeddings: Tensor) -> Tensor:
-    """Return how far features fall short of a standard deviation of 1, mean over features.
+    """Return how far features, shape (B, D), fall short of a standard deviation of 1, mean over features.
 
     VICReg (Bardes et al. 2022, equations 1 and 2); C-JEPA puts it beside I-JEPA's loss.
     """
@@ -41,7 +41,7 @@ def variance_term(embeddings: Tensor) -> Tensor:
 
 
 def covariance_term(embeddings: Tensor) -> Tensor:
-    """Return the squared covariances between different features, summed and divided by the features.
+    """Return the squared covariances between different features of shape (B, D), summed and divided by D.
 
     VICReg (Bardes et al. 2022, equations 3 and 4).
     """

@@ -245,7 +245,11 @@ class Run:
         return is_saved
 
     def result(self, stopped: str) -> RunResult:
-        """Save the last state and return how the run ended."""
+        """Save the last state and return how the run ended.
+
+        Raises:
+            CheckpointError: The disk is full.
+        """
         if not self.save():
             raise CheckpointError(
                 f"{self.folder.name}: the state after step {self.step} could not be saved, the disk is full. "

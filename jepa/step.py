@@ -33,9 +33,9 @@ class Outcome:
     """What a step found; tensors on the device, so that nobody waits for them."""
 
     loss: Tensor
-    """Before the update, mean over all processes."""
+    """A scalar before the update, mean over all processes."""
     gradient_norm: Tensor
-    """Length of the whole gradient before clipping."""
+    """A scalar: length of the whole gradient before clipping."""
 
 
 def seed_model(config: RunConfig, weights: Tensors | None = None) -> Objective:

@@ -18,6 +18,7 @@ _PAPER = (251, 251, 249)
 _LOW, _HIGH = 0.02, 0.98
 
 Pictures = NDArray[np.uint8]
+"""RGB, shape (..., H, W, 3)."""
 
 
 def principal_colours(tokens: Tensor, grid: tuple[int, int]) -> Pictures:

@@ -66,12 +66,12 @@ class VicReg(TwoViews):
         self.projector = Projector(config.dim, 4 * config.dim)
 
     def loss(self, pictures: Tensor) -> Tensor:
-        """Return VICReg's loss of a batch's two views."""
+        """Return VICReg's loss of the two views, shape (2 * B, 3, H, W)."""
         first, second = encode(self.encoder, pictures).mean(dim=1).chunk(2)
         return vicreg_loss(self.projector(first), self.projector(second))
 
     def update_target(self, momentum: float, *, unless: Tensor | None = None) -> None:
-        """Copy the encoder, which is what the paper evaluates; the momentum is not used."""
+        """Copy the encoder, which is what the paper evaluates, unless the scalar is 1; the momentum is not used."""
         super().update_target(0.0 * momentum, unless=unless)
         copy_statistics(self.target_encoder, self.encoder)
 
@@ -104,13 +104,13 @@ class Dino(TwoViews):
         self.distance = DINOLoss(output_dim=_DINO_PROTOTYPES)
 
     def loss(self, pictures: Tensor) -> Tensor:
-        """Return the cross-entropy between teacher and student over crossed views."""
+        """Return the cross-entropy between teacher and student over crossed views, shape (2 * B, 3, H, W)."""
         student = self.head(encode(self.encoder, pictures).mean(dim=1)).float().chunk(2)
         with torch.no_grad():
             teacher = self.target_head(encode(self.target_encoder, pictures).mean(dim=1)).float().chunk(2)
         return self.distance([*teacher], [*student])
 
     def update_target(self, momentum: float, *, unless: Tensor | None = None) -> None:
-        """Move the teacher, encoder and head."""
+        """Move the teacher, encoder and head; arguments as in `IJepa.update_target`."""
         super().update_target(momentum, unless=unless)
         move_towards(self.target_head, self.head, momentum, unless)

@@ -10,11 +10,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.cluster import KMeans
 
 from datasets.extensions import Registry
 from labeling.errors import LabelingError
-from labeling.probes import Matrix, PoolScale
+from labeling.pool import Matrix, PoolScale
 
 Floats = NDArray[np.float64]
 Scores = NDArray[np.floating]
@@ -115,7 +114,7 @@ class PoolView:
     scale: PoolScale
 
     def units(self, rows: Indices | slice = slice(None)) -> Floats:
-        """Standardise rows and bring them to length 1, so that a dot product is a cosine."""
+        """Standardise rows and bring them to length 1, shape (rows, d), so that a dot product is a cosine."""
         return unit_vectors(self.vectors[rows], self.scale)
 
 
@@ -132,7 +131,7 @@ def typical(view: PoolView, rows: Indices, count: int, *, seed: int) -> Indices:
 
     Args:
         view: The pool.
-        rows: Candidates; a large pool is sampled.
+        rows: Candidates, shape (m,); a large pool is sampled.
         count: How many; all rows when there are fewer.
         seed: Source of chance of the clustering.
     """
@@ -141,6 +140,8 @@ def typical(view: PoolView, rows: Indices, count: int, *, seed: int) -> Indices:
     generator = np.random.default_rng(seed)
     if len(rows) > _CLUSTER_ROWS:
         rows = np.sort(generator.choice(rows, _CLUSTER_ROWS, replace=False))
+    from sklearn.cluster import KMeans  # seconds to import, and every command looks at the names of the rules
+
     units = view.units(rows)
     clusters = KMeans(count, n_init=3, random_state=seed).fit(units)
     similarity = units @ clusters.cluster_centers_.T
@@ -153,7 +154,7 @@ def typical(view: PoolView, rows: Indices, count: int, *, seed: int) -> Indices:
 
 
 def best_rows(scores: Scores, count: int) -> Indices:
-    """Return the rows with the highest scores, best first, equal ones in their order.
+    """Return the rows with the highest of the scores, shape (n,), best first, equal ones in their order.
 
     Linear in the number of rows: a pool of a million is not sorted.
     """

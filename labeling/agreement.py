@@ -119,7 +119,13 @@ def answer_counts(ratings: Codes, num_classes: int) -> Floats:
 
 
 def pairwise_kappa(ratings: Codes, num_classes: int, weights: Floats | None = None) -> float | None:
-    """Return the mean of Cohen's kappa over pairs of doctors, each by its number of shared cells."""
+    """Return the mean of Cohen's kappa over pairs of doctors, each by its number of shared cells.
+
+    Args:
+        ratings: Classes by doctor and cell, shape (doctors, cells); `MISSING` where there is none.
+        num_classes: Classes are 0 up to this.
+        weights: Of disagreements, shape (classes, classes); None: all weigh the same.
+    """
     total, values = 0, 0.0
     for a in range(len(ratings)):
         for b in range(a + 1, len(ratings)):
@@ -131,17 +137,17 @@ def pairwise_kappa(ratings: Codes, num_classes: int, weights: Floats | None = No
 
 
 def category_kappa(ratings: Codes, category: int) -> float | None:
-    """Return the pairwise kappa of one class against all others."""
+    """Return the pairwise kappa of one class against all others; ratings as in `pairwise_kappa`."""
     return pairwise_kappa(np.where(ratings == MISSING, MISSING, (ratings == category).astype(np.intp)), 2)
 
 
 def threshold_kappa(ratings: Codes, category: int) -> float | None:
-    """Return the pairwise kappa at one cut of ordered classes: this class and above against below."""
+    """Return the pairwise kappa at one cut of ordered classes, this one and above; as in `pairwise_kappa`."""
     return pairwise_kappa(np.where(ratings == MISSING, MISSING, (ratings >= category).astype(np.intp)), 2)
 
 
 def equally_read(ratings: Codes) -> Codes:
-    """Return the ratings of the cells with the most usual number of answers above one: what Fleiss' kappa needs."""
+    """Return the ratings, as in `pairwise_kappa`, of cells with the most usual number of answers: for Fleiss' kappa."""
     readers = (ratings != MISSING).sum(axis=0)
     numbers = np.bincount(readers[readers >= 2], minlength=3)
     return ratings[:, readers == int(numbers.argmax())] if len(readers) and numbers.any() else ratings[:, :0]

@@ -193,7 +193,7 @@ def novelty(units: Floats, labelled: Floats) -> Floats:
 
 
 def probabilities_of(logits: Floats, temperature: float, prior: Floats | None = None) -> Floats:
-    """Return what a doctor may be shown: calibrated, and for the pool's shares where they are known."""
+    """Return what a doctor may be shown, shape (n, K): calibrated, and for the pool's shares where they are known."""
     calibrated = logits / temperature
     probabilities: Floats = softmax(calibrated if prior is None else shift_prior(calibrated, prior), axis=1)
     return probabilities

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from labeling import mixture
 from labeling.acquisition import DEFAULT_RULE, Indices, PoolView, scores_of, typical
-from labeling.probes import LinearProbe, PoolScale, Words
+from labeling.pool import PoolScale
+from labeling.probes import LinearProbe, Words
 
 TEST_SHARE = 0.4
 """Share of the slides on the test side of a draw."""
@@ -34,8 +35,9 @@ class Split:
     """Rows of one draw; no slide is on both sides."""
 
     train: Indices
-    """In random order."""
+    """In random order, shape (n,)."""
     test: Indices
+    """Shape (m,)."""
 
 
 def split_by_slide(truth: Truth, seed: int) -> Split:
@@ -47,7 +49,7 @@ def split_by_slide(truth: Truth, seed: int) -> Split:
 
 
 def low_shot(features: Matrix, truth: Truth, *, shots: int, seeds: int) -> list[float]:
-    """Return the balanced accuracy of each draw with `shots` labels of every class.
+    """Return the balanced accuracy of each draw with `shots` labels of every class; features have shape (n, d).
 
     A class with fewer cells on the training side gives all that it has. A draw whose training side
     has a single class is left out.
@@ -116,7 +118,7 @@ def learning_curve(
 
 
 def all_labels_score(features: Matrix, truth: Truth, seed: int) -> float:
-    """Return the score with every label of the training side: what the curves run towards."""
+    """Return the score with every label of the training side, which curves run towards; features: shape (n, d)."""
     split = split_by_slide(truth, seed)
     return _score(features, truth, split.train, split.test, PoolScale.of(features[split.train]))
 

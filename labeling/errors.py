@@ -4,6 +4,7 @@ LabelingError
 |-- AccountError      a name that is taken, a wrong password, a role that may not
 |-- BlindTestRefused  a blind test set that cannot be chosen as asked
 |-- LabelRefused      a label that cannot be stored; carries the reason
+|-- OrderRefused      an order of work that names what the study does not have
 `-- ProbeGone         a probe that cannot be made again
 """
 
@@ -18,6 +19,10 @@ class AccountError(LabelingError):
 
 class LabelRefused(LabelingError):
     """A label that cannot be stored, with the reason in plain words."""
+
+
+class OrderRefused(LabelingError):
+    """An order of work names what the study does not have."""
 
 
 class ProbeGone(LabelingError):

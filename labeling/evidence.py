@@ -13,9 +13,10 @@ from sqlalchemy.orm import Session
 
 from datasets.bethesda import LabelSet
 from datasets.db import Database, utc_now
-from labeling import exemplars
+from labeling import exemplars, orders
 from labeling.answers import CurrentLabel, blind_cells, blind_slides, current_labels
 from labeling.mixture import RANDOM, SHARED
+from labeling.orders import Order
 from labeling.records import Assignment, Label, Lease
 from labeling.reference import collect, reliability, soft_labels
 
@@ -32,6 +33,9 @@ class Evidence:
     """Cells that need no further reader."""
     waiting: set[str]
     """Shared cells that one doctor has decided and a second one should."""
+    second: set[str]
+    """Cells whose one reader the study's order names for second reads."""
+    order: Order
     random: set[str]
     """Labelled cells that were chosen by chance."""
     leased: set[str]
@@ -58,18 +62,22 @@ def gather(database: Database, label_set: LabelSet, *, reads: int) -> Evidence:
         walled, slides = blind_cells(session), blind_slides(session)
         shown = {i: row.category for i, row in exemplars.standing(session).items() if row.category is not None}
         atlas = exemplars.atlas_cells(session)
+        order = orders.current(session)
     by_cell: dict[str, set[str]] = defaultdict(set)
     for label in labels:
         by_cell[label.cell_id].add(label.annotator)
     shared = {cell for cell in by_cell if SHARED in arms.get(cell, ())}
-    wanted = {cell: max(reads, 2) if cell in shared else reads for cell in by_cell}
+    named = {cell for cell, readers in by_cell.items() if readers & set(order.second_reads_of)}
+    wanted = {cell: max(reads, 2) if cell in shared | named else reads for cell in by_cell}
     finished = {cell for cell, readers in by_cell.items() if len(readers) >= wanted[cell]}
     seen = [label for label in labels if label.cell_id not in walled]
     shares = class_shares_of_cells(seen, label_set)
     random = {x.cell_id for x in seen if {RANDOM, SHARED} & arms.get(x.cell_id, set())}
     return Evidence(
         shares=shares, parents=_parents(seen, label_set, set(shares)), finished=finished | atlas,
-        waiting=shared - finished - walled, random=random, leased=leased,
+        waiting=shared - finished - walled,
+        second={cell for cell in named - shared - walled if len(by_cell[cell]) == 1}, order=order,
+        random=random, leased=leased,
         exemplars={i: name for i, name in shown.items() if name in label_set.class_ids}, blind_slides=slides,
         last_label_id=last,
     )  # fmt: skip

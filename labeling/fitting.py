@@ -19,7 +19,8 @@ from labeling.calibration import (
     probabilities_of,
 )
 from labeling.heldout import HeldOut, choose_strength, held_out
-from labeling.probes import Floats, LinearProbe, PoolScale, Words
+from labeling.pool import PoolScale
+from labeling.probes import Floats, LinearProbe, Words
 
 FEWEST_RANDOM = 20
 """Random-arm labels below which the classes' shares in the pool stay unknown."""

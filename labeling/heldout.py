@@ -97,7 +97,7 @@ def choose_strength(
     sample_weight: Floats | None = None, candidates: Sequence[float] = STRENGTHS,
     is_extra: NDArray[np.bool_] | None = None,
 ) -> float:  # fmt: skip
-    """Choose the probe's C by the log-loss on slides left out.
+    """Choose the probe's C by the log-loss on slides left out; arguments as in `held_out`.
 
     Returns:
         The probe's own C while the labels are too few for a choice.

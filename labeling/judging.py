@@ -65,13 +65,13 @@ def judge(
 
 
 def recall_mean(truth: Words, guesses: Words) -> float:
-    """Return balanced accuracy: the mean of the recalls of the classes in `truth`."""
+    """Return balanced accuracy, the mean of the recalls of the classes in `truth`; both of shape (n,)."""
     hits = truth == guesses
     return float(np.mean([hits[truth == name].mean() for name in np.unique(truth)]))
 
 
 def interval_over_slides(truth: Words, guesses: Words, slides: Words) -> tuple[float, float]:
-    """Return the 95 % percentile interval of balanced accuracy over draws of whole slides."""
+    """Return the 95 % percentile interval of balanced accuracy over draws of whole slides; all of shape (n,)."""
     generator = np.random.default_rng(0)
     rows_of = [np.flatnonzero(slides == slide) for slide in np.unique(slides)]
     values = []

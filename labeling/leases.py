@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 
 from datasets.catalog import Cell
 from datasets.db import Database, insert_into, repeated, utc_now
+from labeling import orders
 from labeling.claims import POOL_ARM, Ask, Claims
 from labeling.mixture import CHECK_REASON, FOIL_REASON, Shares
 from labeling.openings import EVERYTHING, WHO, Focus, needs_reader
@@ -59,14 +60,15 @@ def take(
         lease_seconds: How long the cells are his.
         exclude: Cells that his browser holds already; their leases are renewed.
         shares: Parts of the queue; None: neither repeats nor cells with a verdict.
-        focus: Of which slides and suggestions new cells are to be.
+        focus: Of which slides and suggestions new cells are to be; the study's order may leave less.
 
     Returns:
         The cells in the order in which to show them; fewer than `limit` when the pool runs out.
     """
     now = utc_now()
-    ask = Ask(annotator, reads, now, now + timedelta(seconds=lease_seconds), frozenset(exclude), focus)
     with database.read() as session:
+        focus = focus.within(orders.current(session).only_slides)
+        ask = Ask(annotator, reads, now, now + timedelta(seconds=lease_seconds), frozenset(exclude), focus)
         # What takes long is done here, while others write: the turn to write only looks at what was found.
         seen = ask.look(session, limit, shares)
     with database.write() as session:

@@ -15,13 +15,15 @@ from labeling.acquisition import Floats, Indices, PoolView, Scores, coverage, re
 UNCERTAIN, NOVEL, RANDOM, SHARED, GOLD, REPEAT = "uncertain", "novel", "random", "shared", "gold", "repeat"
 TEST = "test"
 """The arm of the blind test set, which no probe ever learns from."""
+SECOND = "second"
+"""The arm of cells whose first reader the study's order names, for a second one. No sample of chance."""
 DIAL = "dial"
 """The arm of cells that stand in the queue for the study's share of abnormal ones."""
 TYPICAL = "typical"
 """The arm of the first cells of a study, before the probe knows two classes."""
 RANKED = (UNCERTAIN, NOVEL, RANDOM, SHARED)
 """Arms that are the same for all doctors; gold cells and repeats depend on what a doctor has answered."""
-BLIND = frozenset({RANDOM, SHARED, GOLD, REPEAT, TEST})
+BLIND = frozenset({RANDOM, SHARED, SECOND, GOLD, REPEAT, TEST})
 """Arms that measure something: their answers must not have seen a suggestion."""
 
 FOIL = "foil"
@@ -99,10 +101,27 @@ class Dial:
     """Probability that each row is a finding, shape (n,); from 0.5 it is probably abnormal."""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class First:
+    """What a study's order puts first among the cells that the rules choose."""
+
+    on_slides: NDArray[np.bool_] | None = None
+    """Rows of the slides that come first, shape (n,); None: no slide does."""
+    suggested: NDArray[np.bool_] | None = None
+    """Rows that are suggested as a class that comes first, shape (n,); None: no class does.
+
+    They get every second uncertain place at most: a queue of nothing else would tell the suggestion.
+    """
+
+    def stages(self) -> tuple[NDArray[np.bool_] | None, ...]:
+        """Return which rows to choose among, one after the other; None: all."""
+        return (None,) if self.on_slides is None else (self.on_slides, None)
+
+
 def mix(
     view: PoolView, scores: Scores, open_rows: Indices, known: Floats, *,
     parts: Mapping[str, int], length: int, generator: np.random.Generator, test_rows: Indices | None = None,
-    dial: Dial | None = None,
+    dial: Dial | None = None, first: First | None = None,
 ) -> list[tuple[int, str]]:  # fmt: skip
     """Fill a queue: rows with their arms, first the first to ask. No row stands twice.
 
@@ -116,7 +135,9 @@ def mix(
         generator: The only source of chance.
         test_rows: Rows of the blind test set that need a reader, none of them in `open_rows`; drawn by chance.
         dial: The wanted share of probably abnormal cells; None: as the rules find them.
+        first: What comes first among the uncertain cells; None: nothing does.
     """
+    first = first or First()
     tests = np.empty(0, np.intp) if test_rows is None else test_rows
     order = interleave(parts, min(length, len(open_rows) + len(tests)))
     taken = np.zeros(len(scores), bool)
@@ -136,10 +157,36 @@ def mix(
     left = open_rows[~taken[open_rows]]
     eligible[left] = scores[left]
     near = np.concatenate([known, view.units(far)]) if len(far) else known
-    unclear = representative(eligible, view, order.count(UNCERTAIN), near)
-    picks[UNCERTAIN] = _keep(unclear.tolist(), length, taken)
+    unclear = _unclear(eligible, view, order.count(UNCERTAIN), near, first)
+    picks[UNCERTAIN] = _keep(unclear, length, taken)
     queue = [(picks[arm].pop(0), arm) for arm in order if picks[arm]]
     return queue if dial is None else _dialled(queue, dial, view, eligible, taken)
+
+
+def _unclear(eligible: Scores, view: PoolView, count: int, known: Floats, first: First) -> list[int]:
+    if first.suggested is None:
+        return _staged(eligible, view, count, known, first)
+    wanted = np.where(first.suggested, eligible, eligible.dtype.type(-1))
+    named = _staged(wanted, view, count // 2, known, first)
+    left = eligible.copy()
+    left[named] = -1
+    near = np.concatenate([known, view.units(np.array(named, np.intp))]) if named else known
+    others = _staged(left, view, count - len(named), near, first)
+    pairs = [row for pair in zip(others, named, strict=False) for row in pair]
+    return [*pairs, *others[len(named) :], *named[len(others) :]]
+
+
+def _staged(eligible: Scores, view: PoolView, count: int, known: Floats, first: First) -> list[int]:
+    found: list[int] = []
+    left, near = eligible.copy(), known
+    for stage in first.stages():
+        among = left if stage is None else np.where(stage, left, left.dtype.type(-1))
+        if count > len(found):
+            part = representative(among, view, count - len(found), near)
+            left[part] = -1
+            near = np.concatenate([near, view.units(part)]) if len(part) else near
+            found += part.tolist()
+    return found
 
 
 def _dialled(

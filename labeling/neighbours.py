@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from datasets.files import sync_folder
 from datasets.quality import robust_deviations
 from labeling.acquisition import unit_vectors
-from labeling.probes import Matrix, PoolScale
+from labeling.pool import Matrix, PoolScale
 
 EXACT_ROWS = 50_000
 """Rows up to which a pool is compared as a whole: 50 ms for 384 numbers."""

@@ -4,7 +4,8 @@ The large ones are built once, with places for what differs (`WHO`, `NOW`, ...):
 asking it.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
@@ -29,7 +30,7 @@ from sqlalchemy.orm import InstrumentedAttribute, aliased
 from datasets.catalog import Cell
 from datasets.db import UtcDateTime
 from labeling.answers import counts
-from labeling.mixture import FOIL_REASON
+from labeling.mixture import BLIND, FOIL_REASON
 from labeling.records import IMPORTED, Candidate, Exemplar, Label, Lease, Undo
 
 CellColumn = InstrumentedAttribute[str]
@@ -44,6 +45,7 @@ WITHOUT: Any = bindparam("without", expanding=True)
 """Cells that the asker's browser holds already."""
 AMONG: Any = bindparam("among", expanding=True)
 """Cells that were found a moment ago."""
+_NO_SLIDE = ""
 _KEPT = 64
 """So many ways to ask are remembered: one for each choice of slides."""
 
@@ -56,13 +58,19 @@ class Focus:
     suggested: tuple[str, ...] = ()
     """Categories that the probe suggests."""
 
+    def within(self, slides: Sequence[str]) -> "Focus":
+        """Return the part of this focus that lies on some slides; none: on any."""
+        if not slides:
+            return self
+        both = tuple(slide for slide in self.slides if slide in slides) if self.slides else tuple(slides)
+        return replace(self, slides=both or (_NO_SLIDE,))
+
     def of_candidates(self) -> ColumnElement[bool]:
         """Return the SQL condition on the ranked candidates."""
         on_slides = Candidate.cell_id.in_(select(Cell.id).where(Cell.slide_id.in_(self.slides)))
-        parts = ([on_slides] if self.slides else []) + (
-            [Candidate.suggestion.in_(self.suggested)] if self.suggested else []
-        )
-        return and_(true(), *parts)
+        # Check cells are chosen by chance: handed out by their suggestion they would measure something else.
+        is_suggested = and_(Candidate.suggestion.in_(self.suggested), Candidate.arm.not_in(BLIND))
+        return and_(on_slides if self.slides else true(), is_suggested if self.suggested else true())
 
     def of_cells(self) -> ColumnElement[bool]:
         """Return the SQL condition on cells without a rank: of them no suggestion is at hand."""

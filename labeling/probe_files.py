@@ -27,7 +27,17 @@ def write(
     folder: Path, probe_id: str, fingerprint: str, found: Fit, training: Training, last_label_id: int,
     settings: Mapping[str, Any],
 ) -> Probe:  # fmt: skip
-    """Write weights, labels and description; return the probe's row for the database."""
+    """Write weights, labels and description; return the probe's row for the database.
+
+    Args:
+        folder: Of all probes.
+        probe_id: Names its own folder.
+        fingerprint: Of the encoder whose vectors it reads.
+        found: Weights and calibration.
+        training: The labels that it was fitted on.
+        last_label_id: The newest of them.
+        settings: What was asked for, kept beside it.
+    """
     target = folder / probe_id
     buffer = io.BytesIO()
     np.save(buffer, np.column_stack([found.probe.coef_, found.probe.intercept_]), allow_pickle=False)

@@ -5,8 +5,7 @@ equal weight: in cervical cytology the rare classes are the ones that matter.
 """
 
 import functools
-from dataclasses import dataclass
-from typing import Any, Protocol, Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -20,19 +19,6 @@ from threadpoolctl import ThreadpoolController
 
 Floats = NDArray[np.float64]
 Words = NDArray[Any]
-
-
-class Matrix(Protocol):
-    """Rows of numbers that may lie on the disk: an array, a memory map, or shards one below the other."""
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Rows and columns."""
-
-    def __len__(self) -> int: ...
-
-    def __getitem__(self, rows: Any, /) -> NDArray[np.floating]:
-        """Read rows, by a slice or by an array of places."""
 
 
 class LinearProbe(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
@@ -111,7 +97,7 @@ class LinearProbe(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scik
         return probabilities
 
     def predict(self, X: ArrayLike) -> Words:  # noqa: N803
-        """Return the likeliest class of each row."""
+        """Return the likeliest class of each row, shape (n,)."""
         best = self.logits(X).argmax(axis=1)
         likeliest: Words = self.classes_[best]
         return likeliest
@@ -197,18 +183,3 @@ class LinearProbe(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scik
 def _threads() -> ThreadpoolController:
     """Find the BLAS libraries once: looking for them costs as much as a small fit."""
     return ThreadpoolController()
-
-
-@dataclass(frozen=True, slots=True)
-class PoolScale:
-    """Mean and standard deviation of an encoder's vectors, shape (d,) each."""
-
-    mean: Floats
-    std: Floats
-
-    @classmethod
-    def of(cls, vectors: Matrix, *, most_rows: int = 20_000) -> "PoolScale":
-        """Measure a pool on at most so many rows, evenly spaced: the same rows for the same pool."""
-        step = max(1, -(-len(vectors) // most_rows))
-        sample = np.asarray(vectors[::step], np.float64)
-        return cls(sample.mean(axis=0), sample.std(axis=0))

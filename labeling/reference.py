@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from labeling.probes import Floats
+from labeling.pool import Floats
 
 Codes = NDArray[np.intp]
 

@@ -10,7 +10,8 @@ import numkong
 import numpy as np
 from numpy.typing import NDArray
 
-from labeling.probes import LinearProbe, Matrix
+from labeling.pool import Matrix
+from labeling.probes import LinearProbe
 
 CHUNK_ROWS = 16_384
 """12 MB of 384 float16 numbers: larger chunks are no faster."""

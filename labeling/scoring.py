@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from datasets.files import sync_folder
 from labeling.acquisition import DEFAULT_RULE, rarity, scores_of
 from labeling.fitting import Fit
-from labeling.probes import Matrix
+from labeling.pool import Matrix
 from labeling.scan import ScanWeights, margin_columns, scan, softmax_columns
 
 

@@ -1,5 +1,6 @@
 """Vectors and labels of a study, joined by row: what a fit learns from and what the worklist ranks. Only reads."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,7 +18,8 @@ from labeling.calibration import novelty
 from labeling.evidence import Evidence, gather
 from labeling.fitting import Fit, Training
 from labeling.heldout import held_out
-from labeling.probes import LinearProbe, PoolScale
+from labeling.pool import PoolScale
+from labeling.probes import LinearProbe
 from labeling.records import Probe
 from labeling.reference import likely_slips
 from labeling.worklist import Pool
@@ -57,7 +59,16 @@ class Study:
     @classmethod
     def open(cls, database: Database, store: EmbeddingStore, label_set: LabelSet, *, groups: dict[str, str],
              reads: int, exemplar_weight: float = 1.0) -> "Study":  # fmt: skip
-        """Join a study's labels with its vectors as they stand."""
+        """Join a study's labels with its vectors as they stand.
+
+        Args:
+            database: The study's database.
+            store: Its vectors.
+            label_set: Its categories.
+            groups: Slide of each cell.
+            reads: Doctors that a shared cell needs.
+            exemplar_weight: Of a cell of the atlas against a doctor's label.
+        """
         evidence = gather(database, label_set, reads=reads)
         return cls(store, evidence, groups, newest_probe(database), exemplar_weight)
 
@@ -85,6 +96,9 @@ class Study:
         closed = self._places(self.evidence.finished)
         is_open = np.ones(len(self.store), bool)
         is_open[closed] = False
+        only = self._on(self.evidence.order.only_slides)
+        if only is not None:
+            is_open &= only
         is_test = self._is_test()
         test_rows = np.flatnonzero(is_open & is_test)
         is_open &= ~is_test
@@ -95,16 +109,21 @@ class Study:
             cell_ids=self.store.cell_ids, view=PoolView(self.vectors, self.scale),
             open_rows=np.flatnonzero(is_open), known_rows=known,
             waiting_rows=np.intersect1d(self._places(self.evidence.waiting), np.flatnonzero(is_open)),
-            test_rows=test_rows,
+            second_rows=np.intersect1d(self._places(self.evidence.second), np.flatnonzero(is_open)),
+            first_slides=self._on(self.evidence.order.first_slides), test_rows=test_rows,
         )  # fmt: skip
 
     def _is_test(self) -> NDArray[np.bool_]:
         """Return which rows belong to the blind test set."""
-        slides = self.evidence.blind_slides
-        if not slides:
-            return np.zeros(len(self.store), bool)
-        of = self._groups
-        return np.fromiter((of.get(i) in slides for i in self.store.cell_ids), bool, len(self.store))
+        found = self._on(self.evidence.blind_slides)
+        return np.zeros(len(self.store), bool) if found is None else found
+
+    def _on(self, slides: Collection[str]) -> NDArray[np.bool_] | None:
+        """Return which rows lie on some slides; None without slides."""
+        wanted, of = set(slides), self._groups
+        if not wanted:
+            return None
+        return np.fromiter((of.get(i) in wanted for i in self.store.cell_ids), bool, len(self.store))
 
     def _places(self, cells: object) -> NDArray[np.intp]:
         return np.array(sorted(self._rows[i] for i in cells if i in self._rows), np.intp)  # type: ignore[attr-defined]

@@ -25,7 +25,8 @@ from labeling.errors import ProbeGone
 from labeling.evidence import Evidence, gather
 from labeling.fitting import Training
 from labeling.mixture import Dial, Shares
-from labeling.probes import LinearProbe, PoolScale
+from labeling.pool import PoolScale
+from labeling.probes import LinearProbe
 from labeling.records import Candidate, Probe
 from labeling.scoring import score_pool
 from labeling.study import Study, newest_probe
@@ -53,6 +54,7 @@ class SuggestionTable:
     probe_id: str
     classes: tuple[str, ...]
     probabilities: NDArray[np.float16]
+    """Shape (n, K), in the order of `classes`."""
     rows: dict[str, int]
     conformal: dict[str, Any] | None
     """As the probe's figures tell its sets of classes; None while the labels promise nothing."""
@@ -107,7 +109,12 @@ def refit(
     guess = Guess(probe_id=probe_id, classes=classes, probabilities=weights.probabilities, scores=weights.scores)
     dial = Dial(percent=abnormal_percent, abnormal=guess.abnormal(label_set.abnormal_ids)) if abnormal_percent else None
     queue = rank_mixed(
-        study.pool(), guess, shares or Shares(), seed=len(set(study.training.answers().cell_ids)), dial=dial
+        study.pool(),
+        guess,
+        shares or Shares(),
+        seed=len(set(study.training.answers().cell_ids)),
+        dial=dial,
+        first_classes=evidence.order.first_classes,
     )
     _publish(database, queue, probe)
     probe_files.drop_old(folder, keep=probe_id)

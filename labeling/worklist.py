@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from datasets.catalog import Cell
 from datasets.db import Database, utc_now
-from labeling import mixture
+from labeling import mixture, orders
 from labeling.acquisition import Floats, Indices, PoolView, Scores, typical
 from labeling.calibration import novelty
 from labeling.leases import WorkItem
@@ -25,10 +25,15 @@ SECOND_READS = 2
 _TYPICAL = "typical of a group of cells"
 _NOVEL = "unlike the cells labelled so far"
 _COVERED = "stands for cells of which few are labelled so far"
-_DIALLED = "the suggestion wavers, or the mix of normal and abnormal cells that the study has set asks for it"
-"""For uncertain and exchanged cells alike: whoever could tell them apart would know which way the dial has turned."""
+_DIALLED = "the suggestion wavers, or the mix or order of cells that the study has set asks for it"
+"""For uncertain, exchanged and preferred cells alike: whoever could tell them apart would know the suggestion."""
+_SLIDE_FIRST = "its slide comes first in this study"
 _FAR = 0.9
 """Novelty from which a cell is called unlike the others: farther out than nine of ten labelled cells are."""
+
+
+_Asked = tuple[tuple[int, str], str]
+"""Row and arm, and the reason."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -41,6 +46,11 @@ class Guess:
     """What a doctor may be shown: shape (n, K), in the order of `classes`."""
     scores: Scores
     """Acquisition score, shape (n,), not negative."""
+
+    def says(self, classes: Collection[str]) -> NDArray[np.bool_]:
+        """Return which cells are suggested as one of some classes, shape (n,)."""
+        wanted: NDArray[np.bool_] = np.isin(np.array(self.classes), list(classes))[self.probabilities.argmax(axis=1)]
+        return wanted
 
     def abnormal(self, findings: Collection[str]) -> Floats:
         """Return the probability that each cell is a finding, shape (n,)."""
@@ -56,18 +66,25 @@ class Pool:
     cell_ids: Sequence[str]
     view: PoolView
     open_rows: Indices
-    """Cells that need a reader, ascending."""
+    """Cells that need a reader, ascending, shape (rows,)."""
     known_rows: Indices
-    """Cells that are labelled or leased: near-duplicates of them are not asked."""
+    """Shape (rows,): cells that are labelled or leased: near-duplicates of them are not asked."""
     waiting_rows: Indices
-    """Shared cells that one doctor has decided: the second one sees them first."""
+    """Shape (rows,): shared cells that one doctor has decided: the second one sees them first."""
+    second_rows: Indices
+    """Shape (rows,): cells whose one reader the study's order names: a second doctor decides them too."""
+    first_slides: NDArray[np.bool_] | None
+    """Which cells lie on slides that come first, shape (n,); None: no slide does."""
     test_rows: Indices
-    """Cells of the blind test set that need a reader; none of them is in the other three."""
+    """Shape (rows,): cells of the blind test set that need a reader; none of them is among the others."""
 
 
 def rank_typical(pool: Pool) -> list[Candidate]:
     """Rank a pool without two labelled classes: the most typical cell of each cluster first."""
-    rows = typical(pool.view, pool.open_rows, LENGTH // 4, seed=0)
+    rows = [int(row) for row in typical(pool.view, pool.open_rows, LENGTH // 4, seed=0)]
+    if pool.first_slides is not None:
+        ahead = typical(pool.view, pool.open_rows[pool.first_slides[pool.open_rows]], LENGTH // 4, seed=0)
+        rows = list(dict.fromkeys([*ahead.tolist(), *rows]))
     return [
         Candidate(
             rank=rank, cell_id=pool.cell_ids[row], arm=mixture.TYPICAL, reads=1, reason=_TYPICAL, score=1 / (rank + 1)
@@ -76,7 +93,10 @@ def rank_typical(pool: Pool) -> list[Candidate]:
     ]
 
 
-def rank_mixed(pool: Pool, guess: Guess, shares: Shares, *, seed: int, dial: Dial | None = None) -> list[Candidate]:
+def rank_mixed(
+    pool: Pool, guess: Guess, shares: Shares, *, seed: int, dial: Dial | None = None,
+    first_classes: Collection[str] = (),
+) -> list[Candidate]:  # fmt: skip
     """Rank a pool by the study's mixture of uncertain, novel, random and shared cells.
 
     Args:
@@ -85,32 +105,44 @@ def rank_mixed(pool: Pool, guess: Guess, shares: Shares, *, seed: int, dial: Dia
         shares: Parts of the mixture.
         seed: Source of chance; the label count, so that equal labels give equal lists.
         dial: The wanted share of probably abnormal cells; None: as the rules find them.
+        first_classes: Classes whose suggested cells come first.
     """
-    fresh = np.setdiff1d(pool.open_rows, pool.waiting_rows)
+    fresh = np.setdiff1d(pool.open_rows, np.union1d(pool.waiting_rows, pool.second_rows))
+    first = mixture.First(on_slides=pool.first_slides, suggested=guess.says(first_classes) if first_classes else None)
     parts = shares.ranked() | ({mixture.TEST: shares.test} if len(pool.test_rows) else {})
     known = pool.view.units(pool.known_rows)
     queue = mixture.mix(
         pool.view, guess.scores, fresh, known, parts=parts, length=LENGTH,
-        generator=np.random.default_rng(seed), test_rows=pool.test_rows, dial=dial,
+        generator=np.random.default_rng(seed), test_rows=pool.test_rows, dial=dial, first=first,
     )  # fmt: skip
     waiting = [(int(row), mixture.SHARED) for row in pool.waiting_rows]
     covering = np.array([row for row, arm in queue if arm == mixture.NOVEL], np.intp)
     far = set(covering[novelty(pool.view.units(covering), known) >= _FAR].tolist()) if len(covering) else set()
-    reasons = [_reason(arm, guess, row, is_far=row in far, is_dialled=dial is not None) for row, arm in queue]
-    both = zip([*waiting, *queue], [*(CHECK_REASON for _ in waiting), *reasons], strict=True)
+    is_dialled = dial is not None or bool(first_classes)
+    reasons = [_reason(arm, pool, guess, row, is_far=row in far, is_dialled=is_dialled) for row, arm in queue]
+    again = [((int(row), mixture.SECOND), CHECK_REASON) for row in pool.second_rows[:LENGTH]]
+    chosen = _in_turn(again, list(zip(queue, reasons, strict=True)))
+    both = [*((place, CHECK_REASON) for place in waiting), *chosen]
     return [_candidate(rank, row, why, arm, pool, guess) for rank, ((row, arm), why) in enumerate(both)]
+
+
+def _in_turn(ones: list[_Asked], others: list[_Asked]) -> list[_Asked]:
+    """Take from both in turn while both last: second reads must not stop the work on new cells."""
+    pairs = [item for pair in zip(ones, others, strict=False) for item in pair]
+    return [*pairs, *ones[len(others) :], *others[len(ones) :]]
 
 
 def _candidate(rank: int, row: int, reason: str, arm: str, pool: Pool, guess: Guess) -> Candidate:
     best = int(guess.probabilities[row].argmax())
+    is_again = arm in (mixture.SHARED, mixture.SECOND)
     return Candidate(
-        rank=rank, cell_id=pool.cell_ids[row], arm=arm, reads=SECOND_READS if arm == mixture.SHARED else 1,
+        rank=rank, cell_id=pool.cell_ids[row], arm=arm, reads=SECOND_READS if is_again else 1,
         reason=reason, score=float(guess.scores[row]), suggestion=guess.classes[best],
         suggestion_probability=float(guess.probabilities[row, best]), probe_id=guess.probe_id,
     )  # fmt: skip
 
 
-def _reason(arm: str, guess: Guess, row: int, *, is_far: bool, is_dialled: bool) -> str:
+def _reason(arm: str, pool: Pool, guess: Guess, row: int, *, is_far: bool, is_dialled: bool) -> str:
     """Say in the doctor's words why a cell is asked; blind arms share one sentence."""
     if arm in mixture.BLIND:
         return CHECK_REASON
@@ -118,6 +150,8 @@ def _reason(arm: str, guess: Guess, row: int, *, is_far: bool, is_dialled: bool)
         return _NOVEL if is_far else _COVERED
     if is_dialled:
         return _DIALLED
+    if pool.first_slides is not None and pool.first_slides[row]:
+        return _SLIDE_FIRST
     second, first = np.argsort(guess.probabilities[row], kind="stable")[-2:]
     return f"{guess.classes[first]} or {guess.classes[second]} is unclear"
 
@@ -134,6 +168,7 @@ def peek(database: Database, annotator: str, limit: int, *, reads: int, focus: F
     """Return what an annotator would get next, without a lease; known and repeated cells stay hidden."""
     now = utc_now()
     with database.read() as session:
+        focus = focus.within(orders.current(session).only_slides)
         ranked = session.scalars(
             select(Candidate)
             .where(focus.of_candidates(), needs_reader(Candidate.cell_id, annotator, reads, now, Candidate.reads))

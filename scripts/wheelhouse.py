@@ -12,7 +12,11 @@ HEAD = """# Install without a network, every file checked against its hash:
 
 
 def pin(folder: Path) -> Path:
-    """Write `requirements.txt` and `SHA256SUMS` for all wheels of a folder; return the first."""
+    """Write `requirements.txt` and `SHA256SUMS` for all wheels of a folder; return the first.
+
+    Raises:
+        SystemExit: With the sentence that says which wheel does not fit.
+    """
     lines, sums = [], []
     for wheel in sorted(folder.glob("*.whl")):
         name, version, _, _ = parse_wheel_filename(wheel.name)

@@ -17,6 +17,7 @@ _PLAIN = {POOL_REASON: word("next in line; nothing speaks for another one yet")}
 # Said by the worklist, which knows no languages.
 _SAID = (
     word("typical of a group of cells"),
+    word("its slide comes first in this study"),
     word("unlike the cells labelled so far"),
     word("a check cell: keeps the figures of this study honest"),
     word("a known cell among the others: it shows whether the sweep was careful"),

@@ -40,8 +40,15 @@ _UNITS = {
 }
 _ENCODERS = {
     "default": word("the newest run, else the one that comes with the program"),
+    "shipped": word("the one that comes with the program"),
     "handcrafted": word("handcrafted measures"),
-    "default+handcrafted": word("both"),
+    "default+handcrafted": word("the newest run or the one that comes, joined with handcrafted measures"),
+    "shipped+handcrafted": word("the one that comes with the program, joined with handcrafted measures"),
+}
+_KEEP = {
+    "refer": word("stay where they are"),
+    "--copy": word("are copied"),
+    "--move": word("are moved"),
 }
 _DEAD = word("The process is gone without a word: it was killed, or memory or power ran out.")
 _REFRESH_SECONDS = 2
@@ -164,8 +171,21 @@ def _ingest_form() -> None:
         mpp = st.number_input(
             tr("\u00b5m per pixel of files that do not tell; 0: none given"), 0.0, 20.0, 0.0, format="%.4f"
         )
+        step = st.number_input(
+            tr("\u00b5m between focal planes; 0: no planes"), 0.0, 100.0, 0.0, format="%.2f",
+            help=tr("The pictures of each folder are planes of one field, so many \u00b5m apart, lowest first."),
+        )  # fmt: skip
+        keep = st.selectbox(
+            tr("Scans"), list(_KEEP), format_func=lambda chosen: tr(_KEEP[chosen]),
+            help=tr(
+                "A copy lies in the study and holds no label picture and no text; moving also removes each "
+                "original of which every pixel is in the copy."
+            ),
+        )  # fmt: skip
         if st.form_submit_button(tr("Take files in")):
-            _start("ingest", ["ingest", folder, *([f"--mpp={mpp}"] if mpp else [])])
+            options = [f"--mpp={mpp}"] if mpp else []
+            options += [f"--stack={step}"] if step else []
+            _start("ingest", ["ingest", folder, *options, *([keep] if keep != "refer" else [])])
         st.caption(tr("Files that are in already are passed over."))
 
 
@@ -181,7 +201,10 @@ def _pretrain_form() -> None:
 
 def _embed_form() -> None:
     with st.form("embed", border=False):
-        name = st.selectbox(tr("Encoder"), list(_ENCODERS), format_func=lambda chosen: tr(_ENCODERS[chosen]))
+        name = st.selectbox(
+            tr("Encoder"), list(_ENCODERS), format_func=lambda chosen: tr(_ENCODERS[chosen]),
+            help=tr("The page Progress shows afterwards how well suggestions learn from these vectors."),
+        )  # fmt: skip
         if st.form_submit_button(tr("Compute vectors")):
             _start("embed", ["embed", "--encoder", name])
 

@@ -57,7 +57,13 @@ class SlideInfo:
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Self:
-        """Return what `to_json` made; wrong names or types raise TypeError or ValueError."""
+        """Return what `to_json` made; wrong names or types raise TypeError or ValueError.
+
+        Raises:
+            ValueError: No level, or a value that is no number.
+            TypeError: A value of another type.
+            KeyError: A name is missing.
+        """
         levels = tuple(Level(width_px=int(v["width_px"]), height_px=int(v["height_px"]),
                              downsample=float(v["downsample"])) for v in value["levels"])  # fmt: skip
         if not levels:
@@ -119,7 +125,10 @@ class ReaderKind:
 
 
 def inner_box(level: Level, x: int, y: int, width: int, height: int) -> tuple[int, int, int, int]:
-    """Return the part of a region that lies inside its level: left, top, width, height in its pixels."""
+    """Return the part of a region that lies inside its level: left, top, width, height in its pixels.
+
+    x and y are given in pixels of level 0, width and height in those of the level.
+    """
     left, top = round(x / level.downsample), round(y / level.downsample)
     right, bottom = min(left + width, level.width_px), min(top + height, level.height_px)
     left, top = max(left, 0), max(top, 0)
@@ -127,7 +136,7 @@ def inner_box(level: Level, x: int, y: int, width: int, height: int) -> tuple[in
 
 
 def paste(level: Level, x: int, y: int, width: int, height: int, inside: Picture) -> Picture:
-    """Put what `inner_box` named into a region that is painted in `OUTSIDE` elsewhere."""
+    """Put what `inner_box` named into a region that is painted in `OUTSIDE` elsewhere; arguments as in `inner_box`."""
     left, top, inner_width, inner_height = inner_box(level, x, y, width, height)
     if (inner_width, inner_height) == (width, height):
         return inside

@@ -225,7 +225,7 @@ def read_single(path: Path) -> Picture:
 
 
 def to_rgb(values: NDArray[np.generic], span: tuple[float, float] | None) -> Picture:
-    """Return RGB of decoded values; 16-bit ones are stretched from `span` to 0..255."""
+    """Return RGB of decoded values, shape (H, W) or (H, W, 1 or 3); 16-bit ones are stretched from `span` to 0..255."""
     if span is not None:
         stretched = (np.asarray(values, np.float64) - span[0]) / (span[1] - span[0]) * 255
         values = np.clip(stretched.round(), 0, 255).astype(np.uint8)

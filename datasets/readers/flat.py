@@ -19,6 +19,7 @@ MAX_PIXELS = 100_000_000
 """Larger pictures are scans, not fields; also the guard against decompression bombs."""
 
 Picture = NDArray[np.uint8]
+"""RGB, shape (H, W, 3)."""
 
 
 def read_picture(path: Path) -> Picture:

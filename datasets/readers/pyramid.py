@@ -70,7 +70,11 @@ class PyramidReader:
         return self._info
 
     def read_region(self, x: int, y: int, width: int, height: int, *, level: int, z_um: float = 0.0) -> Picture:
-        """Read pixels; see `SlideReader`."""
+        """Read pixels; see `SlideReader`.
+
+        Raises:
+            UnreadableFile: Neither the own tile index nor OpenSlide can decode it.
+        """
         place = self._info.levels[level]
         left, top, inner_width, inner_height = inner_box(place, x, y, width, height)
         if not inner_width or not inner_height:

@@ -18,7 +18,8 @@ def write_csv(rows: Iterable[Row], out: Path, _study: Study) -> None:
     Text that a spreadsheet would take for a formula gets a leading apostrophe.
     """
     with out.open("w", encoding="utf-8", newline="") as stream:
-        writer = csv.writer(stream, lineterminator="\n")
+        # Lines end in "\r\n" as in RFC 4180: with "\n" alone a lone "\r" in a text stays unquoted and cuts its row.
+        writer = csv.writer(stream)
         writer.writerow(COLUMNS)
         writer.writerows(map(safe_values, rows))
 

@@ -20,7 +20,7 @@ def write_image_folder(rows: Iterable[Row], out: Path, study: Study) -> None:
         LabelingError: A crop is missing in the workspace.
     """
     with (out / TABLE).open("w", encoding="utf-8", newline="") as stream:
-        table = csv.writer(stream, lineterminator="\n")
+        table = csv.writer(stream)
         table.writerow(("path", *COLUMNS))
         for row in rows:
             name = f"{row['split']}/{row['category']}/{row['cell']}.png"

@@ -17,7 +17,11 @@ _MOST_BYTES = 1 << 30
 
 
 def read_json(path: Path) -> Iterator[Found]:
-    """Yield the labels of a JSON file of one of the four kinds."""
+    """Yield the labels of a JSON file of one of the four kinds.
+
+    Raises:
+        LabelingError: Too large, not JSON, or none of the four kinds.
+    """
     if path.stat().st_size > _MOST_BYTES:
         raise LabelingError(f"{path.name}: larger than {_MOST_BYTES} bytes. Export it in parts, or as CSV.")
     try:

@@ -14,6 +14,7 @@ from typing import Any
 from labeling.errors import LabelingError
 from labeling.export.folders import TABLE
 from labeling.export.rows import SPLITS
+from labeling.export.shards import INDEX
 from labeling.imports.resolve import Found, normal_word
 from labeling.imports.tables import read_csv
 
@@ -32,13 +33,14 @@ def read_picture_folder(folder: Path) -> Iterator[Found]:
     """Yield a label for each picture of an ImageFolder, or of any folder of class-named folders.
 
     Raises:
-        LabelingError: There is no picture in it.
+        LabelingError: There is no picture in it, and it is no export without labels.
     """
     rows: dict[str, list[Found]] = defaultdict(list)
+    is_empty = not (folder / INDEX).is_file()
     if (folder / TABLE).is_file():
+        is_empty = False
         for found in read_csv(folder / TABLE):
             rows[str(found.values.get("cell"))].append(found)
-    is_empty = True
     for path in sorted(p for p in folder.rglob("*") if p.suffix.lower() in PICTURES and p.is_file()):
         is_empty = False
         place = path.relative_to(folder)

@@ -29,7 +29,11 @@ _BOXES = (
 
 
 def read_csv(path: Path) -> Iterator[Found]:
-    """Yield the rows of a CSV file with commas or semicolons; the first line is the header."""
+    """Yield the rows of a CSV file with commas or semicolons; the first line is the header.
+
+    Raises:
+        LabelingError: Not a UTF-8 table.
+    """
     try:
         with path.open(encoding="utf-8-sig", newline="") as stream:
             header = stream.readline()
@@ -43,7 +47,11 @@ def read_csv(path: Path) -> Iterator[Found]:
 
 
 def read_parquet(path: Path) -> Iterator[Found]:
-    """Yield the rows of a Parquet file."""
+    """Yield the rows of a Parquet file.
+
+    Raises:
+        LabelingError: Not a Parquet file.
+    """
     try:
         with pq.ParquetFile(path) as source:
             number = 0

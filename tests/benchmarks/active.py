@@ -21,7 +21,8 @@ from threadpoolctl import threadpool_limits
 from labeling.acquisition import PoolView
 from labeling.fitting import Fit
 from labeling.mixture import Shares, mix
-from labeling.probes import LinearProbe, PoolScale
+from labeling.pool import PoolScale
+from labeling.probes import LinearProbe
 from labeling.scoring import score_pool
 
 LABELS, BATCH, CLASSES, DIM = 200, 16, 7, 384

@@ -23,7 +23,8 @@ from labeling.acquisition import PoolView
 from labeling.fitting import Fit
 from labeling.mixture import Shares, mix
 from labeling.neighbours import more_like, near_duplicates, update_index
-from labeling.probes import LinearProbe, PoolScale
+from labeling.pool import PoolScale
+from labeling.probes import LinearProbe
 from labeling.scoring import score_pool
 
 CLASSES, PLANTED, WANTED, SEARCHES = 7, 200, 100, 20

@@ -229,3 +229,21 @@ def test_export__is_the_file_that_the_command_writes_and_is_told(site) -> None:
         answer = program.get(f"{PUBLIC}/export/{name}", params={"rows": "label"})
         assert (answer.status_code, int(answer.headers["x-rows"]) > 5) == (200, True), name
     assert site.program("annotator").get(f"{PUBLIC}/export/csv").status_code == 403
+
+
+def test_order__is_the_data_managers_and_a_list_of_one_suggestion_only_where_it_is_shown(site) -> None:
+    slide = catalog.slide_of_cells(site.database)[site.cells[0]]
+    manager, doctor = site.program("data-manager"), site.program("annotator")
+    given = manager.post(f"{PUBLIC}/order", json={"first_slides": [slide]})
+    refused = manager.post(f"{PUBLIC}/order", json={"first_classes": ["XX"]})
+    shown = gated(replace(site.services, settings=Settings(suggestions="shown")))
+    program = TestClient(shown, headers={"Authorization": doctor.headers["Authorization"]})
+
+    assert (given.status_code, given.json()) == (200, manager.get(f"{PUBLIC}/order").json())
+    assert given.json()["first_slides"] == [slide]
+    assert (refused.status_code, "XX" in refused.json()["error"]) == (400, True)
+    assert site.last_event()["kind"] == "order of work changed"
+    assert doctor.get(f"{PUBLIC}/order").status_code == 403
+    assert doctor.get(f"{PUBLIC}/worklist?suggested=HSIL").status_code == 403
+    assert program.get(f"{PUBLIC}/worklist?suggested=HSIL").json()["items"] == []
+    assert program.get(f"{PUBLIC}/worklist?suggested=XX").status_code == 400

@@ -107,7 +107,7 @@ def test_refit__the_dial_sets_the_mix_and_the_reason_says_so(study) -> None:
     assert shares[1] < shares[0]
     assert {row.suggestion for row in dialled} == {"NILM"}
     assert len({row.reason for row in queue if row.arm in (DIAL, UNCERTAIN)}) == 1
-    assert "mix of normal and abnormal" in dialled[0].reason
+    assert "mix or order of cells" in dialled[0].reason
 
 
 def test_rebuild__gives_the_same_bits_and_an_undo_the_same_probe(study) -> None:

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -80,15 +81,17 @@ def test_two_workers__find_what_one_finds(tmp_path: Path, drawn: Path) -> None:
 
 @pytest.mark.slow
 def test_ray_cluster__whose_worker_is_killed__loses_nothing(
-    tmp_path: Path, drawn: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, drawn: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> None:
     alone = cells_found_alone(tmp_path / "one", drawn)
+    short = tempfile.TemporaryDirectory(prefix="r")  # a socket's path has at most 107 bytes
+    request.addfinalizer(short.cleanup)
     (tmp_path / "two").mkdir()
     (tmp_path / "two" / "secret.key").write_bytes((tmp_path / "one" / "secret.key").read_bytes())
     monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
     ray = [sys.executable, "-m", "ray.scripts.scripts"]
     start = ["start", "--head", "--port=0", "--num-cpus=2", "--include-dashboard=false", "--disable-usage-stats",
-             "--node-ip-address=127.0.0.1", "--object-store-memory=100000000", f"--temp-dir={tmp_path}/r"]  # fmt: skip
+             "--node-ip-address=127.0.0.1", "--object-store-memory=100000000", f"--temp-dir={short.name}"]  # fmt: skip
     subprocess.run([*ray, *start], check=True, capture_output=True, timeout=120)
     try:
         verb = [sys.executable, "-m", "app.cli"]

@@ -3,7 +3,9 @@
 import dataclasses
 import re
 import tomllib
+from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 
 import click
 import pytest
@@ -73,6 +75,14 @@ def _verb_exists(verb: str) -> bool:
 )
 def test_check_of_commands__finds_what_is_wrong(words: tuple[str, ...]) -> None:
     assert _problem(words) is not None
+
+
+@pytest.mark.parametrize("page", [*PAGES, ROOT / "ARCHITECTURE.md", ROOT / "CHANGELOG.md"], ids=lambda page: page.name)
+def test_page__says_nothing_twice(page: Path) -> None:
+    """Two versions of a paragraph are what careless merging leaves behind."""
+    lines = [line for line in page.read_text().splitlines() if len(line) > 50 or line.startswith("#")]
+
+    assert [line for line, times in Counter(lines).items() if times > 1] == []
 
 
 def test_make__targets_exist() -> None:

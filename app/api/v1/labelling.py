@@ -10,7 +10,7 @@ from app.api.cells import asked_because, cell_row, suggestion_after, suggestion_
 from app.api.v1 import shapes
 from app.api.v1.answers import TOO_LONG, may
 from app.api.v1.shapes import Ids, Text
-from app.api.web import ids_of
+from app.api.web import BadRequest, Forbidden, ids_of
 from app.present import PresentSuggestions
 from app.services import Services
 from app.words import ENGLISH, Words, words
@@ -57,18 +57,21 @@ class _Labelling:
 
     def worklist(
         self, person: Labeller, limit: Items = 12, held: Annotated[Ids, Query()] = "",
-        slides: Annotated[Ids, Query()] = "", spoken: Spoken = "",
+        slides: Annotated[Ids, Query()] = "", suggested: Annotated[Text, Query()] = "", spoken: Spoken = "",
     ) -> shapes.Worklist:  # fmt: skip
         """Lease the next cells to this account and say why each is asked.
 
         A lease ends with the label, with `/release`, or after the study's `lease_seconds`; asking again
         renews it. `held` names the cells that the asker has at hand already: they are not sent again.
-        `slides` asks for cells of certain slides only.
+        `slides` asks for cells of certain slides only. `suggested` asks for cells with one suggestion only, where
+        the study shows suggestions before the answer; elsewhere such a list would tell it. The study's order of work
+        goes before both.
         """
+        focus = self._focus(slides, suggested)
         settings, database, known = self._services.settings, self._services.database, ids_of("held", held, MOST_HELD)
         items = leases.take(
             database, person.name, limit, reads=settings.reads, lease_seconds=settings.lease_seconds, exclude=known,
-            shares=settings.shares, focus=Focus(slides=tuple(ids_of("slides", slides, MOST_SLIDES))),
+            shares=settings.shares, focus=focus,
         )  # fmt: skip
         scales = catalog.crop_scales(database, [i.cell_id for i in items])
         done = answers.settled_among(database, person.name, known)
@@ -76,6 +79,14 @@ class _Labelling:
         planes = places.planes_of_cells(database, [i.cell_id for i in items])
         rows = [self._work_cell(item, scales.get(item.cell_id), planes.get(item.cell_id), tr) for item in items]
         return shapes.Worklist(items=rows, done=sorted(done), progress=self._progress(person))
+
+    def _focus(self, slides: str, suggested: str) -> Focus:
+        if suggested and suggested not in self._services.label_set.class_ids:
+            raise BadRequest(f"suggested={suggested[:40]}: not a category of this study.")
+        if suggested and self._mode != "shown":
+            raise Forbidden("This study hides suggestions until the answer; such a list would tell them.")
+        named = tuple(ids_of("slides", slides, MOST_SLIDES))
+        return Focus(slides=named, suggested=(suggested,) if suggested else ())
 
     def release(self, person: Labeller, body: shapes.Cells) -> shapes.Released:
         """End the account's leases of some cells, so that others get them."""

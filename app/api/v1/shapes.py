@@ -131,6 +131,20 @@ class Events(Shape):
     )  # fmt: skip
 
 
+class Order(Shape):
+    """Which cells the study wants first, and which alone; an empty list: as the rules find it."""
+
+    first_slides: list[Name] = Field([], max_length=MOST_EVENTS, description="Their cells come first.")
+    first_classes: list[Name] = Field(
+        [], max_length=MOST_EVENTS,
+        description="Cells suggested as one of these come first, in every second uncertain place at most.",
+    )  # fmt: skip
+    only_slides: list[Name] = Field([], max_length=MOST_EVENTS, description="Nothing but their cells is asked.")
+    second_reads_of: list[Name] = Field(
+        [], max_length=MOST_EVENTS, description="A second account decides the cells of these as well."
+    )
+
+
 class Receipt(Shape):
     """What became of one event."""
 

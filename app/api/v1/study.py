@@ -1,24 +1,28 @@
 """What the study is, and what its probe says."""
 
+from dataclasses import asdict
 from importlib.metadata import version
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query
 
 from app.api.v1 import shapes
-from app.api.v1.answers import may
+from app.api.v1.answers import TOO_LONG, may
 from app.api.v1.shapes import Ids
-from app.api.web import Forbidden, ids_of
+from app.api.web import BadRequest, Forbidden, ids_of
 from app.services import Services
 from datasets import catalog
-from labeling import answers
+from labeling import answers, orders
 from labeling.accounts import RIGHTS, SignedIn
+from labeling.errors import OrderRefused
+from labeling.orders import Order
 from labeling.suggestions import current
 
 MOST_SUGGESTIONS = 1000
 _MOST_NAMED = 200
 
 Member = Annotated[SignedIn, Depends(may("progress"))]
+Manager = Annotated[SignedIn, Depends(may("runs"))]
 Looker = Annotated[SignedIn, Depends(may("pictures"))]
 
 
@@ -26,6 +30,9 @@ def add_study(router: APIRouter, services: Services) -> None:
     """Add the routes of the study and of its suggestions."""
     api = _Study(services)
     router.add_api_route("/study", api.study, tags=["study"], summary="The study and the asking account")
+    changing: dict[str, Any] = {"methods": ["POST"], "responses": TOO_LONG}
+    router.add_api_route("/order", api.order, tags=["study"], summary="Which cells come first")
+    router.add_api_route("/order", api.give_order, tags=["study"], summary="Say which cells come first", **changing)
     router.add_api_route("/suggestions", api.suggestions, tags=["study"], summary="What the probe says of cells")
 
 
@@ -45,6 +52,23 @@ class _Study:
             progress=shapes.Progress(mine=progress.labelled_by_me, labelled=progress.labelled, cells=progress.cells),
             account=person.name, role=person.role, rights=sorted(RIGHTS.get(person.role, ())),
         )  # fmt: skip
+
+    def order(self, _person: Manager) -> shapes.Order:
+        """Return the order of work that holds for all who label."""
+        return self._told(orders.read(self._services.database))
+
+    def give_order(self, person: Manager, body: shapes.Order) -> shapes.Order:
+        """Set the order of work in place of the one before; it holds from the next refit and is told in the chain."""
+        wanted = Order(**{name: tuple(value) for name, value in body.model_dump().items()})
+        try:
+            orders.give(self._services.database, wanted, by=person.name, label_set=self._services.label_set)
+        except OrderRefused as refusal:
+            raise BadRequest(str(refusal)) from refusal
+        return self._told(wanted)
+
+    @staticmethod
+    def _told(order: Order) -> shapes.Order:
+        return shapes.Order(**{name: list(value) for name, value in asdict(order).items()})
 
     def suggestions(
         self, person: Looker, start: Annotated[int, Query(ge=0, le=2**31 - 1)] = 0,

@@ -69,6 +69,8 @@ class Deck {
 
   redone(key) { return kept(this.redoName, []).some(step => step.labels.some(l => l.key === key)); }
   isKnown(label) { return this.acknowledged.has(label.key); }
+  // A fast hand's deck is refilled early, so that a network that goes away finds it nearly full.
+  get isLow() { return this.queue.length < this.ahead * (this.ahead === AHEAD ? 0.5 : 0.8); }
   get ahead() { return this.times.filter(t => t > performance.now() - 5000).length > 5 ? AHEAD_OF_FAST : AHEAD; }
 
   failed(error) {
@@ -77,7 +79,7 @@ class Deck {
   }
 
   async fill(check = false) {
-    if (this.isFetching || (!check && this.queue.length >= this.ahead / 2 && this.current)) return;
+    if (this.isFetching || (!check && !this.isLow && this.current)) return;
     this.isFetching = true;
     try {
       const others = new Set(this.holds.others(HOLD_MOST));
@@ -147,7 +149,7 @@ class Deck {
   next() {
     this.current = this.queue.shift() || null;
     this.show();
-    if (this.queue.length < this.ahead / 2) this.fill();
+    if (this.isLow) this.fill();
   }
 
   async show() {

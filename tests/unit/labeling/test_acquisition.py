@@ -18,7 +18,7 @@ from labeling.acquisition import (
     unit_vectors,
 )
 from labeling.mixture import DIAL, NOVEL, RANDOM, RANKED, SHARED, TEST, UNCERTAIN, Dial, Shares, interleave, mix
-from labeling.probes import PoolScale
+from labeling.pool import PoolScale
 
 
 def _probabilities(seed: int, rows: int, classes: int) -> np.ndarray:

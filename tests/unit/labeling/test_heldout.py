@@ -5,7 +5,8 @@ import numpy as np
 from labeling.curves import Truth, all_labels_score, interval, labels_needed, learning_curve, low_shot, split_by_slide
 from labeling.fitting import Training, fit, rebuild, refit_settings, spread_parents, tune
 from labeling.heldout import choose_strength, held_out
-from labeling.probes import LinearProbe, PoolScale
+from labeling.pool import PoolScale
+from labeling.probes import LinearProbe
 
 
 def _study(seed: int = 0, rows: int = 240, slides: int = 24) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -8,7 +8,7 @@ import pytest
 from labeling import neighbours
 from labeling.acquisition import unit_vectors
 from labeling.neighbours import more_like, near_duplicates, open_index, strangers, update_index
-from labeling.probes import PoolScale
+from labeling.pool import PoolScale
 
 ROWS, DIM = 4000, 24
 

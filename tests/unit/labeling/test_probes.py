@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from labeling.probes import LinearProbe, PoolScale
+from labeling.pool import PoolScale
+from labeling.probes import LinearProbe
 
 
 @parametrize_with_checks([LinearProbe(), LinearProbe(balanced=False, warm_start=True)])

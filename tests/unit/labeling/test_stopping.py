@@ -3,7 +3,7 @@
 import numpy as np
 
 from labeling.fitting import Training
-from labeling.probes import PoolScale
+from labeling.pool import PoolScale
 from labeling.stopping import compare_arms, growth, stop_signals
 
 
