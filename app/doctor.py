@@ -73,7 +73,7 @@ def _workspace_checks(services: Services) -> Iterator[Check]:
         yield Check(name=fact.name, ok=fact.ok, remedy="" if fact.ok else fact.remedy)
     counts = catalog.counts(services.database)
     yield Check(name=f"{counts.slides} slides, {counts.cells} cells", ok=counts.cells > 0,
-                remedy="Run `cytojepa ingest PATH`.")  # fmt: skip
+                remedy="Run `cytojepa detect`." if counts.slides else "Run `cytojepa ingest PATH`.")  # fmt: skip
     unscaled = counts.cells_without_scale
     yield Check(name=f"{unscaled} cells without um/px", ok=unscaled == 0,
                 remedy="Their sizes cannot be compared. Use a new workspace with --mpp.")  # fmt: skip

@@ -77,6 +77,15 @@ def ingest(paths: tuple[Path, ...], layout: str, points: Path | None, mpp: float
         lines.append(f"... and {len(refused) - _SHOWN_REFUSALS} more (--json lists all).")
     lines += [f"{item['path']}: {item['note']}" for item in notes]
     if removed:
-        kinds = ", ".join(f"{kind} ({count})" for kind, count in sorted(removed.items()))
-        lines.append(f"Left behind, in so many slides: {kinds}.")
+        lines.append(f"Left behind, in so many slides: {kinds_left_behind(removed)}.")
     emit(as_json, {**totals, "refused": refused, "notes": notes, "removed": dict(removed)}, lines)
+
+
+def kinds_left_behind(removed: Counter[str]) -> str:
+    """Return what was left behind; of DICOM's many attributes only how many they are."""
+    attributes = [kind for kind in removed if kind.startswith("DICOM ")]
+    told = [f"{kind} ({count})" for kind, count in sorted(removed.items()) if kind not in attributes]
+    if attributes:
+        most = max(removed[kind] for kind in attributes)
+        told.append(f"{len(attributes)} attributes of DICOM headers ({most}; --json names them)")
+    return ", ".join(told)

@@ -40,10 +40,10 @@ def fit(is_watching: bool, home: Path, as_json: bool) -> None:
         "seconds": round(time.monotonic() - started, 3),
         "balanced_accuracy": report.balanced_accuracy,
     }  # fmt: skip
+    known = f"{report.labels} labels of {report.classes} classes"
     emit(as_json, result, [
-        f"{report.labels} labels, {report.classes} classes, "
-        f"probe {report.probe_id or '- (needs two classes)'}, "
-        f"balanced accuracy on slides left out {score}",
+        f"{known}, probe {report.probe_id}, balanced accuracy on slides left out {score}" if report.probe_id
+        else f"{known}: no probe yet, it needs labels of two classes by doctors; label, then run this again.",
     ])  # fmt: skip
 
 

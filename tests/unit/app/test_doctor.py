@@ -1,6 +1,8 @@
 """State and remedy of a workspace."""
 
 from app import doctor
+from datasets.catalog import Slide
+from datasets.db import utc_now
 from labeling import accounts, audit
 
 
@@ -18,3 +20,11 @@ def test_anchors__events_that_were_cut_off_are_told(services) -> None:
 
     assert (check.ok, check.name) == (False, "0 events, 1 anchored")
     assert audit.chain_head(services.database).seq == 0
+
+
+def test_slides_without_cells__are_to_be_searched_and_not_taken_in_again(services) -> None:
+    assert "cytojepa ingest" in _check(services, "0 slides").remedy
+    with services.database.write() as session:
+        session.add(Slide(id="SL-A", kind="field", sha256="a", mpp_source="", added_at=utc_now()))
+
+    assert _check(services, "1 slides").remedy == "Run `cytojepa detect`."
