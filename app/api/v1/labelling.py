@@ -208,7 +208,9 @@ def _among(table: SuggestionTable | None, cell: str | None, receipt: Receipt) ->
     if table is None or cell is None or (table.of(cell) or ("",))[0] != receipt.suggestion:
         return None
     found = table.set_of(cell)
-    return found and shapes.ClassSet(categories=list(found.classes), percent=found.percent, labels=found.labels)
+    if found is None:
+        return None
+    return shapes.ClassSet(categories=list(found.classes), percent=found.percent, labels=found.labels)
 
 
 def _suggestion(category: str | None, probability: float | None) -> shapes.Suggestion | None:
