@@ -183,7 +183,7 @@ class _Labelling:
 
     def _receipt(self, receipt: Receipt, is_missed: bool | None, tr: Words) -> shapes.Receipt:
         return shapes.Receipt(
-            key=receipt.key, accepted=receipt.accepted, reason=receipt.reason,
+            key=receipt.key, accepted=receipt.accepted, reason=tr.of(receipt.reason) if receipt.reason else None,
             **suggestion_after(self._mode, receipt.asked_because, receipt.suggestion, receipt.probability),
             asked_because=self._because(receipt.asked_because, tr), foil=is_missed,
         )  # fmt: skip
