@@ -27,6 +27,14 @@ MEANING = {
     "share_repeat": word("Parts of the queue that the same doctor has decided long ago."),
 }
 """What may be changed while a study runs, each with a plain sentence; the scale of the crops may not."""
+TITLES = {
+    "suggestions": word("When suggestions show"), "reads": word("Readers of each cell"),
+    "lease_seconds": word("Seconds a cell is held"), "foil_percent": word("Foils in the gallery, per cent"),
+    "share_uncertain": word("Queue: unsure"), "share_novel": word("Queue: unlike all so far"),
+    "share_random": word("Queue: by chance"), "share_shared": word("Queue: for two readers"),
+    "share_gold": word("Queue: known verdicts"), "share_repeat": word("Queue: repeats"),
+}  # fmt: skip
+"""What a page calls them; `cytojepa.toml` has their own names."""
 
 
 def change_settings(home: Path, database: Database, changes: dict[str, Any], *, by: str) -> Settings:

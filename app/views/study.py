@@ -5,14 +5,16 @@ from typing import Any, get_args
 import streamlit as st
 
 from app.settings import Settings, SuggestionMode
-from app.study_settings import MEANING, change_settings
+from app.study_settings import MEANING, TITLES, change_settings
 from app.views import people
+from app.words import word
 from datasets import catalog
 from datasets.errors import SettingsError
 from labeling import orders
 from labeling.errors import OrderRefused
 from labeling.orders import Order
 
+_MODES = {"after": word("after the answer"), "shown": word("before the answer"), "hidden": word("never")}
 _RANGES = {"reads": (1, 5), "lease_seconds": (30, 86_400), "foil_percent": (0, 20)}
 
 person, services, tr = people.require("runs"), people.services(), people.wording()
@@ -22,13 +24,15 @@ stored = Settings.load(services.home)
 def draw(name: str) -> Any:
     """Draw one setting with its sentence; return what is in it."""
     value: Any = getattr(stored, name)
+    title = tr(TITLES[name])
     if name == "suggestions":
         modes = get_args(SuggestionMode)
-        value = st.selectbox(name, modes, index=modes.index(value), key=name, width=320)
+        words = {mode: tr(_MODES[mode]) for mode in modes}
+        value = st.selectbox(title, modes, modes.index(value), words.__getitem__, key=name, width=320)
     else:
         low, high = _RANGES.get(name, (0, 100))
-        value = int(st.number_input(name, low, high, value, key=name, width=320))
-    st.caption(tr(MEANING[name]))
+        value = int(st.number_input(title, low, high, value, key=name, width=320))
+    st.caption(f"{tr(MEANING[name])} `{name}`")
     return value
 
 

@@ -13,6 +13,11 @@ function inside(polygon, x, y) {
   return isIn;
 }
 
+function rowsOfDisc(side) {  // how far each row of a disc begins behind its square's edge
+  const r = side / 2;
+  return Array.from({ length: side }, (_, row) => side < 5 ? 0 : Math.round(r - Math.sqrt(Math.max(0, r * r - (row + 0.5 - r) ** 2))));
+}
+
 class CellMap {
   constructor(root, data) {
     Object.assign(this, data);
@@ -156,13 +161,14 @@ class CellMap {
     const number = this.points.length / 2, dot = Math.max(2, Math.round((number > 30000 ? 1.6 : number > 3000 ? 3 : 5) * ratio * Math.sqrt(Math.min(this.zoom, 4))));
     const sx = ((w - 48) / FULL) * this.zoom * ratio, sy = ((h - 48) / FULL) * this.zoom * ratio;
     const ox = (this.x + 24 * this.zoom) * ratio, oy = (this.y + (h - 24) * this.zoom) * ratio;
-    for (const isLast of [false, true]) {   // what has a meaning is drawn over what has none
+    for (const isLast of [false, true]) {   // what has a meaning is drawn over what has none, and larger
+      const side = isLast ? Math.round(dot * 1.5) : dot, spans = rowsOfDisc(side);
       for (let i = 0; i < number; i++) {
         const code = this.codes[i];
         if ((code > 0) !== isLast || this.hidden.has(code)) continue;
-        const px = (ox + this.points[2 * i] * sx - dot / 2) | 0, py = (oy - this.points[2 * i + 1] * sy - dot / 2) | 0;
-        if (px < 0 || py < 0 || px + dot > W || py + dot > H) continue;
-        for (let row = py; row < py + dot; row++) pixels.fill(colors[code], row * W + px, row * W + px + dot);
+        const px = (ox + this.points[2 * i] * sx - side / 2) | 0, py = (oy - this.points[2 * i + 1] * sy - side / 2) | 0;
+        if (px < 0 || py < 0 || px + side > W || py + side > H) continue;
+        for (let row = 0; row < side; row++) pixels.fill(colors[code], (py + row) * W + px + spans[row], (py + row) * W + px + side - spans[row]);
       }
     }
     pen.putImageData(picture, 0, 0);

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import select
 
 from app.settings import SETTINGS_FILE, Settings
-from app.study_settings import MEANING, change_settings
+from app.study_settings import MEANING, TITLES, change_settings
 from datasets.errors import SettingsError
 from labeling.records import Event
 
@@ -39,4 +39,4 @@ def test_nonsense__changes_nothing(services, changes) -> None:
 
 
 def test_every_setting_that_may_change__exists() -> None:
-    assert set(MEANING) <= set(Settings.__dataclass_fields__)
+    assert set(MEANING) == set(TITLES) <= set(Settings.__dataclass_fields__)
