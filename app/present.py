@@ -34,9 +34,14 @@ class PresentSuggestions:
                 self._store, self._state = self._services.store(), state
             return self._store
 
-    def of(self, cell_ids: Iterable[str]) -> dict[str, LateGuess]:
-        """Return what the probe says of these cells now; cells without a vector are left out."""
-        table = self.table()
+    def of(self, cell_ids: Iterable[str], table: SuggestionTable | None = None) -> dict[str, LateGuess]:
+        """Return what the probe says of these cells now; cells without a vector are left out.
+
+        Args:
+            cell_ids: Of the catalogue.
+            table: The newest suggestions, where they are at hand.
+        """
+        table = table or self.table()
         if table is None:
             return {}
         found = {cell_id: table.of(cell_id) for cell_id in cell_ids}

@@ -173,7 +173,9 @@ def _held_out_metrics(found: HeldOut, temperature: float, prior: Floats | None) 
     rows = found.has_logits
     codes, weights = found.codes[rows], found.weights[rows]
     probabilities = probabilities_of(found.logits[rows], temperature)
-    sets = ConformalSets.fit(probabilities, codes, alpha=ALPHA, shares=prior)
+    # The sets are asked about probabilities as they are told: of the pool's shares where these are known.
+    told = probabilities_of(found.logits[rows], temperature, prior)
+    sets = ConformalSets.fit(told, codes, alpha=ALPHA, shares=prior)
     return {
         "balanced_accuracy": found.balanced_accuracy,
         "calibration_error": expected_calibration_error(probabilities, codes, weights=weights),

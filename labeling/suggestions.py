@@ -47,6 +47,20 @@ class FitReport:
     """On slides left out; None where the labels are too few to say."""
 
 
+FEWEST_FOR_SETS = 50
+"""Labels on slides left out below which a set of classes is not told: its promise would rest on a handful."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ClassSet:
+    """Classes among which the right one is, in so many of a hundred cells; the likeliest first."""
+
+    classes: tuple[str, ...]
+    percent: int
+    labels: int
+    """On which the promise rests."""
+
+
 @dataclass(frozen=True, slots=True)
 class SuggestionTable:
     """The present suggestions, by cell."""
@@ -66,6 +80,17 @@ class SuggestionTable:
             return None
         best = int(self.probabilities[row].argmax())
         return self.classes[best], float(self.probabilities[row, best])
+
+    def set_of(self, cell_id: str) -> ClassSet | None:
+        """Return the classes among which a cell's right one is; None without a vector or with too few labels."""
+        row, sets = self.rows.get(cell_id), conformal_sets(self.conformal)
+        if row is None or row >= len(self.probabilities) or sets is None or sets.counts.sum() < FEWEST_FOR_SETS:
+            return None
+        told = self.probabilities[[row]].astype(np.float64)
+        inside = sets.contains(told)[0]
+        order = [int(place) for place in np.argsort(-told[0], kind="stable") if inside[place]]
+        return ClassSet(classes=tuple(self.classes[place] for place in order),
+                        percent=round(100 * (1 - sets.alpha)), labels=int(sets.counts.sum()))  # fmt: skip
 
 
 def refit(

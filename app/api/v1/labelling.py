@@ -22,6 +22,7 @@ from labeling.labels import LabelEvent, Receipt, UndoEvent
 from labeling.leases import WorkItem
 from labeling.mixture import CHECK_REASON
 from labeling.openings import Focus
+from labeling.suggestions import SuggestionTable
 
 _ENGLISH = words(ENGLISH)
 MOST_ITEMS = 50
@@ -101,7 +102,9 @@ class _Labelling:
         """
         settings, database = self._services.settings, self._services.database
         events = [_event(event) for event in body.events]
-        late = self._present.of([event.cell_id for event in events if isinstance(event, LabelEvent)])
+        table = self._present.table()
+        cell_of = {event.key: event.cell_id for event in events if isinstance(event, LabelEvent)}
+        late = self._present.of(cell_of.values(), table) if table else {}
         receipts = labels.record(
             database, person.name, events, label_set=settings.label_set, shown=self._mode == "shown",
             tells=self._mode != "hidden", late=late, reads=settings.reads, lease_seconds=settings.lease_seconds,
@@ -110,7 +113,7 @@ class _Labelling:
         # A browser that resends gets the same answer: what became of a foil is read, not remembered.
         missed = foils.missed(database, [r.key for r in receipts if r.accepted], settings.label_set)
         tr = self._words(person, spoken)
-        found = [self._receipt(r, missed.get(r.key), tr) for r in receipts]
+        found = [self._receipt(r, missed.get(r.key), _among(table, cell_of.get(r.key), r), tr) for r in receipts]
         return shapes.Receipts(receipts=found, progress=self._progress(person))
 
     def labels(
@@ -181,10 +184,13 @@ class _Labelling:
         found = answers.progress(self._services.database, person.name)
         return shapes.Progress(mine=found.labelled_by_me, labelled=found.labelled, cells=found.cells)
 
-    def _receipt(self, receipt: Receipt, is_missed: bool | None, tr: Words) -> shapes.Receipt:
+    def _receipt(
+        self, receipt: Receipt, is_missed: bool | None, among: shapes.ClassSet | None, tr: Words
+    ) -> shapes.Receipt:
+        told = suggestion_after(self._mode, receipt.asked_because, receipt.suggestion, receipt.probability)
         return shapes.Receipt(
-            key=receipt.key, accepted=receipt.accepted, reason=receipt.reason,
-            **suggestion_after(self._mode, receipt.asked_because, receipt.suggestion, receipt.probability),
+            key=receipt.key, accepted=receipt.accepted, reason=tr.of(receipt.reason) if receipt.reason else None,
+            **told, among=among if told["suggestion"] else None,
             asked_because=self._because(receipt.asked_because, tr), foil=is_missed,
         )  # fmt: skip
 
@@ -195,6 +201,16 @@ class _Labelling:
         if reason is None:
             return None
         return asked_because(reason, self._services.label_set, is_blind=self._mode == "hidden", tr=tr)
+
+
+def _among(table: SuggestionTable | None, cell: str | None, receipt: Receipt) -> shapes.ClassSet | None:
+    """Return the set of classes of a cell, as long as the probe still suggests what was told."""
+    if table is None or cell is None or (table.of(cell) or ("",))[0] != receipt.suggestion:
+        return None
+    found = table.set_of(cell)
+    if found is None:
+        return None
+    return shapes.ClassSet(categories=list(found.classes), percent=found.percent, labels=found.labels)
 
 
 def _suggestion(category: str | None, probability: float | None) -> shapes.Suggestion | None:

@@ -53,6 +53,14 @@ class Suggestion(Shape):
     probability: float | None = Field(description="0 to 1, calibrated.", examples=[0.83])
 
 
+class ClassSet(Shape):
+    """Classes among which the right one is, with a promised frequency (conformal prediction)."""
+
+    categories: list[str] = Field(description="The likeliest first.", examples=[["HSIL", "ASC-H"]])
+    percent: int = Field(description="Of a hundred cells, in how many the right one is among them.", examples=[90])
+    labels: int = Field(description="On how many labels the promise rests.", examples=[143])
+
+
 class Progress(Shape):
     """How far the study is, in cells with a current label."""
 
@@ -136,13 +144,10 @@ class Order(Shape):
 
     first_slides: list[Name] = Field([], max_length=MOST_EVENTS, description="Their cells come first.")
     first_classes: list[Name] = Field(
-        [], max_length=MOST_EVENTS,
-        description="Cells suggested as one of these come first, in every second uncertain place at most.",
-    )  # fmt: skip
-    only_slides: list[Name] = Field([], max_length=MOST_EVENTS, description="Nothing but their cells is asked.")
-    second_reads_of: list[Name] = Field(
-        [], max_length=MOST_EVENTS, description="A second account decides the cells of these as well."
+        [], max_length=MOST_EVENTS, description="So suggested: every second uncertain one."
     )
+    only_slides: list[Name] = Field([], max_length=MOST_EVENTS, description="Nothing but their cells is asked.")
+    second_reads_of: list[Name] = Field([], max_length=MOST_EVENTS, description="A second account decides their cells.")
 
 
 class Receipt(Shape):
@@ -152,6 +157,9 @@ class Receipt(Shape):
     accepted: bool = Field(description="True: it is on disk. False: it was refused and changed nothing.")
     reason: str | None = Field(description="Why it was refused.")
     suggestion: Suggestion | None = Field(description="What the probe had said; null where the study hides it.")
+    among: ClassSet | None = Field(
+        description="The set of classes behind the suggestion; null without one, and while labels are too few."
+    )
     kept_back: bool = Field(description="True for a check cell, whose suggestion is never told.")
     asked_because: str | None = Field(description="Why the cell had been asked.")
     foil: bool | None = Field(description="Of a known cell in a gallery page: true where it was missed.")

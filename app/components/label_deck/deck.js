@@ -119,7 +119,7 @@ class Deck {
     const done = new Map(receipts.map(r => [r.key, r]));
     for (const step of this.past) for (const label of step.labels) {
       const receipt = done.get(label.key);
-      if (receipt) { Object.assign(label, { suggestion: receipt.suggestion, kept_back: receipt.kept_back, asked_because: receipt.asked_because }); this.acknowledged.add(label.key); }
+      if (receipt) { Object.assign(label, { suggestion: receipt.suggestion, kept_back: receipt.kept_back, among: receipt.among, asked_because: receipt.asked_because }); this.acknowledged.add(label.key); }
     }
     for (const receipt of receipts) if (own.has(receipt.key)) this.tally[receipt.accepted ? "saved" : "refused"]++;
     const refused = receipts.filter(r => !r.accepted);

@@ -67,6 +67,10 @@ class Panel {
       const none = label.kept_back ? tr("kept back on check cells") : this.deck.isKnown(label) ? tr("none yet") : "\u2026";
       lines.push(el("div", "", tr("Suggestion: "), guess ? el("b", "", guess.name) : el("span", "", none), guess ? ` ${percent(s.probability)}` : ""));
     }
+    if (guess && label.among) {
+      const names = label.among.categories.map(id => this.deck.byId.get(id)?.name || id).join(", ");
+      lines.push(el("div", "among", label.among.categories.length > 1 ? tr("One of {names} at {percent} %, from {labels} labels", { ...label.among, names }) : tr("{names} alone at {percent} %, from {labels} labels", { ...label.among, names })));
+    }
     if (label.asked_because) lines.push(el("div", "because", tr("Why asked: {reason}", { reason: label.asked_because })));
     if (label.comment) lines.push(el("div", "because", tr("Note: {comment}", { comment: label.comment })));
     const back = button("quiet", () => this.deck.undo(), tr("Take back "), keycap("Z"));
