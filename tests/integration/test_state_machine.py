@@ -293,7 +293,7 @@ def test_any_order__the_store_is_the_model(kind: str, request: pytest.FixtureReq
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(3600)
+@pytest.mark.timeout(10800)
 @pytest.mark.parametrize("kind", KINDS)
 def test_any_order__the_store_is_the_model_for_long(kind: str, request: pytest.FixtureRequest, monkeypatch) -> None:
     _run(kind, request, monkeypatch, examples=300, steps=60)
