@@ -1,7 +1,7 @@
 """The one query behind every export: a row for each label, with all that explains it."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
@@ -98,11 +98,14 @@ def count_labels(session: Session, selection: Selection) -> int:
     return session.scalar(query.where(*_conditions(selection))) or 0
 
 
-def iter_labels(session: Session, study: Study, selection: Selection, *, by_cell: bool = False) -> Iterator[Row]:
+def iter_labels(
+    session: Session, study: Study, selection: Selection, *, by_cell: bool = False
+) -> Generator[Row, None, None]:
     """Yield labels in the order in which they were given, or cell by cell; memory stays the same.
 
     `is_current` is False for labels that were taken back or replaced by a newer one of the same
-    annotator. Times are UTC, ISO 8601. Coordinates are level-0 pixels of the slide.
+    annotator. Times are UTC, ISO 8601. Coordinates are level-0 pixels of the slide. Who stops before the end closes
+    the iterator: PostgreSQL keeps a cursor for it.
     """
     query = (
         select(*_PLACE_COLUMNS, *_LABEL_COLUMNS.values())
@@ -117,14 +120,14 @@ def iter_labels(session: Session, study: Study, selection: Selection, *, by_cell
     if selection.is_current_only:
         query = query.where(_COUNTS)
     # Plain columns need no session, whose rows cost a tenth more.
-    found = session.connection().execute(query)
     num_places = len(_PLACE_COLUMNS)
-    for values in found:
-        row = _place(values[:num_places], study)
-        row.update(zip(_LABEL_COLUMNS, values[num_places:], strict=True))
-        row["is_current"], row["made_at"] = bool(row["is_current"]), row["made_at"].isoformat()
-        row["decided_at"], row["taken_back_at"] = _iso(row["decided_at"]), _iso(row["taken_back_at"])
-        yield row
+    with session.connection().execute(query) as found:
+        for values in found:
+            row = _place(values[:num_places], study)
+            row.update(zip(_LABEL_COLUMNS, values[num_places:], strict=True))
+            row["is_current"], row["made_at"] = bool(row["is_current"]), row["made_at"].isoformat()
+            row["decided_at"], row["taken_back_at"] = _iso(row["decided_at"]), _iso(row["taken_back_at"])
+            yield row
 
 
 def iter_references(session: Session, study: Study, selection: Selection) -> Iterator[Row]:
