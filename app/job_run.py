@@ -116,7 +116,7 @@ def running(
         own_folders.add(folder)
         try:
             if is_alone:
-                _be_the_only(only, kind)
+                _be_the_only(only)
             yield job
         except BaseException as error:
             _note_failure(job, error, words)
@@ -133,7 +133,7 @@ def _stop(_number: int, _frame: object) -> None:
     raise Stopped
 
 
-def _be_the_only(stream: BinaryIO, kind: str) -> None:
+def _be_the_only(stream: BinaryIO) -> None:
     try:
         fcntl.lockf(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
