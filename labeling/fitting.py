@@ -175,7 +175,7 @@ def _held_out_metrics(found: HeldOut, temperature: float, prior: Floats | None) 
     probabilities = probabilities_of(found.logits[rows], temperature)
     # The sets are asked about probabilities as they are told: of the pool's shares where these are known.
     told = probabilities_of(found.logits[rows], temperature, prior)
-    sets = ConformalSets.fit(told, codes, alpha=ALPHA, shares=prior)
+    sets = ConformalSets.fit(told, codes, alpha=ALPHA, shares=prior, groups=found.groups[rows])
     return {
         "balanced_accuracy": found.balanced_accuracy,
         "calibration_error": expected_calibration_error(probabilities, codes, weights=weights),
