@@ -166,7 +166,7 @@ def _prior(training: Training, codes: NDArray[np.intp], num_classes: int) -> Flo
 
 def _temperature(found: HeldOut) -> float:
     rows = found.has_logits
-    return choose_temperature(found.logits[rows], found.codes[rows], found.weights[rows])
+    return choose_temperature(found.logits[rows], found.codes[rows], found.weights[rows], found.groups[rows])
 
 
 def _held_out_metrics(found: HeldOut, temperature: float, prior: Floats | None) -> dict[str, Any]:

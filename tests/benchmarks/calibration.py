@@ -92,10 +92,11 @@ def main() -> None:
     parser.add_argument("--encoder", default="shipped")
     parser.add_argument("--shots", default="10,20,50")
     parser.add_argument("--draws", type=int, default=40)
+    parser.add_argument("--first-seed", type=int, default=0)
     options = parser.parse_args()
     pool = pool_of(options.home, options.encoder)
     for shots in map(int, options.shots.split(",")):
-        rows = [one(*pool, shots, seed) for seed in range(options.draws)]
+        rows = [one(*pool, shots, seed) for seed in range(options.first_seed, options.first_seed + options.draws)]
         print(f"{options.encoder}, {shots} labels of each class: {summary(rows)}", flush=True)  # noqa: T201
 
 

@@ -44,6 +44,14 @@ def test_temperature__stays_one_below_twenty_labels_and_heeds_many_beside_a_rare
     assert choose_temperature(logits[one], codes[one]) == pytest.approx(3.0, rel=0.25)
 
 
+def test_temperature__of_few_slides_promises_less_than_that_of_many() -> None:
+    logits, codes = _draw(400, 1.0)
+    slides = np.arange(400) // 80
+    many, few = choose_temperature(logits, codes), choose_temperature(logits, codes, groups=np.argsort(slides) // 80)
+
+    assert many <= few < 1.6
+
+
 def test_calibration_error__by_hand() -> None:
     probabilities = np.array([[0.95, 0.05], [0.95, 0.05], [0.65, 0.35], [0.35, 0.65]])
     codes = np.array([0, 1, 0, 1])
