@@ -134,7 +134,7 @@ class ConformalSets:
 
     Split conformal prediction (Vovk et al. 2005) with the score `1 - p(right class)`. A class with
     enough labels has a threshold of its own, drawn towards that of all classes by its label count.
-    Cells of a slide are alike, so what is unseen is a slide, not a cell: the row at infinity of the quantile
+    Cells of a slide are alike, so what is unseen is a slide, not a cell: the row at infinity of the common quantile
     weighs as much as a mean slide (hierarchical conformal prediction, Dunn et al. 2022; they draw one row of
     each group, here all count).
     The promise is for cells like those of the calibration: slides left out, not picked by the probe.
@@ -178,7 +178,8 @@ class ConformalSets:
         common = _quantile(scores, weights, alpha, len(np.unique(slides)))
         thresholds = np.full(num_classes, common)
         for c in np.flatnonzero(counts >= 1 / alpha - 1):
-            own = _quantile(scores[codes == c], np.ones(counts[c]), alpha, len(np.unique(slides[codes == c])))
+            # By slides too, each class would promise far more than asked: the common threshold carries their number.
+            own = _quantile(scores[codes == c], np.ones(counts[c]), alpha, counts[c])
             thresholds[c] = (counts[c] * own + _SHRINK * common) / (counts[c] + _SHRINK)
         return cls(alpha, thresholds, counts)
 
