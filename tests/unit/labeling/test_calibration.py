@@ -88,7 +88,7 @@ def test_conformal__of_slides_whose_cells_are_alike_covers_cells_of_a_new_slide(
             covered[knows].append(inside[np.arange(fresh.sum()), codes[fresh]].mean())
 
     assert np.mean(covered[False]) < 0.885
-    assert np.mean(covered[True]) == pytest.approx(0.92, abs=0.02)
+    assert np.mean(covered[True]) == pytest.approx(0.9, abs=0.02)
 
 
 def test_conformal__promises_nothing_from_eight_labels() -> None:
