@@ -9,8 +9,9 @@ from app.commands.output import ProgressBar
 from app.encoders import open_encoder
 from app.intake import take_in
 from app.refit import refit_study
+from app.runs import run_folders
 from app.services import Services
-from app.training import embed_all, labels_for, new_run_folder, run_folders, tiles_for
+from app.training import embed_all, labels_for, new_run_folder, tiles_for
 from datasets import catalog
 from datasets.demo_slides import DRAWN_MPP, write_drawn_slides
 from datasets.files import write_json

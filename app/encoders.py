@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
 
+from app.runs import run_folders
 from app.services import Services
-from app.training import run_folders
 from jepa.checkpoint import newest_checkpoint
 from jepa.embed import Encoder, FusedEncoder
 from jepa.encoder import FrozenEncoder, load_encoder, load_timm_encoder

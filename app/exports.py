@@ -2,14 +2,12 @@
 
 import re
 import secrets
-import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from app.services import Services
 from app.words import word
 from datasets.db import utc_now
-from datasets.files import sha256_of_file
 from labeling import audit
 from labeling.export import ProgressCallback, export_labels
 from labeling.export.rows import Kind, Selection
@@ -63,15 +61,10 @@ def make_export(
     """
     stem = f"labels-{utc_now():%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
     folder = services.home / FOLDER
-    is_folder = format_name not in _ENDINGS
-    out = folder / (stem if is_folder else f"{stem}.{_ENDINGS[format_name]}")
+    out = folder / f"{stem}.{_ENDINGS.get(format_name, 'zip')}"
     report = export_labels(services.database, format_name, out, label_set=services.label_set,
                            crop_px=services.settings.crop_px, selection=selection, on_progress=on_progress)  # fmt: skip
-    if is_folder:
-        packed = Path(shutil.make_archive(str(out), "zip", out))
-        shutil.rmtree(out)
-        out = packed
-    found = Export(name=out.name, rows=report.rows, sha256=sha256_of_file(out))
+    found = Export(name=out.name, rows=report.rows, sha256=report.sha256)
     filters = {n: ", ".join(v) if isinstance(v, tuple) else v for n, v in asdict(selection).items()}
     facts = {"format": format_name, "rows": found.rows, "sha256": found.sha256, **filters}
     with services.database.write() as session:

@@ -11,6 +11,7 @@ from datasets.db import utc_now
 from datasets.errors import UnreadableFile
 from datasets.files import write_many
 from datasets.identity import cell_code
+from datasets.told import told
 from labeling import finds
 from labeling.errors import LabelRefused
 from labeling.finds import AlreadyThere, FindEvent
@@ -39,11 +40,11 @@ def _take_one(services: Services, pictures: Pictures, annotator: str, event: Fin
     try:
         cell_id = finds.stored(services.database, annotator, event) or _add(services, pictures, annotator, event)
     except AlreadyThere as refusal:
-        return FindReceipt(key=event.key, accepted=False, reason=str(refusal), cell_id=refusal.cell_id)
+        return FindReceipt(key=event.key, accepted=False, reason=refusal.reason, cell_id=refusal.cell_id)
     except LabelRefused as refusal:
-        return FindReceipt(key=event.key, accepted=False, reason=str(refusal))
+        return FindReceipt(key=event.key, accepted=False, reason=refusal.reason)
     except (UnreadableFile, FileNotFoundError):
-        reason = "this part of the slide cannot be read; tell the administrator."
+        reason = told("this part of the slide cannot be read; tell the administrator.")
         return FindReceipt(key=event.key, accepted=False, reason=reason)
     return FindReceipt(key=event.key, accepted=True, cell_id=cell_id)
 
@@ -52,7 +53,7 @@ def _add(services: Services, pictures: Pictures, annotator: str, event: FindEven
     settings, database = services.settings, services.database
     slide = catalog.slide(database, event.slide_id)
     if slide is None or slide.sha256 is None or slide.kind == "cells":
-        raise LabelRefused(f"slide {event.slide_id[:20]}: not in the catalogue; reload the page.")
+        raise LabelRefused(told("slide {slide}: not in the catalogue; reload the page.", slide=event.slide_id[:20]))
     finds.check(event, slide, side_um=settings.crop_um, side_px=settings.crop_px)
     finds.refuse_known(database, event, slide)
     cell = _cell(services, event, slide, slide.sha256)

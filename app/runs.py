@@ -12,10 +12,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from app.services import Services
 from app.words import word
-from jepa.monitor import COLLAPSE
-from jepa.runlog import METRICS_FILE, Row, read_metrics
-from jepa.watch import PICTURE_FOLDER
+from jepa.runlog import COLLAPSE, METRICS_FILE, PICTURE_FOLDER, Row, read_metrics
 
 QUIET_SECONDS = 300.0
 """A run without a new line for this long is taken as stopped."""
@@ -129,6 +128,11 @@ class Run:
             stretch = np.arange(len(frame)) * MOST_POINTS // len(frame)
             frame = frame.groupby(stretch).mean()
         return frame.assign(run=self.name)
+
+
+def run_folders(services: Services) -> list[Path]:
+    """Return the workspace's runs, oldest first."""
+    return sorted(path for path in (services.home / "runs").glob("run-*") if path.is_dir())
 
 
 def read_run(folder: Path) -> Run:

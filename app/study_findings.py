@@ -14,9 +14,8 @@ from sqlalchemy.orm import Session
 
 from app import agreement_figures
 from app.agreement_figures import DoctorPair, Quality
-from app.runs import read_run
+from app.runs import read_run, run_folders
 from app.services import Services
-from app.training import run_folders
 from datasets.catalog import Cell, Slide
 from labeling import audit, blindtest
 from labeling.adjudication import standing_verdicts

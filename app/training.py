@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from app.runs import run_folders
 from app.services import Services
 from datasets import catalog
 from datasets.crops import Picture, read_own_png
@@ -29,11 +30,6 @@ OnProgress = Callable[[int, int], None]
 def preset_for_machine() -> RunConfig:
     """Return `small` where there is a CUDA device, else `demo`."""
     return PRESETS["small" if torch.cuda.is_available() else "demo"]
-
-
-def run_folders(services: Services) -> list[Path]:
-    """Return the workspace's runs, oldest first."""
-    return sorted(path for path in (services.home / "runs").glob("run-*") if path.is_dir())
 
 
 def new_run_folder(services: Services) -> Path:

@@ -12,6 +12,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from app.components.source import joined
+from datasets.told import Told
 
 _FOLDER = Path(__file__).parent / "languages"
 ENGLISH = "en"
@@ -34,6 +35,10 @@ class Words:
         """Return a sentence with its values; in English where there is no translation."""
         text = self.table.get(english, english)
         return text.format_map(values) if values else text
+
+    def of(self, text: str) -> str:
+        """Return what a lower package says: in this language where it was made by `told`, else as it is."""
+        return self(text.pattern, **text.values) if isinstance(text, Told) else text
 
     def of_script(self, *names: str) -> dict[str, str]:
         """Return the translations that a component's scripts need.

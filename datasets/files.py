@@ -1,15 +1,19 @@
 """Writing files so that a crash or a power cut leaves the old or the new one, never half."""
 
+import ctypes
 import hashlib
 import json
 import os
+import sys
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 _WRITERS = 16
+_MANY = 200
+"""From so many files on, one flush of all is sooner done than one for each."""
 
 
 def write_atomically(path: Path, content: bytes, *, mode: int = 0o644) -> None:
@@ -75,6 +79,28 @@ def sync_file(path: Path) -> None:
     """Bring a file that was written elsewhere to the disk, before its rename."""
     with path.open("rb") as stream:
         os.fsync(stream.fileno())
+
+
+def sync_files(folder: Path, names: Sequence[str]) -> None:
+    """Bring files of one folder to the disk, before the folder is renamed.
+
+    Many are brought by one call (Linux's syncfs): a flush for each of 100,000 crops took more than five minutes.
+
+    Args:
+        folder: Lies on one file system with all that is in it.
+        names: The files, relative to it.
+
+    Raises:
+        OSError: The disk is full or broken.
+    """
+    if len(names) < _MANY or sys.platform != "linux":
+        for name in names:
+            sync_file(folder / name)
+        return
+    with (folder / names[0]).open("rb") as stream:
+        if ctypes.CDLL(None, use_errno=True).syncfs(stream.fileno()):
+            number = ctypes.get_errno()
+            raise OSError(number, os.strerror(number), str(folder))
 
 
 def sync_folder(folder: Path) -> None:

@@ -10,11 +10,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from jepa.runlog import COLLAPSE
+
 _RANK_DROP = 0.7
 _COSINE_LIMIT = 0.95
 _STD_DROP = 0.1
-COLLAPSE = "collapse"
-"""How a warning of a collapse begins; other warnings begin otherwise."""
 NEIGHBOURS = 10
 """Neighbours that vote on a tile's label."""
 

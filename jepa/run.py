@@ -24,10 +24,10 @@ from jepa.events import EventFiles
 from jepa.masking import mask_generator
 from jepa.monitor import Health
 from jepa.objectives import draw_masks_for
-from jepa.runlog import METRICS_FILE, RunLog, read_metrics
+from jepa.runlog import METRICS_FILE, PICTURE_FOLDER, RunLog, read_metrics
 from jepa.step import Learner, Outcome, Tensors, seed_model
 from jepa.views import Views
-from jepa.watch import PICTURE_FOLDER, TileLabels, Watch
+from jepa.watch import TileLabels, Watch
 
 LOG = logging.getLogger(__name__)
 _STEPS_BETWEEN_ANSWERS = {"cpu": 1, "cuda": 20}

@@ -10,6 +10,10 @@ from datasets.files import write_atomically
 
 LOG = logging.getLogger(__name__)
 METRICS_FILE = "metrics.jsonl"
+PICTURE_FOLDER = "tokens"
+"""Of a run, with the pictures of what the encoder sees."""
+COLLAPSE = "collapse"
+"""How a warning of a collapse begins; other warnings begin otherwise."""
 
 Row = dict[str, Any]
 

@@ -23,7 +23,6 @@ from jepa.runlog import Row
 from jepa.token_picture import draw_token_picture
 from jepa.two_views import TwoViews
 
-PICTURE_FOLDER = "tokens"
 PICTURE_TILES = 6
 _WATCH_STREAM = 5
 _BATCH = 64

@@ -14,9 +14,10 @@ from sqlalchemy.orm import Session
 from datasets.bethesda import LabelSet
 from datasets.catalog import Cell
 from datasets.db import Database, repeated, utc_now
+from datasets.told import told
 from labeling import exemplars
 from labeling.answers import CurrentLabel, counts, current_labels
-from labeling.errors import LabelRefused
+from labeling.errors import LabelRefused, answer_refused, comment_refused
 from labeling.openings import needs_reader
 from labeling.records import IMPORTED, Label, Verdict
 from labeling.reference import dispute_weight
@@ -74,7 +75,7 @@ def decide(
             try:
                 _store(session, adjudicator, event, label_set)
             except LabelRefused as refusal:
-                receipts.append(VerdictReceipt(key=event.key, accepted=False, reason=str(refusal)))
+                receipts.append(VerdictReceipt(key=event.key, accepted=False, reason=refusal.reason))
             else:
                 receipts.append(VerdictReceipt(key=event.key, accepted=True))
     return receipts
@@ -87,11 +88,11 @@ def _store(session: Session, adjudicator: str, event: VerdictEvent, label_set: L
             raise LabelRefused(f"key {event.key}: stored already with another content.")
         return
     if event.category is not None and event.category not in label_set.ids:
-        raise LabelRefused(f"{event.category}: not in the label set {label_set.id} ({', '.join(label_set.ids)}).")
+        raise answer_refused(event.category, label_set)
     if len(event.comment or "") > LONGEST_COMMENT:
-        raise LabelRefused(f"a comment of {len(event.comment or '')} characters; at most {LONGEST_COMMENT}.")
+        raise comment_refused(event.comment, LONGEST_COMMENT)
     if session.scalar(select(Cell.id).where(Cell.id == event.cell_id)) is None:
-        raise LabelRefused(f"cell {event.cell_id}: not in the catalogue; reload the page.")
+        raise LabelRefused(told("cell {cell}: not in the catalogue; reload the page.", cell=event.cell_id))
     standing = _newest_labels(session, [event.cell_id])
     session.add(
         Verdict(key=event.key, cell_id=event.cell_id, adjudicator=adjudicator, category=event.category,

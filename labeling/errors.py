@@ -8,6 +8,9 @@ LabelingError
 `-- ProbeGone         a probe that cannot be made again
 """
 
+from datasets.bethesda import LabelSet
+from datasets.told import told
+
 
 class LabelingError(Exception):
     """Base of what this package raises on purpose; its text is a sentence for the user."""
@@ -20,9 +23,27 @@ class AccountError(LabelingError):
 class LabelRefused(LabelingError):
     """A label that cannot be stored, with the reason in plain words."""
 
+    @property
+    def reason(self) -> str:
+        """The sentence; one made by `told` where a doctor can meet it."""
+        return str(self) if not self.args or not isinstance(self.args[0], str) else self.args[0]
+
 
 class OrderRefused(LabelingError):
     """An order of work names what the study does not have."""
+
+
+def comment_refused(comment: str | None, most: int) -> LabelRefused:
+    """Return the refusal of a comment of more than so many characters."""
+    return LabelRefused(told("a comment of {length} characters; at most {most}.", length=len(comment or ""), most=most))
+
+
+def answer_refused(category: str, label_set: LabelSet) -> LabelRefused:
+    """Return the refusal of an answer that the study does not have."""
+    known = ", ".join(label_set.ids)
+    return LabelRefused(
+        told("{answer}: not in the label set {name} ({known}).", answer=category, name=label_set.id, known=known)
+    )
 
 
 class ProbeGone(LabelingError):

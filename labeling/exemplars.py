@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from datasets.bethesda import LabelSet
 from datasets.catalog import Cell
 from datasets.db import Database, repeated, utc_now
+from datasets.told import told
 from labeling.errors import LabelRefused
 from labeling.records import BlindSlide, Exemplar
 
@@ -100,12 +101,17 @@ def _store(
             raise LabelRefused(f"key {key}: stored already with another content.")
         return False
     if category is not None and category not in label_set.class_ids:
-        raise LabelRefused(f"{category}: no class of the label set ({', '.join(label_set.class_ids)}).")
+        raise LabelRefused(
+            told(
+                "{category}: no class of the label set ({known}).",
+                category=category, known=", ".join(label_set.class_ids),
+            )
+        )  # fmt: skip
     cell = session.get(Cell, cell_id)
     if cell is None:
-        raise LabelRefused(f"cell {cell_id}: not in the catalogue.")
+        raise LabelRefused(told("cell {cell}: not in the catalogue; reload the page.", cell=cell_id))
     if session.get(BlindSlide, cell.slide_id) is not None:
-        raise LabelRefused(f"cell {cell_id}: of the blind test set, from which nothing may learn.")
+        raise LabelRefused(told("this cell is of the blind test set, from which nothing may learn."))
     session.add(
         Exemplar(key=key, cell_id=cell_id, category=category, source=source, is_atlas=is_atlas, made_at=utc_now())
     )

@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 from datasets import catalog
 from datasets.catalog import Cell, Slide
 from datasets.db import Database, repeated, utc_now
+from datasets.told import told
 from labeling.errors import LabelRefused
 from labeling.slide_records import Find
 
@@ -44,7 +45,7 @@ class AlreadyThere(LabelRefused):
     """A mark on a cell that is known."""
 
     def __init__(self, cell_id: str, distance: str) -> None:
-        super().__init__(f"there is a cell here already, {distance} away; it is chosen now.")
+        super().__init__(told("there is a cell here already, {distance} away; it is chosen now.", distance=distance))
         self.cell_id = cell_id
 
 
@@ -63,25 +64,36 @@ def check(event: FindEvent, slide: Slide, *, side_um: float, side_px: int) -> No
     width, height = slide.width_px or 0, slide.height_px or 0
     half = (event.width_px / 2, event.height_px / 2)
     if event.x - half[0] < 0 or event.y - half[1] < 0 or event.x + half[0] > width or event.y + half[1] > height:
-        raise LabelRefused(f"the mark leaves the slide's {width} x {height} pixels; draw it inside.")
+        raise LabelRefused(
+            told("the mark leaves the slide's {width} x {height} pixels; draw it inside.", width=width, height=height)
+        )
     if not 0 <= event.x < width or not 0 <= event.y < height:
         raise LabelRefused(
-            f"the place {event.x:.0f}, {event.y:.0f} lies outside the slide's {width} x {height} pixels."
-        )
+            told(
+                "the place {x:.0f}, {y:.0f} lies outside the slide's {width} x {height} pixels.",
+                x=event.x, y=event.y, width=width, height=height,
+            )
+        )  # fmt: skip
     if not event.width_px and not event.height_px:
         return
-    unit, scale = ("um", slide.mpp) if slide.mpp else ("pixels", 1.0)
+    unit, scale = ("um", slide.mpp) if slide.mpp else ("px", 1.0)
     small, large = (SMALLEST_UM, side_um) if slide.mpp else (SMALLEST_PX, float(side_px))
     sides = sorted(length * scale for length in (event.width_px, event.height_px))
     if sides[0] < small:
         raise LabelRefused(
-            f"a box of {sides[0]:.1f} {unit} is smaller than a nucleus; click the nucleus, or draw the box round it."
-        )
+            told(
+                "a box of {side:.1f} {unit} is smaller than a nucleus; click the nucleus, or draw the box round it.",
+                side=sides[0], unit=unit,
+            )
+        )  # fmt: skip
     if sides[1] > large:
         raise LabelRefused(
-            f"a box of {sides[1]:.0f} {unit} holds more than one cell's picture ({large:.0f} {unit}); "
-            "draw it round one cell."
-        )
+            told(
+                "a box of {side:.0f} {unit} holds more than one cell's picture ({most:.0f} {unit}); "
+                "draw it round one cell.",
+                side=sides[1], most=large, unit=unit,
+            )
+        )  # fmt: skip
 
 
 def stored(database: Database, annotator: str, event: FindEvent) -> str | None:
@@ -158,5 +170,5 @@ def _refuse_known(session: Session, event: FindEvent, slide: Slide) -> None:
     near = [(math.hypot((x or 0) - event.x, (y or 0) - event.y), cell_id) for cell_id, x, y in session.execute(query)]
     if near and min(near)[0] <= reach:
         distance, cell_id = min(near)
-        told = f"{distance * slide.mpp:.1f} um" if slide.mpp else f"{distance:.0f} pixels"
-        raise AlreadyThere(cell_id, told)
+        away = f"{distance * slide.mpp:.1f} um" if slide.mpp else f"{distance:.0f} px"
+        raise AlreadyThere(cell_id, away)

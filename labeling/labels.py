@@ -15,7 +15,8 @@ from sqlalchemy.orm import Session
 from datasets.bethesda import LabelSet
 from datasets.catalog import Cell
 from datasets.db import Database, insert_into, repeated, utc_now
-from labeling.errors import LabelRefused
+from datasets.told import told
+from labeling.errors import LabelRefused, answer_refused, comment_refused
 from labeling.mixture import CHECK_REASON
 from labeling.records import IMPORTED, Disclosure, Label, Lease, Undo
 
@@ -136,7 +137,7 @@ class _Desk:
             self._check_key(event)
             label = self._label(event) if isinstance(event, LabelEvent) else self._undo(event)
         except LabelRefused as refusal:
-            return Receipt(key=event.key, accepted=False, reason=str(refusal))
+            return Receipt(key=event.key, accepted=False, reason=refusal.reason)
         return Receipt(
             key=event.key,
             accepted=True,
@@ -208,24 +209,22 @@ class _Desk:
 
     def _check_label(self, event: LabelEvent) -> None:
         if event.category not in self.label_set.ids:
-            raise LabelRefused(
-                f"{event.category}: not in the label set {self.label_set.id} ({', '.join(self.label_set.ids)})."
-            )
+            raise answer_refused(event.category, self.label_set)
         if event.decided_at is not None and event.decided_at.tzinfo is None:
             raise LabelRefused(f"time {event.decided_at.isoformat()}: no time zone.")
         if event.confidence not in (None, *CONFIDENCES):
             raise LabelRefused(f"confidence {event.confidence}: there are {', '.join(CONFIDENCES)}.")
         if len(event.comment or "") > LONGEST_COMMENT:
-            raise LabelRefused(f"a comment of {len(event.comment or '')} characters; at most {LONGEST_COMMENT}.")
+            raise comment_refused(event.comment, LONGEST_COMMENT)
         if self.session.scalar(select(Cell.id).where(Cell.id == event.cell_id)) is None:
-            raise LabelRefused(f"cell {event.cell_id}: not in the catalogue; reload the page.")
+            raise LabelRefused(told("cell {cell}: not in the catalogue; reload the page.", cell=event.cell_id))
 
     def _undo(self, event: UndoEvent) -> Label:
         label = self.session.scalar(select(Label).where(Label.key == event.label_key))
         if label is None:
             raise LabelRefused(f"label {event.label_key}: nothing of that key is stored.")
         if label.annotator != self.annotator:
-            raise LabelRefused(f"label {event.label_key}: only its annotator takes it back.")
+            raise LabelRefused(told("only the annotator of a label takes it back."))
         same_key = self.session.scalar(select(Undo.label_id).where(Undo.key == event.key))
         if same_key not in (None, label.id):
             raise LabelRefused(f"key {event.key}: stored already for another label.")

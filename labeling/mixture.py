@@ -114,7 +114,7 @@ class First:
     """
 
     def stages(self) -> tuple[NDArray[np.bool_] | None, ...]:
-        """Return which rows to choose among, one after the other; None: all."""
+        """Return which rows to choose among, shape (n,), one after the other; None: all."""
         return (None,) if self.on_slides is None else (self.on_slides, None)
 
 

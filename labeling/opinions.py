@@ -14,7 +14,8 @@ from sqlalchemy.orm import Session
 from datasets.bethesda import LabelSet
 from datasets.catalog import Slide
 from datasets.db import Database, repeated, utc_now
-from labeling.errors import LabelRefused
+from datasets.told import told
+from labeling.errors import LabelRefused, comment_refused
 from labeling.labels import LONGEST_COMMENT, LONGEST_KEY
 from labeling.slide_records import Opinion
 
@@ -57,7 +58,7 @@ def record(
             try:
                 _store(session, annotator, event, label_set)
             except LabelRefused as refusal:
-                receipts.append(OpinionReceipt(key=event.key, accepted=False, reason=str(refusal)))
+                receipts.append(OpinionReceipt(key=event.key, accepted=False, reason=refusal.reason))
             else:
                 receipts.append(OpinionReceipt(key=event.key, accepted=True))
     return receipts
@@ -92,9 +93,9 @@ def _store(session: Session, annotator: str, event: OpinionEvent, label_set: Lab
         if value is not None and value not in choices:
             raise LabelRefused(f"{word} {value[:40]}: there are {', '.join(choices)}.")
     if len(event.comment or "") > LONGEST_COMMENT:
-        raise LabelRefused(f"a comment of {len(event.comment or '')} characters; at most {LONGEST_COMMENT}.")
+        raise comment_refused(event.comment, LONGEST_COMMENT)
     if session.scalar(select(Slide.id).where(Slide.id == event.slide_id)) is None:
-        raise LabelRefused(f"slide {event.slide_id[:20]}: not in the catalogue; reload the page.")
+        raise LabelRefused(told("slide {slide}: not in the catalogue; reload the page.", slide=event.slide_id[:20]))
     session.add(
         Opinion(key=event.key, slide_id=event.slide_id, annotator=annotator, adequacy=event.adequacy, zone=event.zone,
                 category=event.category, comment=event.comment, made_at=utc_now())

@@ -79,7 +79,8 @@ class _Gallery:
                 key=web.text_of(row, "key"), label_set=self._services.label_set,
             )  # fmt: skip
         except LabelRefused as refusal:
-            raise BadRequest(str(refusal)) from refusal
+            tr = await web.words_of(self._services.database, request)
+            raise BadRequest(tr.of(refusal.reason)) from refusal
         return JSONResponse({"category": category})
 
     async def references(self, request: Request) -> Response:

@@ -52,8 +52,8 @@ class _Review:
             adjudication.decide, self._services.database, adjudicator.name, [_parse(row) for row in rows],
             label_set=self._services.label_set,
         )  # fmt: skip
-        found = [{"key": r.key, "accepted": r.accepted, "reason": r.reason} for r in receipts]
-        return JSONResponse({"receipts": found})
+        tr = await web.words_of(self._services.database, request)
+        return JSONResponse({"receipts": [web.receipt_row(r, tr) for r in receipts]})
 
     def _case(self, case: Case, mpp: float | None) -> web.Row:
         is_hidden = self._services.settings.suggestions == "hidden"

@@ -39,7 +39,8 @@ class _SlideWords:
         rows = web.rows_of(await web.json_body(request), "events", most=_MOST_FINDS)
         events = [_find(row) for row in rows]
         receipts = await run_in_threadpool(finds.take, self._services, self._pictures, name, events)
-        found = [{"key": r.key, "accepted": r.accepted, "reason": r.reason, "cell": r.cell_id} for r in receipts]
+        tr = await web.words_of(self._services.database, request)
+        found = [web.receipt_row(r, tr) | {"cell": r.cell_id} for r in receipts]
         return JSONResponse({"receipts": found})
 
     async def own(self, request: Request) -> Response:
@@ -54,9 +55,8 @@ class _SlideWords:
             opinions.record, self._services.database, name, [_opinion(row) for row in rows],
             label_set=self._services.label_set,
         )  # fmt: skip
-        return JSONResponse(
-            {"receipts": [{"key": r.key, "accepted": r.accepted, "reason": r.reason} for r in receipts]}
-        )
+        tr = await web.words_of(self._services.database, request)
+        return JSONResponse({"receipts": [web.receipt_row(r, tr) for r in receipts]})
 
 
 def _find(row: web.Row) -> FindEvent:

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Any
 
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
@@ -82,6 +83,17 @@ def reader_words(database: Database, name: str, spoken: str) -> Words:
         spoken: Header Accept-Language.
     """
     return words(preferences.read(database, name).language or best_language(spoken))
+
+
+async def words_of(database: Database, request: Request) -> Words:
+    """Return the words of whoever asks this, as `reader_words` does."""
+    spoken = request.headers.get("accept-language", "")
+    return await run_in_threadpool(reader_words, database, person(request).name, spoken)
+
+
+def receipt_row(receipt: Any, tr: Words) -> Row:
+    """Return what became of one event, with the reason of a refusal in the reader's language."""
+    return {"key": receipt.key, "accepted": receipt.accepted, "reason": tr.of(receipt.reason or "") or None}
 
 
 def whole_number(request: Request, name: str, *, default: int, most: int) -> int:

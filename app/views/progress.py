@@ -102,7 +102,7 @@ def show_agreement(labels: pd.DataFrame) -> None:
     found = pair_rows(labels)
     if not found:
         st.write(
-            tr("No cell has been answered by two doctors yet. This study asks {reads} for each cell (reads in "
+            tr("No cell has been answered by two doctors yet. Doctors asked about each cell: {reads} (reads in "
                "cytojepa.toml).", reads=services.settings.reads)
         )  # fmt: skip
         return
@@ -177,10 +177,14 @@ def show_suggestions(labels: pd.DataFrame) -> None:
     blind = blindtest.figures(services.database, services.probes_folder, services.store(), services.label_set)
     if blind is not None:
         found = blind.judgement
-        value = f"{found.balanced_accuracy:.2f} ({interval(found.low, found.high)})"
-        what = tr("on the blind test set: {cells} cells of {slides} slides that nothing learns from",
-                  cells=found.cells, slides=found.slides)  # fmt: skip
-        values.append((value, what))
+        if found.slides < 2 or found.cells < _FEW_CELLS:  # their interval would be a point, and promise too much
+            values.append(("-", tr("on the blind test set: {cells} cells answered so far, too few to say",
+                                   cells=found.cells)))  # fmt: skip
+        else:
+            value = f"{found.balanced_accuracy:.2f} ({interval(found.low, found.high)})"
+            what = tr("on the blind test set: {cells} cells of {slides} slides that nothing learns from",
+                      cells=found.cells, slides=found.slides)  # fmt: skip
+            values.append((value, what))
     pieces.figures(values)
     kept = read_figures(services)
     if kept is not None:

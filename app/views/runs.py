@@ -4,12 +4,11 @@ import altair as alt
 import pandas as pd
 import streamlit as st
 
-from app.runs import MEASURES, STATES, Measure, Run, read_run, summary
+from app.runs import MEASURES, STATES, Measure, Run, read_run, run_folders, summary
 from app.theme import ACCENT
-from app.training import run_folders
 from app.views import people, pieces
 from app.words import word
-from jepa.monitor import COLLAPSE
+from jepa.runlog import COLLAPSE
 
 _COLOURS = [ACCENT, "#b4682a", "#4f8a5b", "#8a5a9e"]
 _COLUMNS = 4

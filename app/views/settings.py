@@ -1,6 +1,6 @@
 """Everybody's own settings: the language and the keys."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import streamlit as st
 
@@ -29,6 +29,12 @@ def choose_language() -> None:
         st.rerun()
 
 
+def _places() -> Iterator["st.delta_generator.DeltaGenerator"]:
+    """Yield places row by row: where a name takes two lines, the fields of its row still stand in one line."""
+    while True:
+        yield from st.columns(_COLUMNS, vertical_alignment="bottom")
+
+
 def key_field(what: str, name: str, key: str) -> tuple[str, str]:
     """Draw the field of one key; return what it is of, and what stands in it."""
     return what, st.text_input(name, key, max_chars=1, key=f"key-{what}").strip().upper()
@@ -43,18 +49,16 @@ def choose_keys() -> None:
     defaults = {f"answer:{c}": key for c, key in answer_keys(label_set, {}).items()}
     fields: dict[str, str] = {}
     with st.form("keys"):
-        columns = st.columns(_COLUMNS)
-        for place, category in enumerate(label_set.categories):
-            with columns[place % _COLUMNS]:
+        for category, place in zip(label_set.categories, _places(), strict=False):
+            with place:
                 what, key = key_field(
                     f"answer:{category.id}", tr(category.name), answer_keys(label_set, own.keys)[category.id]
                 )
                 fields[what] = key
         st.divider()
-        columns = st.columns(_COLUMNS)
-        for place, command in enumerate(free_commands()):
+        for command, place in zip(free_commands(), _places(), strict=False):
             defaults[f"command:{command.id}"] = own_key(command, label_set, {}) or ""
-            with columns[place % _COLUMNS]:
+            with place:
                 what, key = key_field(
                     f"command:{command.id}", tr(command.text), own_key(command, label_set, own.keys) or ""
                 )
@@ -86,7 +90,7 @@ st.header(tr("Settings"))
 if st.session_state.pop("kept", False):
     st.success(tr("Kept. Pages that are open take the new keys when they are opened again."))
 choose_language()
-st.caption(tr("Light or dark follows your system; the menu at the top right changes it for this browser."))
+st.caption(tr("Light or dark follows your system."))
 if person.may("label"):
     choose_keys()
 st.caption(tr("Research use only. Not a medical device."))

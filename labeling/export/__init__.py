@@ -5,7 +5,8 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from sqlalchemy.orm import Session
 from datasets.bethesda import LabelSet
 from datasets.db import Database
 from datasets.extensions import Registry
-from datasets.files import sha256_of_file, sync_file, sync_folder
+from datasets.files import sha256_of_file, sync_file, sync_files, sync_folder
 from labeling.errors import LabelingError
 from labeling.export.coco import write_coco
 from labeling.export.delimited import write_csv
@@ -23,6 +24,7 @@ from labeling.export.folders import write_image_folder
 from labeling.export.geojson import write_geojson, write_geojson_folder
 from labeling.export.groups import groups_of
 from labeling.export.labelstudio import write_labelstudio
+from labeling.export.packing import pack
 from labeling.export.parquet import write_parquet
 from labeling.export.rows import Kind, Row, Selection, Study, count_labels, iter_labels, iter_opinions, iter_references
 from labeling.export.shards import write_shards
@@ -58,6 +60,7 @@ FORMATS: Registry[Format] = Registry("export", Format, {
 """The formats by name; the names are stable."""
 _GEOJSON_FOLDER = Format(write=write_geojson_folder, is_by_cell=True, is_folder=True)
 EVERYTHING = Selection()
+ZIP = ".zip"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -85,7 +88,8 @@ def export_labels(
         database: The study's database.
         format_name: One of `FORMATS`.
         out: The file, replaced atomically; for `imagefolder`, `webdataset` and `dicom-ann`, and for `geojson`
-            without an ending, a folder that does not exist or is empty.
+            without an ending, a folder that does not exist or is empty; where that folder's name ends in
+            `.zip`, a ZIP of it, replaced atomically.
         label_set: Named in every row.
         crop_px: Side of the study's crops in pixels.
         selection: Which rows.
@@ -98,23 +102,37 @@ def export_labels(
     """
     if format_name not in FORMATS:
         raise LabelingError(f"format {format_name}: there are {', '.join(FORMATS)}.")
-    chosen = _GEOJSON_FOLDER if format_name == "geojson" and not out.suffix else FORMATS[format_name]
+    chosen = FORMATS[format_name]
+    if format_name == "geojson" and out.suffix in ("", ZIP):
+        chosen = _GEOJSON_FOLDER
     selection = _narrow(chosen, selection)
     groups = groups_of(database, patients)
     study = Study(label_set=label_set, crop_px=crop_px, groups=groups, home=database.folder)
-    if chosen.is_folder and out.exists() and (not out.is_dir() or any(out.iterdir())):
+    is_packed = chosen.is_folder and out.suffix == ZIP
+    if chosen.is_folder and not is_packed and out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise LabelingError(f"{out}: is not an empty folder. Nothing is overwritten; choose another name.")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    _sweep(out)
-    prefix = f".{out.name}-{os.getpid()}-"
-    with tempfile.TemporaryDirectory(prefix=prefix, dir=out.parent) as scratch, database.read() as session:
-        rows = _rows(session, study, selection, chosen)
+    with (
+        scratch_beside(out) as scratch, database.read() as session,
+        closing(_rows(session, study, selection, chosen)) as rows,
+    ):  # fmt: skip
         counted = _Counted(rows, count_labels(session, selection), on_progress)
-        draft = Path(scratch) / "draft"
+        draft = scratch / "draft"
         if chosen.is_folder:
             draft.mkdir()
         chosen.write(iter(counted), draft, study)
+        if is_packed:
+            pack(draft, _names_in(draft), scratch / "packed")
+            draft = scratch / "packed"
         return _finish(draft, out, counted.count)
+
+
+@contextmanager
+def scratch_beside(out: Path) -> Iterator[Path]:
+    """Yield a folder beside a file that is to be made, gone afterwards; those of killed processes go first."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    _sweep(out)
+    with tempfile.TemporaryDirectory(prefix=f".{out.name}-{os.getpid()}-", dir=out.parent) as scratch:
+        yield Path(scratch)
 
 
 def _sweep(out: Path) -> None:
@@ -134,7 +152,7 @@ def _narrow(chosen: Format, selection: Selection) -> Selection:
     return replace(selection, is_current_only=is_current, kinds=kinds)
 
 
-def _rows(session: Session, study: Study, selection: Selection, chosen: Format) -> Iterator[Row]:
+def _rows(session: Session, study: Study, selection: Selection, chosen: Format) -> Generator[Row, None, None]:
     for row in _all_rows(session, study, selection, chosen):
         if not chosen.needs_place or row["x_px"] is not None:
             yield row
@@ -165,20 +183,26 @@ class _Counted:
         self._on_progress(self.count, self.count)
 
 
+def _names_in(folder: Path) -> list[str]:
+    """Return a folder's files, sorted; as plain texts, because 100,000 paths of crops are 70 MB."""
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+
+
 def _finish(draft: Path, out: Path, rows: int) -> ExportReport:
     """Put the finished file or folder in its place, and say what it is."""
-    names = sorted(p.relative_to(draft) for p in draft.rglob("*") if p.is_file()) if draft.is_dir() else None
-    for path in [draft / name for name in names] if names is not None else [draft]:
-        sync_file(path)
-    files: tuple[Path, ...] = (out,) if names is None else tuple(out / name for name in names)
-    if names is None:
-        digest = sha256_of_file(draft)
-    else:
-        lines = "".join(f"{sha256_of_file(draft / name)}  {name.as_posix()}\n" for name in names)
-        digest = hashlib.sha256(lines.encode()).hexdigest()
+    if draft.is_dir():
+        names = _names_in(draft)
+        sync_files(draft, names)
+        listed = hashlib.sha256()
+        for name in names:
+            listed.update(f"{sha256_of_file(draft / name)}  {name}\n".encode())
+        digest, files = listed.hexdigest(), tuple(out / name for name in names)
         if out.exists():
             out.rmdir()
         shutil.copymode(out.parent, draft)
+    else:
+        sync_file(draft)
+        digest, files = sha256_of_file(draft), (out,)
     draft.replace(out)
     sync_folder(out.parent)
     return ExportReport(rows=rows, files=files, sha256=digest)

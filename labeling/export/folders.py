@@ -7,7 +7,7 @@ from pathlib import Path
 
 from datasets.catalog import crop_path
 from labeling.errors import LabelingError
-from labeling.export.delimited import safe_text
+from labeling.export.delimited import safe_values
 from labeling.export.rows import COLUMNS, Row, Study
 
 TABLE = "cells.csv"
@@ -27,7 +27,7 @@ def write_image_folder(rows: Iterable[Row], out: Path, study: Study) -> None:
             target = out / name
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(crop_of(row, study), target)
-            table.writerow((name, *(safe_text(row[column]) for column in COLUMNS)))
+            table.writerow((name, *safe_values(row)))
 
 
 def crop_of(row: Row, study: Study) -> Path:

@@ -1,19 +1,20 @@
 """The one query behind every export: a row for each label, with all that explains it."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
 from itertools import groupby
 from pathlib import Path
 from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, func, select
-from sqlalchemy.orm import Bundle, Session
+from sqlalchemy import ColumnElement, func, literal, null, select
+from sqlalchemy.orm import Session
 
 from datasets.bethesda import LabelSet
 from datasets.catalog import Cell, Slide
-from datasets.db import Base, Database
+from datasets.db import Database
 from datasets.files import sha256_of_json
 from labeling.adjudication import standing_verdicts
 from labeling.export.agreed import AgreementKind, cells_agreed, cells_with, is_current
@@ -97,15 +98,17 @@ def count_labels(session: Session, selection: Selection) -> int:
     return session.scalar(query.where(*_conditions(selection))) or 0
 
 
-def iter_labels(session: Session, study: Study, selection: Selection, *, by_cell: bool = False) -> Iterator[Row]:
+def iter_labels(
+    session: Session, study: Study, selection: Selection, *, by_cell: bool = False
+) -> Generator[Row, None, None]:
     """Yield labels in the order in which they were given, or cell by cell; memory stays the same.
 
     `is_current` is False for labels that were taken back or replaced by a newer one of the same
-    annotator. Times are UTC, ISO 8601. Coordinates are level-0 pixels of the slide.
+    annotator. Times are UTC, ISO 8601. Coordinates are level-0 pixels of the slide. Who stops before the end closes
+    the iterator: PostgreSQL keeps a cursor for it.
     """
-    counts = is_current()
     query = (
-        select(_columns(Label), _columns(Cell), _columns(Slide), Undo.made_at, Probe.encoder_fingerprint, counts)
+        select(*_PLACE_COLUMNS, *_LABEL_COLUMNS.values())
         .join(Cell, Cell.id == Label.cell_id)
         .join(Slide, Slide.id == Cell.slide_id)
         .outerjoin(Undo, Undo.label_id == Label.id)
@@ -115,22 +118,16 @@ def iter_labels(session: Session, study: Study, selection: Selection, *, by_cell
         .execution_options(yield_per=_CHUNK)
     )
     if selection.is_current_only:
-        query = query.where(counts)
-    found: Iterable[Any] = session.execute(query)
-    for label, cell, slide, undone_at, fingerprint, is_counted in found:
-        yield {
-            **_place(cell, slide, study),
-            "label_id": label.id, "label_key": label.key, "annotator": label.annotator, "category": label.category,
-            "is_current": bool(is_counted),
-            "made_at": label.made_at.isoformat(), "decided_at": _iso(label.decided_at),
-            "taken_back_at": _iso(undone_at), "seconds": label.seconds, "reason": label.reason,
-            "suggestion": label.suggestion,
-            "suggestion_probability": label.suggestion_probability,
-            "suggestion_shown": label.suggestion_shown, "probe": label.probe_id,
-            "encoder_fingerprint": fingerprint,
-            "confidence": label.confidence, "comment": label.comment, "step": label.step, "kind": "label",
-            "adequacy": None, "zone": None,
-        }  # fmt: skip
+        query = query.where(_COUNTS)
+    # Plain columns need no session, whose rows cost a tenth more.
+    num_places = len(_PLACE_COLUMNS)
+    with session.connection().execute(query) as found:
+        for values in found:
+            row = _place(values[:num_places], study)
+            row.update(zip(_LABEL_COLUMNS, values[num_places:], strict=True))
+            row["is_current"], row["made_at"] = bool(row["is_current"]), row["made_at"].isoformat()
+            row["decided_at"], row["taken_back_at"] = _iso(row["decided_at"]), _iso(row["taken_back_at"])
+            yield row
 
 
 def iter_references(session: Session, study: Study, selection: Selection) -> Iterator[Row]:
@@ -203,6 +200,7 @@ def _majority(labels: list[Row]) -> tuple[str, str, str] | None:
     return category, reason, max(row["made_at"] for row in doctors if row["category"] == category)
 
 
+@lru_cache(maxsize=100_000)
 def split_of(group: str) -> str:
     """Return train, validation or test: the same for all cells of a slide (or of a patient's slides), for ever."""
     place = int(sha256_of_json(["split", group])[:8], 16) % 100
@@ -213,28 +211,35 @@ _PLACE = ("cell", "slide", "x_px", "y_px", "slide_mpp", "crop_mpp", "label_set",
           "slide_width_px", "slide_height_px", "width_px", "height_px")  # fmt: skip
 
 
-def _place(cell: Any, slide: Any, study: Study) -> Row:
+_PLACE_COLUMNS = (Cell.id, Cell.slide_id, Cell.x, Cell.y, Slide.mpp, Cell.crop_mpp, Slide.width_px, Slide.height_px,
+                  Cell.source_width_px, Cell.source_height_px)  # fmt: skip
+_COUNTS = is_current()
+_LABEL_COLUMNS: dict[str, Any] = {
+    "label_id": Label.id, "label_key": Label.key, "annotator": Label.annotator, "category": Label.category,
+    "is_current": _COUNTS, "made_at": Label.made_at, "decided_at": Label.decided_at, "taken_back_at": Undo.made_at,
+    "seconds": Label.seconds,
+    "reason": Label.reason, "suggestion": Label.suggestion, "suggestion_probability": Label.suggestion_probability,
+    "suggestion_shown": Label.suggestion_shown, "probe": Label.probe_id,
+    "encoder_fingerprint": Probe.encoder_fingerprint, "confidence": Label.confidence, "comment": Label.comment,
+    "step": Label.step, "kind": literal("label"), "adequacy": null(), "zone": null(),
+}  # fmt: skip
+"""What `iter_labels` asks for: plain values, which are four times as fast as objects that could be changed."""
+
+
+def _place(values: Sequence[Any], study: Study) -> Row:
     """Return where a cell lies: a single-cell picture is its own slide, with the cell in its middle."""
-    is_single = cell.x is None or cell.y is None
-    if is_single:
-        width, height = cell.source_width_px, cell.source_height_px
+    cell, slide, x, y, slide_mpp, crop_mpp, slide_width, slide_height, width, height = values
+    if x is None or y is None:
+        pass
+    elif slide_mpp is None or crop_mpp is None:
+        width = height = study.crop_px
     else:
-        side = (
-            study.crop_px if slide.mpp is None or cell.crop_mpp is None else cell.crop_mpp * study.crop_px / slide.mpp
-        )
-        width = height = side
-    group = study.groups.get(cell.slide_id, cell.slide_id)
+        width = height = crop_mpp * study.crop_px / slide_mpp
     return {
-        "cell": cell.id, "slide": cell.slide_id, "x_px": cell.x, "y_px": cell.y, "slide_mpp": slide.mpp,
-        "crop_mpp": cell.crop_mpp, "label_set": study.label_set.id, "split": split_of(group),
-        "slide_width_px": slide.width_px, "slide_height_px": slide.height_px,
-        "width_px": width, "height_px": height,
+        "cell": cell, "slide": slide, "x_px": x, "y_px": y, "slide_mpp": slide_mpp, "crop_mpp": crop_mpp,
+        "label_set": study.label_set.id, "split": split_of(study.groups.get(slide, slide)),
+        "slide_width_px": slide_width, "slide_height_px": slide_height, "width_px": width, "height_px": height,
     }  # fmt: skip
-
-
-def _columns(table: type[Base]) -> Bundle[Any]:
-    """Return a table's columns as one value: three times as fast as objects that could be changed."""
-    return Bundle(table.__tablename__, *(getattr(table, column.key) for column in table.__table__.columns))
 
 
 def _conditions(selection: Selection) -> list[ColumnElement[bool]]:

@@ -4,10 +4,12 @@ import json
 from collections.abc import Iterable
 from typing import IO, Any
 
+_ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+
 
 def dumps(value: Any) -> str:
     """Return one line of JSON; the same value gives the same bytes."""
-    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return _ENCODER.encode(value)
 
 
 def write_list(stream: IO[str], items: Iterable[Any]) -> None:

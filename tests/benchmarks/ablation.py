@@ -39,10 +39,12 @@ OPTIONS: dict[str, dict[str, object]] = {
     "SIGReg": {"sigreg": 0.05},
     "two-view agreement": {"invariance": 0.1},
     "two-view agreement, strong": {"invariance": 1.0},
+    "strong agreement, SIGReg": {"invariance": 1.0, "sigreg": 0.05},
+    "strong agreement, variance, covariance": {"invariance": 1.0, "variance": 0.1, "covariance": 0.004},
     "pixels (MAE)": {"objective": "mae"},
     "two views alone (VICReg)": {"objective": "vicreg"},
 }
-"""Changes to the preset, one at a time; the last two are other methods on the same encoder."""
+"""Changes to the preset, one at a time but for two pairs; the last two are other methods on the same encoder."""
 
 
 def train(name: str, config: RunConfig, home: Path, folder: Path, init: Path | None) -> FrozenEncoder:

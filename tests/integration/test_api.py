@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import zipfile
 from dataclasses import replace
 
 import pyarrow.parquet as pq
@@ -17,20 +18,25 @@ from datasets.embeddings import EmbeddingStore, set_current
 from datasets.places import place_of_cell
 from labeling import accounts, tokens
 from labeling.accounts import ROLES
+from labeling.export import export_labels
+from labeling.export.rows import Selection
 from labeling.labels import LabelEvent, record
 from labeling.mixture import CHECK_REASON
 from labeling.records import Label
 from labeling.verification import check_chain
 from tests.api_site import PASSWORD, Site, gated
 from tests.builders import drawn_study
+from tests.studies import KINDS, home_of_kind
 
 
-@pytest.fixture(scope="module")
-def site(tmp_path_factory):
+@pytest.fixture(scope="module", params=KINDS)
+def site(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp("api")
-    made = Site(folder / "home", folder / "drawn")
-    yield made
-    made.database.close()
+    with pytest.MonkeyPatch.context() as patch:
+        for home in home_of_kind(request.param, request, folder, patch):
+            made = Site(home, folder / "drawn")
+            yield made
+            made.database.close()
 
 
 def test_token__opens_the_api_and_nothing_else(site) -> None:
@@ -229,6 +235,30 @@ def test_export__is_the_file_that_the_command_writes_and_is_told(site) -> None:
         answer = program.get(f"{PUBLIC}/export/{name}", params={"rows": "label"})
         assert (answer.status_code, int(answer.headers["x-rows"]) > 5) == (200, True), name
     assert site.program("annotator").get(f"{PUBLIC}/export/csv").status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("name", "inside"), [("dicom-ann", ".dcm"), ("imagefolder", "cells.csv"), ("webdataset", "dataset.json")]
+)
+def test_export__a_folder_comes_as_one_zip_of_what_the_command_writes(site, tmp_path, name: str, inside: str) -> None:
+    event = LabelEvent(key=f"z-{name}", cell_id=site.cells[0], category="NILM")
+    record(site.database, "zip", [event], label_set=site.services.label_set)
+    answer, again = (site.program("data-manager").get(f"{PUBLIC}/export/{name}", params={"rows": "label"})
+                     for _ in range(2))  # fmt: skip
+    settings = site.services.settings
+    export_labels(site.database, name, tmp_path / "out", label_set=site.services.label_set, crop_px=settings.crop_px,
+                  selection=Selection(kinds=("label",)))  # fmt: skip
+    folder = {path.relative_to(tmp_path / "out").as_posix(): path.read_bytes()
+              for path in (tmp_path / "out").rglob("*") if path.is_file()}  # fmt: skip
+
+    with zipfile.ZipFile(io.BytesIO(answer.content)) as packed:
+        assert {member: packed.read(member) for member in packed.namelist()} == folder
+    assert any(member.endswith(inside) for member in folder)
+    assert again.content == answer.content, "same study, same bytes"
+    assert int(answer.headers["content-length"]) == len(answer.content)
+    assert answer.headers["x-content-sha256"] == hashlib.sha256(answer.content).hexdigest()
+    assert answer.headers["content-disposition"] == f'attachment; filename="labels-{name}.zip"'
+    assert list((site.services.home / "exports").iterdir()) == [], "nothing is left on the server"
 
 
 def test_order__is_the_data_managers_and_a_list_of_one_suggestion_only_where_it_is_shown(site) -> None:

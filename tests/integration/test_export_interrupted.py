@@ -14,6 +14,7 @@ from labeling.export import FORMATS, export_labels
 from tests.builders import study_of_vectors
 
 FOLDERS = ("dicom-ann", "imagefolder", "webdataset")
+ZIPPED = "imagefolder.zip"
 QUICK = ("csv",)
 """The others are tried at night: each child takes seconds to start."""
 # A parent that runs in the background hands on that Ctrl-C is ignored.
@@ -47,24 +48,26 @@ def study(tmp_path_factory: pytest.TempPathFactory):
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in FORMATS]
+    "name", [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in (*FORMATS, ZIPPED)]
 )
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
 def test_export__stopped_in_the_middle_leaves_no_half_file(
     study, tmp_path: Path, name: str, how: signal.Signals
 ) -> None:
-    out = tmp_path / ("out" if name in FOLDERS else f"out.{name}")
-    if name in FOLDERS:
-        out.mkdir()
-    else:
+    name, ending = name.partition(".")[::2]
+    is_file = bool(ending) or name not in FOLDERS
+    out = tmp_path / (f"out.{ending or name}" if is_file else "out")
+    if is_file:
         out.write_text("old")
+    else:
+        out.mkdir()
     child = subprocess.Popen([sys.executable, "-c", CHILD, str(study.home), name, str(out)], stdout=subprocess.PIPE,
                              stderr=subprocess.PIPE, text=True)  # fmt: skip
     assert child.stdout.readline() == "working\n", child.stderr.read()
     os.kill(child.pid, how)
     child.communicate(timeout=30)
 
-    assert list(out.iterdir()) == [] if name in FOLDERS else out.read_text() == "old"
+    assert out.read_text() == "old" if is_file else list(out.iterdir()) == []
     if how == signal.SIGINT:
         assert [p.name for p in tmp_path.iterdir()] == [out.name]
     report = export_labels(study.database, name, out, label_set=study.label_set)

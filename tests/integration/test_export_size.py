@@ -7,13 +7,22 @@ import pytest
 from labeling.export import FORMATS
 from tests.benchmarks.export import make_study, measure
 
+SIZES = (10_000, 60_000)
+
+
+@pytest.fixture(scope="module")
+def studies(tmp_path_factory: pytest.TempPathFactory) -> dict[int, Path]:
+    homes = {labels: tmp_path_factory.mktemp("size") / f"{labels}" for labels in SIZES}
+    for labels, home in homes.items():
+        make_study(home, labels)
+    return homes
+
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("name", FORMATS)
-def test_export__memory_is_bounded(tmp_path: Path, name: str) -> None:
-    for labels in (10_000, 60_000):
-        make_study(tmp_path / f"{labels}", labels)
-    small, large = (measure(tmp_path / f"{labels}", name, tmp_path) for labels in (10_000, 60_000))
+def test_export__memory_is_bounded(studies: dict[int, Path], tmp_path: Path, name: str) -> None:
+    small, large = (measure(studies[labels], name, tmp_path) for labels in SIZES)
 
     assert small["rows"] < large["rows"]
     assert large["grown_mb"] < small["grown_mb"] + 40

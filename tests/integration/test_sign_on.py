@@ -12,7 +12,7 @@ from starlette.testclient import TestClient
 
 from app.api import api_routes
 from app.services import Services
-from app.settings import SETTINGS_FILE
+from app.settings import SETTINGS_FILE, Settings
 from app.sign_in import COOKIE, SignInGate, sign_in_routes
 from app.sign_on import SignOnSettings, open_sign_on
 from app.sign_on_routes import sign_on_routes
@@ -22,6 +22,7 @@ from labeling.accounts import FailureBrake
 from labeling.errors import AccountError
 from labeling.verification import check_chain
 from tests.oidc_provider import SECRET, Provider, settings_text
+from tests.studies import on_both
 
 SERVER = "http://127.0.0.1:8501"
 
@@ -70,22 +71,26 @@ def _people(home: Path) -> dict[str, tuple[str, bool]]:
     return found
 
 
-def test_sign_on__opens_an_ordinary_sign_in_with_the_role_of_the_group(tmp_path: Path, provider: Provider) -> None:
-    inner = _site(tmp_path / "home", provider)
+@on_both
+def test_sign_on__opens_an_ordinary_sign_in_with_the_role_of_the_group(
+    new_home: Path, provider: Provider, monkeypatch
+) -> None:
+    monkeypatch.setenv("CYTOJEPA_DATABASE", Settings.load(new_home).database)
+    inner = _site(new_home, provider)
     client, answer = _sign_in(inner)
     assert (answer.status_code, answer.headers["location"]) == (303, "/")
     assert client.get("/api/v1/worklist").status_code == 200
-    assert _people(tmp_path / "home") == {"h.weber": ("annotator", True)}
+    assert _people(new_home) == {"h.weber": ("annotator", True)}
     provider.person |= {"groups": ["other", "cyto-heads"], "preferred_username": "h.weber-married"}
     assert _sign_in(inner)[0].get("/api/cases").status_code == 200
-    assert _people(tmp_path / "home") == {"h.weber": ("adjudicator", True)}, "known by the lasting name"
-    services = Services.open(tmp_path / "home")
+    assert _people(new_home) == {"h.weber": ("adjudicator", True)}, "known by the lasting name"
+    services = Services.open(new_home)
     accounts.disable(services.database, "h.weber")
     services.database.close()
 
     assert client.get("/api/v1/worklist").status_code == 401, "revoked like any other"
     assert _sign_in(inner)[1].status_code == 403
-    assert _people(tmp_path / "home")["h.weber"][1] is False
+    assert _people(new_home)["h.weber"][1] is False
 
 
 @pytest.mark.parametrize("faults", [

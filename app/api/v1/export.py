@@ -1,9 +1,8 @@
 """Labels out as a file, as `cytojepa export` writes it."""
 
-import tempfile
+import os
 import threading
 from collections.abc import Iterator
-from pathlib import Path
 from typing import IO, Annotated, Literal
 
 from fastapi import APIRouter, Depends, Query
@@ -12,19 +11,23 @@ from fastapi.responses import StreamingResponse
 from app.api.v1.answers import Documented, may
 from app.api.v1.shapes import Problem, Text
 from app.api.web import TooMany
+from app.exports import FOLDER
 from app.services import Services
 from labeling import audit
 from labeling.accounts import SignedIn
-from labeling.export import EVERYTHING, ExportReport, export_labels
+from labeling.export import EVERYTHING, ExportReport, export_labels, scratch_beside
 from labeling.export.rows import Kind, Selection
 
-FileFormat = Literal["csv", "parquet", "coco", "geojson", "labelstudio"]
+FileFormat = Literal["csv", "parquet", "coco", "geojson", "labelstudio", "dicom-ann", "imagefolder", "webdataset"]
 _KINDS: dict[str, tuple[str, str]] = {
     "csv": ("text/csv; charset=utf-8", "csv"),
     "parquet": ("application/vnd.apache.parquet", "parquet"),
     "coco": ("application/json", "json"),
     "geojson": ("application/geo+json", "geojson"),
     "labelstudio": ("application/json", "json"),
+    "dicom-ann": ("application/zip", "zip"),
+    "imagefolder": ("application/zip", "zip"),
+    "webdataset": ("application/zip", "zip"),
 }
 """Media type and ending of each format."""
 _MOST_AT_ONCE = 2
@@ -38,6 +41,10 @@ _ANSWERS: Documented = {
         "content": {kind.partition(";")[0]: {} for kind, _ in _KINDS.values()},
         "headers": {
             "X-Rows": {"description": "Rows in the file.", "schema": {"type": "integer"}},
+            "Content-Length": {
+                "description": "Bytes of the file: an answer that is cut off is shorter.",
+                "schema": {"type": "integer"},
+            },
             "X-Content-SHA256": {"description": "Of the file's bytes.", "schema": {"type": "string"}},
         },
     },
@@ -62,10 +69,12 @@ class _Export:
     ) -> StreamingResponse:  # fmt: skip
         """Return labels with where they come from, as one file.
 
-        CSV and Parquet hold all labels, also those that were taken back, and the reference labels; the
-        others the current labels. `slide`, `annotator` and `category` may be given more than once; `current`
-        leaves out what was taken back or replaced; `rows` asks for labels or reference labels only. That an
-        account has taken labels out is told in the chain of events.
+        CSV and Parquet hold all labels, also those that were taken back, and the reference labels;
+        `imagefolder` and `webdataset`, the pictures of cells for training, the reference labels; the others the
+        current labels. `dicom-ann`, `imagefolder` and `webdataset` are folders and come as a ZIP. The answer begins
+        when the file is whole, which takes minutes for many pictures. `slide`, `annotator` and `category` may be
+        given more than once; `current` leaves out what was taken back or replaced; `rows` asks for labels or
+        reference labels only. That an account has taken labels out is told in the chain of events.
         """
         selection = Selection(
             slides=tuple(slide), annotators=tuple(annotator), categories=tuple(category), is_current_only=current,
@@ -81,15 +90,19 @@ class _Export:
         kind, ending = _KINDS[format_name]
         headers = {
             "Content-Disposition": f'attachment; filename="labels-{format_name}.{ending}"', "Cache-Control": "no-store",
-            "X-Rows": str(report.rows), "X-Content-SHA256": report.sha256,
+            "Content-Length": str(os.fstat(stream.fileno()).st_size), "X-Rows": str(report.rows),
+            "X-Content-SHA256": report.sha256,
         }  # fmt: skip
         return StreamingResponse(_chunks(stream), media_type=kind, headers=headers)
 
     def _write(self, format_name: FileFormat, selection: Selection) -> tuple[IO[bytes], ExportReport]:
-        """Write the file and open it; its name is gone before the first byte leaves, so nothing is left behind."""
+        """Write the file and open it; its name is gone before the first byte leaves, so nothing is left behind.
+
+        It lies in the study's folder meanwhile: pictures may be too many for the system's folder of temporary files.
+        """
         settings = self._services.settings
-        with tempfile.TemporaryDirectory(prefix="cytojepa-export-") as folder:
-            out = Path(folder) / f"labels.{_KINDS[format_name][1]}"
+        with scratch_beside(self._services.home / FOLDER / "sent") as folder:
+            out = folder / f"labels.{_KINDS[format_name][1]}"
             report = export_labels(self._services.database, format_name, out, label_set=settings.label_set,
                                    crop_px=settings.crop_px, selection=selection)  # fmt: skip
             return out.open("rb"), report

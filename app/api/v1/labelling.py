@@ -1,5 +1,6 @@
 """Cells out, labels in: for the labelling pages and for other programs alike."""
 
+from contextlib import closing
 from itertools import islice
 from typing import Annotated, Any
 
@@ -127,8 +128,9 @@ class _Labelling:
         mine = () if person.may("adjudicate") else (person.name,)
         study = Study(label_set=self._services.label_set, crop_px=self._services.settings.crop_px)
         with self._services.database.read() as session:
-            found = iter_labels(session, study, Selection(annotators=mine, after_label_id=after))
-            rows = list(islice(found, limit + 1))
+            wanted = Selection(annotators=mine, after_label_id=after)
+            with closing(iter_labels(session, study, wanted)) as found:
+                rows = list(islice(found, limit + 1))
         page = [self._label_row(row, is_own=row["annotator"] == person.name) for row in rows[:limit]]
         return shapes.Labels(labels=page, next=page[-1].label_id if len(rows) > limit else None)
 
@@ -189,8 +191,8 @@ class _Labelling:
     ) -> shapes.Receipt:
         told = suggestion_after(self._mode, receipt.asked_because, receipt.suggestion, receipt.probability)
         return shapes.Receipt(
-            key=receipt.key, accepted=receipt.accepted, reason=receipt.reason, **told,
-            among=among if told["suggestion"] else None,
+            key=receipt.key, accepted=receipt.accepted, reason=tr.of(receipt.reason) if receipt.reason else None,
+            **told, among=among if told["suggestion"] else None,
             asked_because=self._because(receipt.asked_because, tr), foil=is_missed,
         )  # fmt: skip
 

@@ -6,12 +6,16 @@ from pathlib import Path
 
 import pytest
 
+from app.api.web import receipt_row
 from app.components.answers import Reader, answer_rows
 from app.words import best_language, languages, said_in_script, words
 from datasets.bethesda import BETHESDA, LABEL_SETS
 from datasets.criteria import CRITERIA
+from labeling.errors import comment_refused
+from labeling.labels import Receipt
 
 APP = Path(__file__).resolve().parents[3] / "app"
+PYTHON = [path for room in ("app", "labeling", "datasets") for path in (APP.parent / room).rglob("*.py")]
 OTHERS = [code for code in languages() if code != "en"]
 _VALUE = re.compile(r"\{[^}]*\}")
 _SENTENCE = re.compile(r"[A-Za-z]{2,} [a-z]{2,}")
@@ -22,13 +26,13 @@ _NO_SENTENCE = re.compile(r"[<{};=]|font:|^[a-z-]+: |\.[a-z]+$")
 
 def _python_calls(path: Path, tree: ast.AST | None = None):
     for node in ast.walk(tree or ast.parse(path.read_text())):
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("tr", "word"):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("tr", "word", "told"):
             yield node
 
 
 def _sentences() -> set[str]:
     found = {
-        node.args[0].value for path in APP.rglob("*.py") for node in _python_calls(path)
+        node.args[0].value for path in PYTHON for node in _python_calls(path)
         if node.args and isinstance(node.args[0], ast.Constant)
     }  # fmt: skip
     for path in (APP / "components").rglob("*.js"):
@@ -63,6 +67,17 @@ def test_browser_language__is_the_first_that_there_is(wanted: str, found: str) -
 def test_language_without_a_sentence__says_it_in_english() -> None:
     assert words("de")("Nobody wrote {n} of this.", n=1) == "Nobody wrote 1 of this."
     assert words("../de").language == "en"
+
+
+def test_sentence_of_a_lower_package__is_said_in_the_readers_language() -> None:
+    refusal = comment_refused("x" * 600, 500)
+
+    assert str(refusal) == "a comment of 600 characters; at most 500."
+    assert words("de").of(refusal.reason) == "ein Kommentar von 600 Zeichen; höchstens 500."
+    assert words("de").of("key k: stored already for another event.") == "key k: stored already for another event."
+    assert receipt_row(Receipt(key="k", accepted=False, reason=refusal.reason), words("de")) == {
+        "key": "k", "accepted": False, "reason": "ein Kommentar von 600 Zeichen; höchstens 500.",
+    }  # fmt: skip
 
 
 def test_answers__come_in_the_readers_language() -> None:

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import tarfile
 
 import numpy as np
 import pytest
@@ -141,3 +142,18 @@ def test_split__follows_the_patient(pictured, tmp_path) -> None:
     assert told["test"]["samples"] >= 19
     files = list((tmp_path / "out").iterdir())
     assert all(f'"{patient}"'.encode() not in path.read_bytes() for path in files)
+
+
+def test_shards__are_the_bytes_that_tarfile_writes(pictured, tmp_path) -> None:
+    report = _export(pictured, "webdataset", tmp_path / "shards")
+    shards = [path for path in report.files if path.suffix == ".tar"]
+    assert shards
+    for path in shards:
+        with (
+            tarfile.open(path) as found,
+            tarfile.open(tmp_path / "again.tar", "w", format=tarfile.USTAR_FORMAT) as made,
+        ):
+            for member in found:
+                assert (member.mtime, member.uid, member.gid, member.mode) == (0, 0, 0, 0o644)
+                made.addfile(member, found.extractfile(member))
+        assert path.read_bytes() == (tmp_path / "again.tar").read_bytes()
