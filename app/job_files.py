@@ -25,6 +25,7 @@ from typing import Any, Literal
 from datasets.db import utc_now
 from datasets.errors import DatasetError
 from datasets.files import write_json
+from datasets.told import Told, told
 
 FOLDER = "jobs"
 MOST_KEPT = 100
@@ -60,7 +61,7 @@ class Job:
     per_second: float = 0.0
     note: str = ""
     sentence: str = ""
-    """How it ended, or what went wrong."""
+    """How it ended, or what went wrong; made by `told` where the program knew beforehand what it would say."""
     ended_at: datetime | None = None
     facts: dict[str, str] = field(default_factory=dict)
 
@@ -123,16 +124,23 @@ def job_of(home: Path, job_id: str) -> Job:
     """
     job = _job(home, job_id) if _ID.fullmatch(job_id) else None
     if job is None:
-        raise JobError("There is no such job any more.")
+        raise JobError(told("There is no such job any more."))
     return job
 
 
 def write_end(folder: Path, state: State, sentence: str) -> None:
     """Note how a job ended; what is written first stays."""
     if not (folder / "end.json").exists():
-        write_json(folder / "end.json", {"state": state, "at": utc_now().isoformat(), "sentence": sentence})
+        row: dict[str, Any] = {"state": state, "at": utc_now().isoformat(), "sentence": sentence}
+        # The page says it in the reader's language, whoever that will be.
+        more = {"pattern": sentence.pattern, "values": sentence.values} if isinstance(sentence, Told) else {}
+        write_json(folder / "end.json", row | more)
     if state == "done":
         (folder / "command.json").unlink(missing_ok=True)
+
+
+def _sentence(end: dict[str, Any]) -> str:
+    return told(end["pattern"], **end["values"]) if "pattern" in end else str(end.get("sentence", ""))
 
 
 def _job(home: Path, job_id: str) -> Job | None:
@@ -145,7 +153,7 @@ def _job(home: Path, job_id: str) -> Job | None:
         id=job_id, folder=folder, kind=made["kind"], by=made["by"], at=at, host=made["host"], pid=made["pid"],
         state=end["state"] if end else _state(folder, at), stage=row.get("stage", ""), done=row.get("done", 0),
         total=row.get("total", 0), per_second=row.get("rate", 0.0), note=row.get("note", ""),
-        sentence=end.get("sentence", ""), ended_at=datetime.fromisoformat(end["at"]) if end else None,
+        sentence=_sentence(end), ended_at=datetime.fromisoformat(end["at"]) if end else None,
         facts=made.get("facts", {}),
     )  # fmt: skip
 

@@ -15,6 +15,7 @@ from typing import Any, BinaryIO
 from app.job_files import FOLDER, JobError, new_job, own_folders, read_row, write_end
 from datasets.errors import DatasetError
 from datasets.files import write_json
+from datasets.told import told
 from jepa.errors import JepaError
 from labeling.errors import LabelingError
 
@@ -115,7 +116,7 @@ def running(
         own_folders.add(folder)
         try:
             if is_alone:
-                _be_the_only(only, kind)
+                _be_the_only(only)
             yield job
         except BaseException as error:
             _note_failure(job, error, words)
@@ -132,18 +133,23 @@ def _stop(_number: int, _frame: object) -> None:
     raise Stopped
 
 
-def _be_the_only(stream: BinaryIO, kind: str) -> None:
+def _be_the_only(stream: BinaryIO) -> None:
     try:
         fcntl.lockf(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
-        raise JobError(f"another {kind} is at work on this study. Wait for it, or stop it on the page Jobs.") from error
+        raise JobError(
+            told("another job of this kind is at work on this study. Wait for it, or stop it on the page Jobs.")
+        ) from error
 
 
 def _note_failure(job: RunningJob, error: BaseException, words: Sequence[str]) -> None:
     if isinstance(error, KeyboardInterrupt):
-        write_end(job.folder, "stopped", "Stopped. What it has done so far stays; it can go on.")
+        write_end(job.folder, "stopped", told("Stopped. What it has done so far stays; it can go on."))
         return
     is_said = isinstance(error, (DatasetError, JepaError, LabelingError, OSError))
+    if isinstance(error, JobError):
+        write_end(job.folder, "failed", error.args[0])  # names no file
+        return
     text = (error.strerror or "the system refused") if isinstance(error, OSError) else str(error)
     write_end(job.folder, "failed", without_places(text, words) if is_said else _reference(job, error))
 

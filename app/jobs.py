@@ -14,6 +14,7 @@ from app import job_files
 from app.job_files import Job, JobError
 from app.services import Services
 from app.settings import environment_with_home
+from datasets.told import told
 from labeling import audit
 
 LOG = logging.getLogger(__name__)
@@ -38,7 +39,7 @@ def start_job(services: Services, kind: str, words: Sequence[str], *, by: str) -
         JobError: One of this kind is at work already.
     """
     if any(job.kind == kind and job.is_alive for job in job_files.jobs(services.home)):
-        raise JobError(f"another {kind} is at work on this study. Wait for it, or stop it first.")
+        raise JobError(told("another job of this kind is at work on this study. Wait for it, or stop it first."))
     return _start(services, kind, words, by=by, what="job started", folder=None)
 
 
@@ -51,9 +52,9 @@ def resume_job(services: Services, job_id: str, *, by: str) -> str:
     job = job_files.job_of(services.home, job_id)
     words = words_to_resume(services.home, job)
     if words is None:
-        raise JobError(f"this {job.kind} cannot go on: it is done, at work, or a newer one has taken its place.")
+        raise JobError(told("this job cannot go on: it is done, at work, or a newer one has taken its place."))
     if any(other.kind == job.kind and other.is_alive for other in job_files.jobs(services.home)):
-        raise JobError(f"another {job.kind} is at work on this study. Wait for it, or stop it first.")
+        raise JobError(told("another job of this kind is at work on this study. Wait for it, or stop it first."))
     new = _start(services, job.kind, words, by=by, what="job resumed", folder=job.working_folder)
     (job.folder / "command.json").unlink(missing_ok=True)
     return new
@@ -83,7 +84,7 @@ def stop_job(services: Services, job_id: str, *, by: str) -> None:
     """
     job = job_files.job_of(services.home, job_id)
     if not job.is_alive or job.pid is None:
-        raise JobError(f"this {job.kind} is not at work yet, or no longer.")
+        raise JobError(told("this job is not at work yet, or no longer."))
     wish = job.folder / "stop"
     is_first = not wish.exists()
     wish.touch()
@@ -91,11 +92,11 @@ def stop_job(services: Services, job_id: str, *, by: str) -> None:
         try:
             os.kill(job.pid, signal.SIGTERM if is_first else signal.SIGKILL)
         except ProcessLookupError as error:
-            raise JobError(f"this {job.kind} has just ended.") from error
+            raise JobError(told("this job has just ended.")) from error
         except PermissionError as error:
-            raise JobError(f"this {job.kind} belongs to another user of the machine; stop it there.") from error
+            raise JobError(told("this job belongs to another user of the machine; stop it there.")) from error
     elif not is_first:
-        raise JobError(f"this {job.kind} runs on another machine; end it there.")
+        raise JobError(told("this job runs on another machine; end it there."))
     _tell(services, "job stopped", by, job.kind, job_id)
 
 
@@ -128,8 +129,9 @@ def _wait_for(child: "subprocess.Popen[bytes]", place: Path) -> None:
         is_wanted = (place / "stop").exists()
         job_files.write_end(
             place, "stopped" if is_wanted else "dead",
-            "Ended at once, as asked; it can go on." if is_wanted
-            else f"The process is gone without a word (code {child.returncode}): killed, or out of memory.",
+            told("Ended at once, as asked; it can go on.") if is_wanted
+            else told("The process is gone without a word (code {code}): killed, or out of memory.",
+                      code=child.returncode),
         )  # fmt: skip
 
 

@@ -166,7 +166,7 @@ def _prior(training: Training, codes: NDArray[np.intp], num_classes: int) -> Flo
 
 def _temperature(found: HeldOut) -> float:
     rows = found.has_logits
-    return choose_temperature(found.logits[rows], found.codes[rows], found.weights[rows])
+    return choose_temperature(found.logits[rows], found.codes[rows], found.weights[rows], found.groups[rows])
 
 
 def _held_out_metrics(found: HeldOut, temperature: float, prior: Floats | None) -> dict[str, Any]:
@@ -175,7 +175,7 @@ def _held_out_metrics(found: HeldOut, temperature: float, prior: Floats | None) 
     probabilities = probabilities_of(found.logits[rows], temperature)
     # The sets are asked about probabilities as they are told: of the pool's shares where these are known.
     told = probabilities_of(found.logits[rows], temperature, prior)
-    sets = ConformalSets.fit(told, codes, alpha=ALPHA, shares=prior)
+    sets = ConformalSets.fit(told, codes, alpha=ALPHA, shares=prior, groups=found.groups[rows])
     return {
         "balanced_accuracy": found.balanced_accuracy,
         "calibration_error": expected_calibration_error(probabilities, codes, weights=weights),

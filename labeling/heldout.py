@@ -33,6 +33,8 @@ class HeldOut:
     has_logits: NDArray[np.bool_]
     weights: Floats
     """Trust in each row, shape (n,)."""
+    groups: Words
+    """Slide of each row, shape (n,)."""
 
     @property
     def balanced_accuracy(self) -> float:
@@ -89,7 +91,7 @@ def held_out(
         has_logits[test] = True
     if not has_logits.any():
         return None
-    return HeldOut(classes=classes, codes=codes, logits=logits, has_logits=has_logits, weights=weights)
+    return HeldOut(classes=classes, codes=codes, logits=logits, has_logits=has_logits, weights=weights, groups=groups)
 
 
 def choose_strength(

@@ -10,6 +10,7 @@ from app.many_slides import search_with
 from app.services import Services
 from app.workers import workers_for
 from datasets.finding import FindOptions, find_cells
+from datasets.told import told
 
 
 @click.command()
@@ -43,7 +44,12 @@ def detect(slide_ids: tuple[str, ...], most_per_mm2: float | None, has_grid: boo
         "slides": report.slides, "cells": report.cells, "grid": report.grid, "seconds": round(report.seconds, 2),
         "area_mm2": round(report.area_mm2, 3), "refused": refused,
     }  # fmt: skip
-    lines = [f"{report.cells} new cells on {report.slides} slides, {report.area_mm2:.2f} mm2, {report.seconds:.1f} s"]
+    lines: list[str] = [
+        told(
+            "{cells} new cells on {slides} slides, {area:.2f} mm2, {seconds:.1f} s",
+            cells=report.cells, slides=report.slides, area=report.area_mm2, seconds=report.seconds,
+        )
+    ]  # fmt: skip
     if report.grid:
         lines.append(f"{report.grid} of them are stained places without a found nucleus: look whether one was missed.")
     lines += [f"not searched {item['slide']}: {item['reason']}" for item in refused]

@@ -13,6 +13,7 @@ from app.workers import workers_for
 from datasets.geojson_points import with_points
 from datasets.public import plan
 from datasets.stacks import as_stacks
+from datasets.told import told
 
 _SHOWN_REFUSALS = 20
 
@@ -71,7 +72,7 @@ def ingest(paths: tuple[Path, ...], layout: str, points: Path | None, mpp: float
         removed.update(intake.report.removed)
         for note in filter(None, (sentence, *intake.notes)):
             click.echo(note, err=True)
-    lines = [f"{totals['slides']} slides, {totals['cells']} cells, {totals['labels']} labels are new."]
+    lines: list[str] = [told("{slides} slides, {cells} cells, {labels} labels are new.", **totals)]
     lines += [f"refused {item['path']}: {item['reason']}" for item in refused[:_SHOWN_REFUSALS]]
     if len(refused) > _SHOWN_REFUSALS:
         lines.append(f"... and {len(refused) - _SHOWN_REFUSALS} more (--json lists all).")

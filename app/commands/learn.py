@@ -12,6 +12,7 @@ from app.commands.output import ProgressBar, emit, home_option, json_option, ver
 from app.encoders import named_weights, open_encoder
 from app.services import Services
 from app.training import embed_all, labels_for, latest_run, new_run_folder, preset_for_machine, tiles_for
+from datasets.told import told
 from jepa.checkpoint import load_weights
 from jepa.config import PRESETS, RunConfig, parse_overrides
 from jepa.distributed import open_world
@@ -153,5 +154,13 @@ def embed(name: str, pairs: tuple[str, ...], batch_size: int, home: Path, as_jso
     emit(
         as_json,
         result,
-        [f"{cells} cells, {encoder.dim} numbers each, encoder {encoder.fingerprint}, {seconds} s"],
+        [
+            told(
+                "{cells} cells, {dim} numbers each, encoder {encoder}, {seconds} s",
+                cells=cells,
+                dim=encoder.dim,
+                encoder=encoder.fingerprint,
+                seconds=seconds,
+            )
+        ],
     )

@@ -47,7 +47,7 @@ def emit(as_json: bool, result: dict[str, Any], lines: Iterable[str], *, sentenc
     """Print the result: one JSON object, or lines for people. The page Jobs shows `sentence`, else the first line."""
     lines = list(lines)
     if (job := job_run.current()) is not None:
-        job.sentence = sentence or "".join(lines[:1])
+        job.sentence = sentence or (lines[0] if lines else "")
     click.echo(json.dumps(result) if as_json else "\n".join(lines))
 
 

@@ -9,6 +9,7 @@ from app.commands.output import ProgressBar, emit, home_option, json_option, tab
 from app.services import Services
 from app.slide_quality import QUALITY_FILE, survey
 from datasets.files import write_json
+from datasets.told import told
 
 _SHOWN = 20
 
@@ -33,4 +34,9 @@ def quality(home: Path, as_json: bool) -> None:
     lines += [f"  {p.first} {p.second} ({p.found_by}, {p.likeness:.3f})" for p in report.same[:_SHOWN]]
     lines += [f"unlike the rest: {s}, {m} by {d:+.1f} deviations" for s, m, d in report.odd_slides[:_SHOWN]]
     lines += [f"cannot be read: {slide}: {reason}" for slide, reason in report.unreadable]
-    emit(as_json, report.to_json(), lines, sentence=f"{size} measured")
+    emit(
+        as_json,
+        report.to_json(),
+        lines,
+        sentence=told("{slides} slides, {cells} cells measured.", slides=len(report.slides), cells=len(report.cells)),
+    )

@@ -87,7 +87,7 @@ def _act(action: str, job: Job) -> None:
     try:
         (jobs.stop_job if action == "stop" else jobs.resume_job)(services, job.id, by=who.name)
     except JobError as error:
-        st.session_state["job-problem"] = str(error)
+        st.session_state["job-problem"] = tr.of(error.args[0])
 
 
 def _show(job: Job) -> None:
@@ -112,9 +112,9 @@ def _show(job: Job) -> None:
         elif job.total and job.state != "done":
             words.caption(tr("Got to {place}.", place=_progress_words(job)))
         if job.state in ("failed", "dead"):
-            words.error(job.sentence or tr(_DEAD))
+            words.error(tr.of(job.sentence) or tr(_DEAD))
         elif job.sentence:
-            words.caption(job.sentence)
+            words.caption(tr.of(job.sentence))
         _show_button(button, job, kind)
 
 
@@ -153,7 +153,7 @@ def _start(kind: str, words: list[str]) -> None:
     try:
         jobs.start_job(services, kind, words, by=people.require("runs").name)
     except JobError as error:
-        st.error(str(error))
+        st.error(tr.of(error.args[0]))
     else:
         st.rerun()
 

@@ -2,11 +2,18 @@
 
     python tests/benchmarks/active.py --rows 100000
 
-Run it in an environment that also has the peers; one that is missing is left out. A time is the CPU
-time of this process; every contestant runs in turn, several times over, and medians are compared.
+The peers (modAL-python, scikit-activeml, small-text) are no part of the project's environments. Beside them:
+
+    pip install --no-deps --target /tmp/peers modAL-python scikit-activeml small-text \
+        iteration-utilities makefun dill
+    PYTHONPATH=/tmp/peers python -W ignore tests/benchmarks/active.py
+
+One that is missing is named and left out. A time is the CPU time of this process; every contestant runs in turn,
+several times over, and medians are compared. `--no-peers --rows 1000000` sets ours beside one reading of the file.
 """
 
 import argparse
+import importlib
 import statistics
 import tempfile
 import time
@@ -16,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_limits
 
 from labeling.acquisition import PoolView
@@ -80,79 +88,133 @@ def our_rounds(vectors: np.ndarray, classes: np.ndarray, labelled: np.ndarray) -
     return {"ours, cold fit": cold, "ours, warm fit": warm, "ours, no diversity": plain}
 
 
-def peer_rounds(vectors: np.ndarray, classes: np.ndarray, labelled: np.ndarray) -> dict[str, Round]:
-    """Return the rounds of the peers that are installed, each on the array that it likes best."""
+def peer_rounds(study: tuple[np.ndarray, np.ndarray, np.ndarray]) -> dict[str, Round]:
+    """Return the rounds of the installed peers' plain margin, each on the array that it likes best."""
     rounds: dict[str, Round] = {}
-    pool = vectors.astype(np.float32)
-    known, answers = pool[labelled], classes[labelled]
-    from sklearn.linear_model import LogisticRegression
-
-    try:
-        from modAL.models import ActiveLearner
-        from modAL.uncertainty import margin_sampling
-
-        def modal() -> object:
-            learner = ActiveLearner(
-                LogisticRegression(max_iter=500), margin_sampling, X_training=known, y_training=answers
-            )
-            return learner.query(pool, n_instances=BATCH)
-
-        rounds["modAL margin"] = modal
-    except ImportError:
-        pass
-    try:
-        from skactiveml.classifier import SklearnClassifier
-        from skactiveml.pool import CoreSet, UncertaintySampling
-
-        partial = np.full(len(pool), np.nan)
-        partial[labelled] = answers
-
-        def skactiveml() -> object:
-            model = SklearnClassifier(LogisticRegression(max_iter=500), classes=list(range(CLASSES)))
-            query = UncertaintySampling(method="margin_sampling", random_state=0)
-            return query.query(X=pool, y=partial, clf=model, batch_size=BATCH)
-
-        def coreset() -> object:
-            SklearnClassifier(LogisticRegression(max_iter=500), classes=list(range(CLASSES))).fit(pool, partial)
-            return CoreSet(random_state=0).query(X=pool, y=partial, batch_size=BATCH)
-
-        rounds |= {"scikit-activeml margin": skactiveml, "scikit-activeml CoreSet (diverse)": coreset}
-    except ImportError:
-        pass
+    for package, of in (("modAL", modal), ("skactiveml", skactiveml), ("small_text", small_text)):
+        try:
+            importlib.import_module(package)
+        except ImportError:
+            print(f"{package}: not installed, left out")  # noqa: T201
+        else:
+            rounds |= of(*study)
     return rounds
 
 
+def modal(vectors: np.ndarray, classes: np.ndarray, labelled: np.ndarray) -> dict[str, Round]:
+    """Return modAL's round."""
+    from modAL.models import ActiveLearner
+    from modAL.uncertainty import margin_sampling
+
+    pool = vectors.astype(np.float32)
+
+    def run() -> object:
+        learner = ActiveLearner(
+            LogisticRegression(max_iter=500), margin_sampling, X_training=pool[labelled], y_training=classes[labelled]
+        )
+        return learner.query(pool, n_instances=BATCH)
+
+    return {"modAL margin": run}
+
+
+def partly(vectors: np.ndarray, classes: np.ndarray, labelled: np.ndarray) -> tuple[np.ndarray, np.ndarray, Any]:
+    """Return pool, answers (NaN: none) and a classifier as scikit-activeml wants them."""
+    from skactiveml.classifier import SklearnClassifier
+
+    answers = np.full(len(vectors), np.nan)
+    answers[labelled] = classes[labelled]
+    model = SklearnClassifier(LogisticRegression(max_iter=500), classes=list(range(CLASSES)))
+    return vectors.astype(np.float32), answers, model
+
+
+def skactiveml(vectors: np.ndarray, classes: np.ndarray, labelled: np.ndarray) -> dict[str, Round]:
+    """Return scikit-activeml's round."""
+    from skactiveml.pool import UncertaintySampling
+
+    pool, answers, model = partly(vectors, classes, labelled)
+    query = UncertaintySampling(method="margin_sampling", random_state=0)
+    return {"scikit-activeml margin": lambda: query.query(X=pool, y=answers, clf=model, batch_size=BATCH)}
+
+
+def small_text(vectors: np.ndarray, classes: np.ndarray, labelled: np.ndarray) -> dict[str, Round]:
+    """Return small-text's round; its classifiers take sparse matrices only."""
+    from scipy.sparse import csr_matrix
+    from small_text import BreakingTies, PoolBasedActiveLearner, SklearnDataset
+    from small_text.classifiers.classification import SklearnClassifier
+
+    pool = SklearnDataset(csr_matrix(vectors.astype(np.float32)), classes, target_labels=np.arange(CLASSES))
+
+    class Factory:
+        def new(self) -> object:
+            return SklearnClassifier(LogisticRegression(max_iter=500), CLASSES)
+
+    def run() -> object:
+        learner = PoolBasedActiveLearner(Factory(), BreakingTies(), pool)
+        learner.initialize_data(labelled, classes[labelled])
+        return learner.query(num_samples=BATCH)
+
+    return {"small-text margin (BreakingTies)": run}
+
+
+def diverse_rounds(vectors: np.ndarray, classes: np.ndarray, labelled: np.ndarray) -> dict[str, Round]:
+    """Return scikit-activeml's rounds that choose a diverse batch; modAL and small-text have none without torch."""
+    try:
+        from skactiveml.pool import Badge, CoreSet, TypiClust
+    except ImportError:
+        return {}
+    pool, answers, model = partly(vectors, classes, labelled)
+
+    def core_set() -> object:
+        model.fit(pool, answers)
+        return CoreSet(random_state=0).query(X=pool, y=answers, batch_size=BATCH)
+
+    return {
+        "scikit-activeml CoreSet": core_set,
+        "scikit-activeml BADGE": lambda: Badge(random_state=0).query(X=pool, y=answers, clf=model, batch_size=BATCH),
+        "scikit-activeml TypiClust": lambda: TypiClust(random_state=0).query(X=pool, y=answers, batch_size=BATCH),
+    }
+
+
 def main() -> None:
-    """Read the options and make the pool."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    """Read the options, make the pools and compare: plain margin on all rows, diverse batches on fewer."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=100_000)
+    parser.add_argument("--diverse-rows", type=int, default=20_000, help="0: none; BADGE takes 55 kB for each row.")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--peers", action=argparse.BooleanOptionalAction, default=True)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        compare(make_pool(options.rows, Path(folder)), options)
+        study = make_pool(options.rows, Path(folder))
+        rounds = our_rounds(*study) | (peer_rounds(study) if options.peers else {})
+        rounds["reading the vectors once"] = lambda: study[0].view(np.uint16).max()
+        compare(f"{options.rows} rows", rounds, options.repeats)
+        tracemalloc.start()
+        rounds["ours, cold fit"]()
+        peak = tracemalloc.get_traced_memory()[1] / 2**20
+        print(f"a cold round of ours takes {peak:.0f} MB beside the file of {study[0].nbytes / 2**20:.0f} MB")  # noqa: T201
+        tracemalloc.stop()
+    if options.peers and options.diverse_rows:
+        with tempfile.TemporaryDirectory() as folder:
+            study = make_pool(options.diverse_rows, Path(folder))
+            rounds = {"ours, cold fit": our_rounds(*study)["ours, cold fit"], **diverse_rounds(*study)}
+            compare(f"a diverse batch, {options.diverse_rows} rows", rounds, min(2, options.repeats))
 
 
-def compare(study: tuple[np.ndarray, np.ndarray, np.ndarray], options: argparse.Namespace) -> None:
+def compare(title: str, rounds: dict[str, Round], repeats: int) -> None:
     """Run every contestant in turn and print medians, spread and ratios."""
-    rounds = our_rounds(*study) | (peer_rounds(*study) if options.peers else {})
-    rounds["reading the vectors once"] = lambda: study[0].view(np.uint16).max()
     times: dict[str, list[float]] = {name: [] for name in rounds}
     with threadpool_limits(1):
-        for _ in range(options.repeats):
+        for _ in range(repeats):
             for name, run in rounds.items():
                 start = time.process_time()
                 run()
                 times[name].append(time.process_time() - start)
     ours = statistics.median(times["ours, cold fit"])
+    print(f"{title}: CPU seconds, median of {repeats} (lowest to highest), and how many times ours")  # noqa: T201
     for name, found in times.items():
         middle = statistics.median(found)
         spread = f"{min(found):.4f} to {max(found):.4f}"
-        print(f"{name:36} {middle:9.4f} s ({spread})   {middle / ours:7.2f} times ours")  # noqa: T201
-    tracemalloc.start()
-    rounds["ours, cold fit"]()
-    peak = tracemalloc.get_traced_memory()[1] / 2**20
-    print(f"a cold round of ours takes {peak:.0f} MB beside the file of {study[0].nbytes / 2**20:.0f} MB")  # noqa: T201
+        print(f"  {name:36} {middle:9.4f} ({spread})   {middle / ours:7.2f}", flush=True)  # noqa: T201
 
 
 if __name__ == "__main__":

@@ -153,7 +153,7 @@ def test_unforeseen_error__keeps_where_but_not_what(study: Services) -> None:
 
 def test_second_of_a_kind__is_refused(study: Services) -> None:
     with job_run.running(study.home, "embed", is_alone=True):
-        with pytest.raises(JobError, match="another embed"):
+        with pytest.raises(JobError, match="another job of this kind"):
             jobs.start_job(study, "embed", ["embed"], by="mara")
         command = [sys.executable, "-m", "app.cli", "embed", "--encoder", "handcrafted", "--home", str(study.home)]
         other = subprocess.run(command, capture_output=True, text=True, check=False)

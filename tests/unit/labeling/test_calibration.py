@@ -36,11 +36,21 @@ def test_temperature__undoes_a_probe_that_is_too_sure_or_too_shy(sharpness: floa
     assert after <= before + 0.01
 
 
-def test_temperature__stays_one_below_ten_labels_of_a_class() -> None:
+def test_temperature__stays_one_below_twenty_labels_and_heeds_many_beside_a_rare_class() -> None:
     logits, codes = _draw(300, 3.0)
-    few = np.append(np.flatnonzero(codes != 2), np.flatnonzero(codes == 2)[:9])
+    one = np.append(np.flatnonzero(codes != 2), np.flatnonzero(codes == 2)[:1])
 
-    assert choose_temperature(logits[few], codes[few]) == 1.0
+    assert choose_temperature(logits[:19], codes[:19]) == 1.0
+    assert choose_temperature(logits[one], codes[one]) == pytest.approx(3.0, rel=0.25)
+
+
+def test_temperature__of_few_slides_that_differ_promises_less() -> None:
+    logits, codes = _draw(400, 1.0)
+    slides = np.arange(400) // 50
+    mood = np.random.default_rng(1).normal(size=8)[slides][:, None]
+    moved = logits + np.eye(4)[codes] * mood
+
+    assert choose_temperature(moved, codes, groups=slides) > choose_temperature(moved, codes)
 
 
 def test_calibration_error__by_hand() -> None:
@@ -58,6 +68,27 @@ def test_conformal__covers_what_it_promises() -> None:
 
     assert inside[np.arange(6000), truth].mean() == pytest.approx(0.9, abs=0.02)
     assert 1 < inside.sum(axis=1).mean() < 3
+
+
+def test_conformal__of_slides_whose_cells_are_alike_covers_cells_of_a_new_slide() -> None:
+    """Each slide has a mood of its own that moves all its logits: twelve slides hold twelve facts, not 120."""
+    generator = np.random.default_rng(0)
+    covered: dict[bool, list[float]] = {True: [], False: []}
+    for seed in range(60):
+        logits, codes = _draw(240, 1.0, seed=seed)
+        slides = np.repeat(np.arange(24), 10)
+        right = np.eye(4)[codes]
+        probabilities = softmax(0.3 * logits + right * generator.normal(size=24)[slides][:, None] * 4, axis=1)
+        known, fresh = slides < 12, slides >= 12
+        for knows in (True, False):
+            sets = ConformalSets.fit(
+                probabilities[known], codes[known], groups=slides[known] if knows else None, alpha=0.1
+            )
+            inside = sets.contains(probabilities[fresh])
+            covered[knows].append(inside[np.arange(fresh.sum()), codes[fresh]].mean())
+
+    assert np.mean(covered[False]) < 0.885
+    assert np.mean(covered[True]) == pytest.approx(0.9, abs=0.02)
 
 
 def test_conformal__promises_nothing_from_eight_labels() -> None:

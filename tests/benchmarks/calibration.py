@@ -1,0 +1,104 @@
+"""What probabilities and sets of classes are worth on slides that nothing has seen: many draws of labels.
+
+    python tests/benchmarks/calibration.py --home STUDY --encoder shipped --draws 40
+
+For a study whose cells came with labels. In each draw two fifths of the slides are the test side; of the others so
+many labels of each class are drawn (classes that have fewer are left out), and the probe is fitted and calibrated as
+in a study. Told are the calibration error (ten bins; of one draw and of all draws together, where chance has averaged
+out) and how often the sets of classes hold the right one. Test cells are weighed so that classes count alike.
+"""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+
+from app import evaluation
+from app.encoders import open_encoder
+from app.services import Services
+from labeling import fitting
+from labeling.calibration import expected_calibration_error, probabilities_of
+from labeling.fitting import Training
+from labeling.pool import PoolScale
+from labeling.suggestions import conformal_sets
+
+TEST_SHARE = 0.4
+
+
+def pool_of(home: Path, encoder: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return vectors, classes and slides of a study's cells that came with labels."""
+    services = Services.open_existing(home)
+    pool = evaluation.load_pool(services)
+    vectors = evaluation.encoder_features(services, pool, open_encoder(services, encoder), lambda _done, _all: None)
+    services.database.close()
+    return vectors.astype(np.float64), pool.truth, pool.slides
+
+
+def draw(truth: np.ndarray, slides: np.ndarray, shots: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the labelled rows and those of the test slides; a class with fewer labels is left out of both."""
+    generator = np.random.default_rng(seed)
+    names = generator.permutation(np.unique(slides))
+    is_test = np.isin(slides, names[: round(TEST_SHARE * len(names))])
+    mixed = generator.permutation(np.flatnonzero(~is_test))
+    found = [mixed[truth[mixed] == name][:shots] for name in np.unique(truth)]
+    known = np.concatenate([rows for rows in found if len(rows) == shots])
+    return known, np.flatnonzero(is_test & np.isin(truth, truth[known]))
+
+
+def one(vectors: np.ndarray, truth: np.ndarray, slides: np.ndarray, shots: int, seed: int) -> dict[str, np.ndarray]:
+    """Fit on one draw; return what is told of the test side, row by row."""
+    known, test = draw(truth, slides, shots, seed)
+    training = Training(
+        cell_ids=[str(row) for row in known], vectors=vectors[known], classes=truth[known],
+        weights=np.ones(len(known)), slides=slides[known], is_random=np.zeros(len(known), bool),
+        is_exemplar=np.zeros(len(known), bool),
+    )  # fmt: skip
+    scale = PoolScale.of(vectors)
+    found = fitting.fit(training, scale, strength=fitting.tune(training, scale))
+    codes = np.searchsorted(found.probe.classes_, truth[test])
+    told = probabilities_of(found.probe.logits(vectors[test]), found.probe.temperature)
+    sets = conformal_sets(found.metrics["conformal"])
+    inside = np.ones_like(told, bool) if sets is None else sets.contains(told)
+    weights = 1 / np.bincount(codes)[codes]
+    return {
+        "p": told, "codes": codes, "weights": weights / weights.sum(), "size": inside.sum(axis=1),
+        "covered": inside[np.arange(len(codes)), codes], "temperature": np.array(found.probe.temperature),
+    }  # fmt: skip
+
+
+def summary(rows: list[dict[str, np.ndarray]]) -> str:
+    """Say what many draws told."""
+    errors = [expected_calibration_error(r["p"], r["codes"], weights=r["weights"]) for r in rows]
+    top = np.concatenate([r["p"].max(axis=1) for r in rows])
+    right = np.concatenate([r["p"].argmax(axis=1) == r["codes"] for r in rows])
+    weights = np.concatenate([r["weights"] for r in rows])
+    places = np.minimum((top * 10).astype(int), 9)
+    pooled = np.abs(np.bincount(places, weights=weights * (top - right), minlength=10)).sum() / weights.sum()
+    covered = [float((r["weights"] * r["covered"]).sum()) for r in rows]
+    sizes = np.mean([float((r["weights"] * r["size"]).sum()) for r in rows])
+    accuracy = np.mean([float((r["weights"] * (r["p"].argmax(axis=1) == r["codes"])).sum()) for r in rows])
+    error = 1.96 * np.std(covered, ddof=1) / len(covered) ** 0.5
+    return (
+        f"balanced accuracy {accuracy:.3f}; calibration error of one draw {np.mean(errors):.3f}, of all together "
+        f"{pooled:.3f}; temperature {np.median([r['temperature'] for r in rows]):.2f}; sets at 90 % hold the right one "
+        f"{np.mean(covered):.3f} +- {error:.3f}, {sizes:.1f} classes each"
+    )
+
+
+def main() -> None:
+    """Read the options and print a line for each number of labels."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--home", type=Path, required=True)
+    parser.add_argument("--encoder", default="shipped")
+    parser.add_argument("--shots", default="10,20,50")
+    parser.add_argument("--draws", type=int, default=40)
+    parser.add_argument("--first-seed", type=int, default=0)
+    options = parser.parse_args()
+    pool = pool_of(options.home, options.encoder)
+    for shots in map(int, options.shots.split(",")):
+        rows = [one(*pool, shots, seed) for seed in range(options.first_seed, options.first_seed + options.draws)]
+        print(f"{options.encoder}, {shots} labels of each class: {summary(rows)}", flush=True)  # noqa: T201
+
+
+if __name__ == "__main__":
+    main()
