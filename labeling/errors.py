@@ -5,6 +5,7 @@ LabelingError
 |-- BlindTestRefused  a blind test set that cannot be chosen as asked
 |-- LabelRefused      a label that cannot be stored; carries the reason
 |-- OrderRefused      an order of work that names what the study does not have
+|   `-- OrderTooLong  more slides than an order names
 `-- ProbeGone         a probe that cannot be made again
 """
 
@@ -31,6 +32,10 @@ class LabelRefused(LabelingError):
 
 class OrderRefused(LabelingError):
     """An order of work names what the study does not have."""
+
+
+class OrderTooLong(OrderRefused):
+    """An order of work names more slides than make sense."""
 
 
 def comment_refused(comment: str | None, most: int) -> LabelRefused:

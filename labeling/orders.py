@@ -15,7 +15,7 @@ from datasets.bethesda import LabelSet
 from datasets.catalog import Slide
 from datasets.db import Database, repeated, utc_now
 from labeling import audit
-from labeling.errors import OrderRefused
+from labeling.errors import OrderRefused, OrderTooLong
 from labeling.order_records import WorkOrder
 from labeling.records import IMPORTED, Label
 
@@ -62,7 +62,8 @@ def give(database: Database, order: Order, *, by: str, label_set: LabelSet) -> N
         label_set: The study's answers.
 
     Raises:
-        OrderRefused: A slide, category or annotator that the study does not know, or too many slides.
+        OrderRefused: A slide, category or annotator that the study does not know.
+        OrderTooLong: More than `MOST_NAMED` slides.
     """
     with database.write() as session:
         _check(session, order, label_set)
@@ -77,7 +78,7 @@ def give(database: Database, order: Order, *, by: str, label_set: LabelSet) -> N
 def _check(session: Session, order: Order, label_set: LabelSet) -> None:
     slides = {*order.first_slides, *order.only_slides}
     if len(slides) > MOST_NAMED:
-        raise OrderRefused(f"{len(slides)} slides: an order names at most {MOST_NAMED}.")
+        raise OrderTooLong(f"{len(slides)} slides: an order names at most {MOST_NAMED}.")
     known = set(session.scalars(select(Slide.id).where(Slide.id.in_(slides))))
     _refuse_strangers("slide", [*order.first_slides, *order.only_slides], known)
     _refuse_strangers("category", order.first_classes, label_set.class_ids)

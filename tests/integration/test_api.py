@@ -271,7 +271,7 @@ def test_order__is_the_data_managers_and_a_list_of_one_suggestion_only_where_it_
 
     assert (given.status_code, given.json()) == (200, manager.get(f"{PUBLIC}/order").json())
     assert given.json()["first_slides"] == [slide]
-    assert (refused.status_code, "XX" in refused.json()["error"]) == (400, True)
+    assert (refused.status_code, "XX" in refused.json()["error"]) == (404, True)
     assert site.last_event()["kind"] == "order of work changed"
     assert doctor.get(f"{PUBLIC}/order").status_code == 403
     assert doctor.get(f"{PUBLIC}/worklist?suggested=HSIL").status_code == 403

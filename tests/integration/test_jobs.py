@@ -157,7 +157,7 @@ def test_second_of_a_kind__is_refused(study: Services) -> None:
             jobs.start_job(study, "embed", ["embed"], by="mara")
         command = [sys.executable, "-m", "app.cli", "embed", "--encoder", "handcrafted", "--home", str(study.home)]
         other = subprocess.run(command, capture_output=True, text=True, check=False)
-        assert (other.returncode, "another embed is at work" in other.stderr) == (1, True)
+        assert (other.returncode, "another job of this kind is at work" in other.stderr) == (1, True)
 
     assert subprocess.run(command, capture_output=True, check=False).returncode == 0
 

@@ -9,9 +9,9 @@ from fastapi import APIRouter, Depends, Header, Query
 from app.api import web
 from app.api.cells import asked_because, cell_row, suggestion_after, suggestion_row
 from app.api.v1 import shapes
-from app.api.v1.answers import TOO_LONG, may
+from app.api.v1.answers import MISSING, TOO_LONG, may
 from app.api.v1.shapes import Ids, Text
-from app.api.web import BadRequest, Forbidden, ids_of
+from app.api.web import Forbidden, NotFound, ids_of
 from app.present import PresentSuggestions
 from app.services import Services
 from app.words import ENGLISH, Words, words
@@ -42,7 +42,7 @@ def add_labelling(router: APIRouter, services: Services) -> None:
     api = _Labelling(services)
     changing: dict[str, Any] = {"methods": ["POST"], "responses": TOO_LONG}
     for path, handler, summary, more in (
-        ("/worklist", api.worklist, "Lease the next cells", {}),
+        ("/worklist", api.worklist, "Lease the next cells", {"responses": MISSING}),
         ("/release", api.release, "Give cells back", changing),
         ("/labels", api.record, "Store labels and undos", changing),
         ("/labels", api.labels, "List labels", {}),
@@ -83,10 +83,10 @@ class _Labelling:
         return shapes.Worklist(items=rows, done=sorted(done), progress=self._progress(person))
 
     def _focus(self, slides: str, suggested: str) -> Focus:
-        if suggested and suggested not in self._services.label_set.class_ids:
-            raise BadRequest(f"suggested={suggested[:40]}: not a category of this study.")
         if suggested and self._mode != "shown":
             raise Forbidden("This study hides suggestions until the answer; such a list would tell them.")
+        if suggested and suggested not in self._services.label_set.class_ids:
+            raise NotFound(f"suggested={suggested[:40]}: not a category of this study.")
         named = tuple(ids_of("slides", slides, MOST_SLIDES))
         return Focus(slides=named, suggested=(suggested,) if suggested else ())
 

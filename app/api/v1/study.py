@@ -7,14 +7,14 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Query
 
 from app.api.v1 import shapes
-from app.api.v1.answers import TOO_LONG, may
+from app.api.v1.answers import MISSING, TOO_LONG, may
 from app.api.v1.shapes import Ids
-from app.api.web import BadRequest, Forbidden, ids_of
+from app.api.web import BadRequest, Forbidden, NotFound, ids_of
 from app.services import Services
 from datasets import catalog
 from labeling import answers, orders
 from labeling.accounts import RIGHTS, SignedIn
-from labeling.errors import OrderRefused
+from labeling.errors import OrderRefused, OrderTooLong
 from labeling.orders import Order
 from labeling.suggestions import current
 
@@ -30,7 +30,7 @@ def add_study(router: APIRouter, services: Services) -> None:
     """Add the routes of the study and of its suggestions."""
     api = _Study(services)
     router.add_api_route("/study", api.study, tags=["study"], summary="The study and the asking account")
-    changing: dict[str, Any] = {"methods": ["POST"], "responses": TOO_LONG}
+    changing: dict[str, Any] = {"methods": ["POST"], "responses": {**TOO_LONG, **MISSING}}
     router.add_api_route("/order", api.order, tags=["study"], summary="Which cells come first")
     router.add_api_route("/order", api.give_order, tags=["study"], summary="Say which cells come first", **changing)
     router.add_api_route("/suggestions", api.suggestions, tags=["study"], summary="What the probe says of cells")
@@ -62,8 +62,10 @@ class _Study:
         wanted = Order(**{name: tuple(value) for name, value in body.model_dump().items()})
         try:
             orders.give(self._services.database, wanted, by=person.name, label_set=self._services.label_set)
-        except OrderRefused as refusal:
+        except OrderTooLong as refusal:
             raise BadRequest(str(refusal)) from refusal
+        except OrderRefused as refusal:
+            raise NotFound(str(refusal)) from refusal
         return self._told(wanted)
 
     @staticmethod
