@@ -276,4 +276,4 @@ def test_order__is_the_data_managers_and_a_list_of_one_suggestion_only_where_it_
     assert doctor.get(f"{PUBLIC}/order").status_code == 403
     assert doctor.get(f"{PUBLIC}/worklist?suggested=HSIL").status_code == 403
     assert program.get(f"{PUBLIC}/worklist?suggested=HSIL").json()["items"] == []
-    assert program.get(f"{PUBLIC}/worklist?suggested=XX").status_code == 400
+    assert program.get(f"{PUBLIC}/worklist?suggested=XX").status_code == 404
