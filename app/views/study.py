@@ -55,8 +55,13 @@ def choose_order() -> None:
     }
     with st.form("order"):
         chosen = {
-            name: tuple(st.multiselect(text, options, [x for x in getattr(before, name) if x in options], key=name))
+            name: tuple(
+                st.multiselect(
+                    text, options, [x for x in getattr(before, name) if x in options], key=name, placeholder=tr("none")
+                )
+            )
             for name, (text, options) in choices.items()
+            if options  # nobody to choose before somebody has labelled
         }
         is_wanted = st.form_submit_button(tr("Set this order"), type="primary")
     if is_wanted:

@@ -26,7 +26,7 @@ PAGES = {
     "jobs": ("/jobs", "text=Start a job"),
     "audit": ("/audit", "text=The hash of the newest event"),
     "team": ("/team", "text=New account"),
-    "study": ("/study", "text=Write these settings"),
+    "study": ("/study", "text=Set this order"),
     "settings": ("/settings", "text=Research use only"),
 }
 ALLOWED = {
@@ -45,7 +45,7 @@ ALLOWED = {
         "review",
     ),
     "root": tuple(PAGES),
-    "dora": ("slide", "slides", "quality", "progress", "export", "runs", "jobs", "settings"),
+    "dora": ("slide", "slides", "quality", "progress", "export", "runs", "jobs", "study", "settings"),
     "otto": ("progress", "bias", "audit", "settings"),
 }
 SEEN_BY = {"runs": "root", "jobs": "root", "audit": "root", "team": "root", "export": "dora", "study": "root"}
