@@ -15,7 +15,6 @@ from labeling.export.rows import Kind, Selection
 FOLDER = "exports"
 _NAME = re.compile(r"labels-[0-9TZ]{16}-[0-9a-f]{6}\.[a-z]+")
 _ENDINGS = {"csv": "csv", "parquet": "parquet", "coco": "json", "geojson": "geojson", "labelstudio": "json"}
-"""Of the formats that are one file; the others become a ZIP."""
 FORMAT_WORDS = {
     "csv": word("a table for any program: all labels, also those taken back, and the reference labels"),
     "parquet": word("the same table, smaller and typed, for data science"),
@@ -43,6 +42,11 @@ class Export:
     sha256: str
 
 
+def ending_of(format_name: str) -> str:
+    """Return how the name of an export's one file ends; a format that is a folder becomes a ZIP."""
+    return _ENDINGS.get(format_name, "zip")
+
+
 def make_export(
     services: Services, format_name: str, selection: Selection, *, by: str, on_progress: ProgressCallback
 ) -> Export:
@@ -61,7 +65,7 @@ def make_export(
     """
     stem = f"labels-{utc_now():%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
     folder = services.home / FOLDER
-    out = folder / f"{stem}.{_ENDINGS.get(format_name, 'zip')}"
+    out = folder / f"{stem}.{ending_of(format_name)}"
     report = export_labels(services.database, format_name, out, label_set=services.label_set,
                            crop_px=services.settings.crop_px, selection=selection, on_progress=on_progress)  # fmt: skip
     found = Export(name=out.name, rows=report.rows, sha256=report.sha256)

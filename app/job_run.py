@@ -15,7 +15,7 @@ from typing import Any, BinaryIO
 from app.job_files import FOLDER, JobError, new_job, own_folders, read_row, write_end
 from datasets.errors import DatasetError
 from datasets.files import write_json
-from datasets.told import told
+from datasets.told import sentence_of, told
 from jepa.errors import JepaError
 from labeling.errors import LabelingError
 
@@ -148,7 +148,7 @@ def _note_failure(job: RunningJob, error: BaseException, words: Sequence[str]) -
         return
     is_said = isinstance(error, (DatasetError, JepaError, LabelingError, OSError))
     if isinstance(error, JobError):
-        write_end(job.folder, "failed", error.args[0])  # names no file
+        write_end(job.folder, "failed", sentence_of(error))  # names no file
         return
     text = (error.strerror or "the system refused") if isinstance(error, OSError) else str(error)
     write_end(job.folder, "failed", without_places(text, words) if is_said else _reference(job, error))

@@ -38,9 +38,13 @@ def start_job(services: Services, kind: str, words: Sequence[str], *, by: str) -
     Raises:
         JobError: One of this kind is at work already.
     """
+    _refuse_second(services, kind)
+    return _start(services, kind, words, by=by, what="job started", folder=None)
+
+
+def _refuse_second(services: Services, kind: str) -> None:
     if any(job.kind == kind and job.is_alive for job in job_files.jobs(services.home)):
         raise JobError(told("another job of this kind is at work on this study. Wait for it, or stop it first."))
-    return _start(services, kind, words, by=by, what="job started", folder=None)
 
 
 def resume_job(services: Services, job_id: str, *, by: str) -> str:
@@ -53,8 +57,7 @@ def resume_job(services: Services, job_id: str, *, by: str) -> str:
     words = words_to_resume(services.home, job)
     if words is None:
         raise JobError(told("this job cannot go on: it is done, at work, or a newer one has taken its place."))
-    if any(other.kind == job.kind and other.is_alive for other in job_files.jobs(services.home)):
-        raise JobError(told("another job of this kind is at work on this study. Wait for it, or stop it first."))
+    _refuse_second(services, job.kind)
     new = _start(services, job.kind, words, by=by, what="job resumed", folder=job.working_folder)
     (job.folder / "command.json").unlink(missing_ok=True)
     return new

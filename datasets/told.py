@@ -19,3 +19,8 @@ def told(pattern: str, /, **values: object) -> Told:
     sentence = Told(pattern.format_map(values))
     sentence.pattern, sentence.values = pattern, values
     return sentence
+
+
+def sentence_of(error: Exception) -> str:
+    """Return what an error says; what `told` made is still that, which `str` of an error is not."""
+    return error.args[0] if error.args and isinstance(error.args[0], str) else str(error)

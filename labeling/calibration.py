@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import log_softmax, softmax
 
-from labeling.probes import Floats
+from labeling.pool import Floats
 
 FEWEST_FOR_TEMPERATURE = 20
 """Labels below which a temperature is a coin toss."""

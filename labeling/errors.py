@@ -10,7 +10,7 @@ LabelingError
 """
 
 from datasets.bethesda import LabelSet
-from datasets.told import told
+from datasets.told import sentence_of, told
 
 
 class LabelingError(Exception):
@@ -27,7 +27,7 @@ class LabelRefused(LabelingError):
     @property
     def reason(self) -> str:
         """The sentence; one made by `told` where a doctor can meet it."""
-        return str(self) if not self.args or not isinstance(self.args[0], str) else self.args[0]
+        return sentence_of(self)
 
 
 class OrderRefused(LabelingError):

@@ -19,8 +19,8 @@ from labeling.calibration import (
     probabilities_of,
 )
 from labeling.heldout import HeldOut, choose_strength, held_out
-from labeling.pool import PoolScale
-from labeling.probes import Floats, LinearProbe, Words
+from labeling.pool import Floats, PoolScale
+from labeling.probes import LinearProbe, Words
 
 FEWEST_RANDOM = 20
 """Random-arm labels below which the classes' shares in the pool stay unknown."""

@@ -13,7 +13,8 @@ from sklearn.base import clone
 from sklearn.metrics import balanced_accuracy_score
 from sklearn.model_selection import StratifiedGroupKFold
 
-from labeling.probes import Floats, LinearProbe, Words
+from labeling.pool import Floats
+from labeling.probes import LinearProbe, Words
 
 FOLDS = 5
 STRENGTHS = (2.0, 20.0, 200.0)

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from labeling.calibration import ConformalSets, expected_calibration_error
-from labeling.probes import Floats, Words
+from labeling.pool import Floats
+from labeling.probes import Words
 
 _BOOTSTRAPS = 500
 _SURE = 0.95

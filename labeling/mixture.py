@@ -6,11 +6,14 @@ whether active choice is worth its trouble, is measured on them inside the study
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from labeling.acquisition import Floats, Indices, PoolView, Scores, coverage, representative
+
+Item = TypeVar("Item")
 
 UNCERTAIN, NOVEL, RANDOM, SHARED, GOLD, REPEAT = "uncertain", "novel", "random", "shared", "gold", "repeat"
 TEST = "test"
@@ -171,9 +174,13 @@ def _unclear(eligible: Scores, view: PoolView, count: int, known: Floats, first:
     left = eligible.copy()
     left[named] = -1
     near = np.concatenate([known, view.units(np.array(named, np.intp))]) if named else known
-    others = _staged(left, view, count - len(named), near, first)
-    pairs = [row for pair in zip(others, named, strict=False) for row in pair]
-    return [*pairs, *others[len(named) :], *named[len(others) :]]
+    return in_turn(_staged(left, view, count - len(named), near, first), named)
+
+
+def in_turn(ones: list[Item], others: list[Item]) -> list[Item]:
+    """Take from both in turn while both last, then what is left of one."""
+    pairs = [item for pair in zip(ones, others, strict=False) for item in pair]
+    return [*pairs, *ones[len(others) :], *others[len(ones) :]]
 
 
 def _staged(eligible: Scores, view: PoolView, count: int, known: Floats, first: First) -> list[int]:

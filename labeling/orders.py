@@ -36,6 +36,10 @@ class Order:
     second_reads_of: tuple[str, ...] = ()
     """Annotators whose cells a second doctor decides as well, in every second place."""
 
+    def as_lists(self) -> dict[str, list[str]]:
+        """Return plain values by name, as the database, JSON and the HTTP API have them."""
+        return {name: list(value) for name, value in asdict(self).items()}
+
 
 def current(session: Session) -> Order:
     """Return the order that holds now."""
@@ -69,7 +73,7 @@ def give(database: Database, order: Order, *, by: str, label_set: LabelSet) -> N
         _check(session, order, label_set)
         if order == current(session):
             return
-        wanted = {name: list(value) for name, value in asdict(order).items()}
+        wanted = order.as_lists()
         session.add(WorkOrder(wanted=wanted, made_by=by, made_at=utc_now()))
         facts = {name: " ".join(value) or None for name, value in wanted.items()}
         audit.append(session, kind="order of work changed", by=by, facts=facts)

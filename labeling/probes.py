@@ -17,7 +17,8 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 from threadpoolctl import ThreadpoolController
 
-Floats = NDArray[np.float64]
+from labeling.pool import Floats
+
 Words = NDArray[Any]
 
 

@@ -7,8 +7,8 @@ import numpy as np
 from labeling.curves import Truth, interval, split_by_slide
 from labeling.fitting import Training
 from labeling.heldout import held_out
-from labeling.pool import PoolScale
-from labeling.probes import Floats, LinearProbe
+from labeling.pool import Floats, PoolScale
+from labeling.probes import LinearProbe
 
 LAST_LABELS = 64
 """Churn: how far the suggestions move when the last so many labelled rows are left out."""

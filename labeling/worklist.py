@@ -32,10 +32,6 @@ _FAR = 0.9
 """Novelty from which a cell is called unlike the others: farther out than nine of ten labelled cells are."""
 
 
-_Asked = tuple[tuple[int, str], str]
-"""Row and arm, and the reason."""
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Guess:
     """What the probe says of all cells."""
@@ -121,15 +117,10 @@ def rank_mixed(
     is_dialled = dial is not None or bool(first_classes)
     reasons = [_reason(arm, pool, guess, row, is_far=row in far, is_dialled=is_dialled) for row, arm in queue]
     again = [((int(row), mixture.SECOND), CHECK_REASON) for row in pool.second_rows[:LENGTH]]
-    chosen = _in_turn(again, list(zip(queue, reasons, strict=True)))
+    # Second reads must not stop the work on new cells.
+    chosen = mixture.in_turn(again, list(zip(queue, reasons, strict=True)))
     both = [*((place, CHECK_REASON) for place in waiting), *chosen]
     return [_candidate(rank, row, why, arm, pool, guess) for rank, ((row, arm), why) in enumerate(both)]
-
-
-def _in_turn(ones: list[_Asked], others: list[_Asked]) -> list[_Asked]:
-    """Take from both in turn while both last: second reads must not stop the work on new cells."""
-    pairs = [item for pair in zip(ones, others, strict=False) for item in pair]
-    return [*pairs, *ones[len(others) :], *others[len(ones) :]]
 
 
 def _candidate(rank: int, row: int, reason: str, arm: str, pool: Pool, guess: Guess) -> Candidate:

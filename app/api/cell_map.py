@@ -73,15 +73,13 @@ class _Map:
             raise Forbidden("This study hides suggestions until the answer; the map would tell them.")
         if by == "doctor" and not signed_in.may("adjudicate"):
             raise Forbidden("Who answered what is seen by adjudicators and admins.")
-        spoken = request.headers.get("accept-language", "")
-        content = await run_in_threadpool(self._colored, by, signed_in, spoken)
+        tr = await web.words_of(self._services.database, request)
+        content = await run_in_threadpool(self._colored, by, signed_in, tr)
         return Response(content, media_type="application/octet-stream", headers={"Cache-Control": "no-store"})
 
-    def _colored(self, by: str, signed_in: SignedIn, spoken: str) -> bytes:
+    def _colored(self, by: str, signed_in: SignedIn, tr: Words) -> bytes:
         """Return a legend as JSON, a line feed, and one byte for each cell: its place in the legend."""
-        store = self._store()
-        tr = web.reader_words(self._services.database, signed_in.name, spoken)
-        legend, codes = self._ways[by](store, signed_in, tr)
+        legend, codes = self._ways[by](self._store(), signed_in, tr)
         return json.dumps(legend).encode() + b"\n" + codes.tobytes()
 
     def _store(self) -> EmbeddingStore:

@@ -107,7 +107,7 @@ class _SlideCells:
     async def cells(self, request: Request) -> Response:
         name = allowed(request, "label").name
         found = await run_in_threadpool(slide_cells.cells_of, self._services, name, request.path_params["slide_id"])
-        cells, tr = found.cells, await self._words(request, name)
+        cells, tr = found.cells, await web.words_of(self._services.database, request)
         guesses = None if found.guesses is None else [found.guesses.get(cell.id) for cell in cells]
         return JSONResponse({
             "cells": [cell.id for cell in cells],
@@ -124,7 +124,7 @@ class _SlideCells:
 
     async def claim(self, request: Request) -> Response:
         name, body = allowed(request, "label").name, await web.json_body(request)
-        tr = await self._words(request, name)
+        tr = await web.words_of(self._services.database, request)
         cell_id = web.text_of(body if isinstance(body, dict) else {}, "cell")
         scales = await run_in_threadpool(catalog.crop_scales, self._services.database, [cell_id])
         if cell_id not in scales:
@@ -133,10 +133,6 @@ class _SlideCells:
         if found is None:
             return JSONResponse({"item": None, "reason": self._why_not(tr)})
         return JSONResponse({"item": self._item(found, scales[cell_id], tr), "is_new": found.is_new})
-
-    async def _words(self, request: Request, name: str) -> Words:
-        spoken = request.headers.get("accept-language", "")
-        return await run_in_threadpool(web.reader_words, self._services.database, name, spoken)
 
     def _why_not(self, tr: Words) -> str:
         return tr(

@@ -85,8 +85,8 @@ def ingest(paths: tuple[Path, ...], layout: str, points: Path | None, mpp: float
 def kinds_left_behind(removed: Counter[str]) -> str:
     """Return what was left behind; of DICOM's many attributes only how many they are."""
     attributes = [kind for kind in removed if kind.startswith("DICOM ")]
-    told = [f"{kind} ({count})" for kind, count in sorted(removed.items()) if kind not in attributes]
+    kinds = [f"{kind} ({count})" for kind, count in sorted(removed.items()) if kind not in attributes]
     if attributes:
         most = max(removed[kind] for kind in attributes)
-        told.append(f"{len(attributes)} attributes of DICOM headers ({most}; --json names them)")
-    return ", ".join(told)
+        kinds.append(f"{len(attributes)} attributes of DICOM headers ({most}; --json names them)")
+    return ", ".join(kinds)

@@ -1,6 +1,5 @@
 """`order`: which cells the study wants first, and which alone."""
 
-from dataclasses import asdict
 from pathlib import Path
 
 import click
@@ -39,8 +38,8 @@ def order(first_slides: tuple[str, ...], first_classes: tuple[str, ...], only_sl
     try:
         if is_clearing or wanted != Order():
             orders.give(services.database, wanted, by=COMMAND_LINE, label_set=services.label_set)
-        found = asdict(orders.read(services.database))
+        found = orders.read(services.database).as_lists()
     finally:
         services.database.close()
     lines = [f"{SAID[name]} {', '.join(value)}" for name, value in found.items() if value]
-    emit(as_json, {name: list(value) for name, value in found.items()}, lines or ["as the rules find it"])
+    emit(as_json, found, lines or ["as the rules find it"])

@@ -10,6 +10,7 @@ from app.views import people, pieces
 from app.words import word
 from datasets import catalog
 from datasets.db import utc_now
+from datasets.told import sentence_of
 from jepa.config import PRESETS
 
 _KINDS = {
@@ -87,7 +88,7 @@ def _act(action: str, job: Job) -> None:
     try:
         (jobs.stop_job if action == "stop" else jobs.resume_job)(services, job.id, by=who.name)
     except JobError as error:
-        st.session_state["job-problem"] = tr.of(error.args[0])
+        st.session_state["job-problem"] = tr.of(sentence_of(error))
 
 
 def _show(job: Job) -> None:
@@ -153,7 +154,7 @@ def _start(kind: str, words: list[str]) -> None:
     try:
         jobs.start_job(services, kind, words, by=people.require("runs").name)
     except JobError as error:
-        st.error(tr.of(error.args[0]))
+        st.error(tr.of(sentence_of(error)))
     else:
         st.rerun()
 

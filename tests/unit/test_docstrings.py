@@ -50,14 +50,16 @@ def _found(path: Path) -> list[Named]:
 ALL = [named for name in PACKAGES for path in sorted((ROOT / name).rglob("*.py")) for named in _found(path)]
 
 
+def _of(package: str) -> list[Named]:
+    return [named for named in ALL if named.place.startswith(f"{package}/")]
+
+
 @pytest.mark.parametrize("package", PACKAGES)
 def test_arrays_of_public_names__have_their_shape_told(package: str) -> None:
     untold = [
         named.place
-        for named in ALL
-        if named.place.startswith(f"{package}/")
-        and named.arrays
-        and not (_SHAPE.search(named.said) or _ELSEWHERE.search(named.said))
+        for named in _of(package)
+        if named.arrays and not (_SHAPE.search(named.said) or _ELSEWHERE.search(named.said))
     ]
 
     assert untold == []
@@ -67,9 +69,8 @@ def test_arrays_of_public_names__have_their_shape_told(package: str) -> None:
 def test_functions_of_many_arguments__say_what_they_are(package: str) -> None:
     untold = [
         named.place
-        for named in ALL
-        if named.place.startswith(f"{package}/")
-        and not named.place.startswith("app/commands/")  # the docstring is what --help prints
+        for named in _of(package)
+        if not named.place.startswith("app/commands/")  # the docstring is what --help prints
         and named.arguments > _MOST_WITHOUT_ARGS
         and "Args:" not in named.said
         and not _ELSEWHERE.search(named.said)

@@ -11,7 +11,7 @@ from fastapi.responses import StreamingResponse
 from app.api.v1.answers import Documented, may
 from app.api.v1.shapes import Problem, Text
 from app.api.web import TooMany
-from app.exports import FOLDER
+from app.exports import FOLDER, ending_of
 from app.services import Services
 from labeling import audit
 from labeling.accounts import SignedIn
@@ -19,17 +19,11 @@ from labeling.export import EVERYTHING, ExportReport, export_labels, scratch_bes
 from labeling.export.rows import Kind, Selection
 
 FileFormat = Literal["csv", "parquet", "coco", "geojson", "labelstudio", "dicom-ann", "imagefolder", "webdataset"]
-_KINDS: dict[str, tuple[str, str]] = {
-    "csv": ("text/csv; charset=utf-8", "csv"),
-    "parquet": ("application/vnd.apache.parquet", "parquet"),
-    "coco": ("application/json", "json"),
-    "geojson": ("application/geo+json", "geojson"),
-    "labelstudio": ("application/json", "json"),
-    "dicom-ann": ("application/zip", "zip"),
-    "imagefolder": ("application/zip", "zip"),
-    "webdataset": ("application/zip", "zip"),
-}
-"""Media type and ending of each format."""
+_MEDIA = {
+    "csv": "text/csv; charset=utf-8", "parquet": "application/vnd.apache.parquet", "json": "application/json",
+    "geojson": "application/geo+json", "zip": "application/zip",
+}  # fmt: skip
+"""Media type by the ending of the file."""
 _MOST_AT_ONCE = 2
 _CHUNK_BYTES = 1 << 16
 
@@ -38,7 +32,7 @@ Names = Annotated[list[Annotated[Text, Query(max_length=64)]], Query(max_length=
 _ANSWERS: Documented = {
     200: {
         "description": "The file; the same study gives the same bytes.",
-        "content": {kind.partition(";")[0]: {} for kind, _ in _KINDS.values()},
+        "content": {kind.partition(";")[0]: {} for kind in _MEDIA.values()},
         "headers": {
             "X-Rows": {"description": "Rows in the file.", "schema": {"type": "integer"}},
             "Content-Length": {
@@ -87,13 +81,13 @@ class _Export:
         finally:
             self._room.release()
         self._tell(person, format_name, report)
-        kind, ending = _KINDS[format_name]
+        ending = ending_of(format_name)
         headers = {
             "Content-Disposition": f'attachment; filename="labels-{format_name}.{ending}"', "Cache-Control": "no-store",
             "Content-Length": str(os.fstat(stream.fileno()).st_size), "X-Rows": str(report.rows),
             "X-Content-SHA256": report.sha256,
         }  # fmt: skip
-        return StreamingResponse(_chunks(stream), media_type=kind, headers=headers)
+        return StreamingResponse(_chunks(stream), media_type=_MEDIA[ending], headers=headers)
 
     def _write(self, format_name: FileFormat, selection: Selection) -> tuple[IO[bytes], ExportReport]:
         """Write the file and open it; its name is gone before the first byte leaves, so nothing is left behind.
@@ -102,7 +96,7 @@ class _Export:
         """
         settings = self._services.settings
         with scratch_beside(self._services.home / FOLDER / "sent") as folder:
-            out = folder / f"labels.{_KINDS[format_name][1]}"
+            out = folder / f"labels.{ending_of(format_name)}"
             report = export_labels(self._services.database, format_name, out, label_set=settings.label_set,
                                    crop_px=settings.crop_px, selection=selection)  # fmt: skip
             return out.open("rb"), report

@@ -191,8 +191,7 @@ class _Labelling:
     ) -> shapes.Receipt:
         told = suggestion_after(self._mode, receipt.asked_because, receipt.suggestion, receipt.probability)
         return shapes.Receipt(
-            key=receipt.key, accepted=receipt.accepted, reason=tr.of(receipt.reason) if receipt.reason else None,
-            **told, among=among if told["suggestion"] else None,
+            **web.receipt_row(receipt, tr), **told, among=among if told["suggestion"] else None,
             asked_because=self._because(receipt.asked_because, tr), foil=is_missed,
         )  # fmt: skip
 

@@ -1,6 +1,5 @@
 """What the study is, and what its probe says."""
 
-from dataclasses import asdict
 from importlib.metadata import version
 from typing import Annotated, Any
 
@@ -55,7 +54,7 @@ class _Study:
 
     def order(self, _person: Manager) -> shapes.Order:
         """Return the order of work that holds for all who label."""
-        return self._told(orders.read(self._services.database))
+        return shapes.Order(**orders.read(self._services.database).as_lists())
 
     def give_order(self, person: Manager, body: shapes.Order) -> shapes.Order:
         """Set the order of work in place of the one before; it holds from the next refit and is told in the chain."""
@@ -66,11 +65,7 @@ class _Study:
             raise BadRequest(str(refusal)) from refusal
         except OrderRefused as refusal:
             raise NotFound(str(refusal)) from refusal
-        return self._told(wanted)
-
-    @staticmethod
-    def _told(order: Order) -> shapes.Order:
-        return shapes.Order(**{name: list(value) for name, value in asdict(order).items()})
+        return shapes.Order(**wanted.as_lists())
 
     def suggestions(
         self, person: Looker, start: Annotated[int, Query(ge=0, le=2**31 - 1)] = 0,
