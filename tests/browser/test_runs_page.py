@@ -51,12 +51,15 @@ def test_admin__sees_curves_sentences_and_the_picture(browser, server, runs) -> 
     page.wait_for_selector("text=What the encoder sees", timeout=60_000)
     drawn = ", ".join(f"[data-testid=stVegaLiteChart] {element}" for element in ("svg", "canvas"))
     page.wait_for_function(f"document.querySelectorAll('{drawn}').length == 8")
+    page.wait_for_selector("text=run-0001, step 60")  # pictures mount after the charts
+    page.wait_for_function(
+        "(seen => seen.length && seen.every(i => i.naturalWidth > 900))"
+        "([...document.querySelectorAll('[data-testid=stImage] img')])"
+    )
     text = page.inner_text("[data-testid=stMain]")
 
     assert "no sign of collapse at the newest look" in text
     assert "In how many directions pictures differ" in text
-    assert "run-0001, step 60" in text
-    assert page.evaluate("[...document.querySelectorAll('[data-testid=stImage] img')].every(i => i.naturalWidth > 900)")
     SHOTS.mkdir(parents=True, exist_ok=True)
     page.screenshot(path=SHOTS / "runs.png")
     page.close()
