@@ -82,7 +82,7 @@ class SuggestionTable:
         return self.classes[best], float(self.probabilities[row, best])
 
     def by_class(self) -> dict[str, NDArray[np.intp]]:
-        """Return the rows that are suggested as each class, the least sure first."""
+        """Return the rows that are suggested as each class, shape (rows,) each, the least sure first."""
         told = np.asarray(self.probabilities, np.float32)
         best = told.argmax(axis=1)
         two = np.partition(told, -2, axis=1)[:, -2:]

@@ -57,7 +57,7 @@ def test_choices__count_what_this_doctor_can_still_get(study) -> None:
     ben = _program(study, "ben", "after")
     slide_of = dict(_rows(study, Cell.id, Cell.slide_id))
     leases.take(study.database, "eva", 7, reads=1, lease_seconds=600)
-    held = {item for item in leases.held(study.database, "eva")}
+    held = set(leases.held(study.database, "eva"))
     free = Counter(slide for cell, slide in slide_of.items() if cell not in held and cell not in LABELLED)
     found, one = _ask(ben, "choices"), _ask(ben, "choices", slides="SL3")
 
