@@ -60,6 +60,7 @@ LABEL = (
     Command("reset", ("Escape",), word("picture as it was; closes what is open")),
     Command("darker", ("[",), word("darker")),
     Command("brighter", ("]",), word("brighter")),
+    Command("which", ("A", "S"), word("which cells: of one slide, of one kind")),
     Command("help", ("?",), word("this list")),
 )
 _EXAMPLE = Command(

@@ -74,10 +74,13 @@ def take(
     with database.write() as session:
         session.execute(delete(Lease).where(Lease.until <= now))
         before = set(session.scalars(ask.held()))
-        session.execute(update(Lease).where(Lease.annotator == annotator).values(until=ask.until))
+        # What he wants no more is neither shown nor renewed; another window of his may still show it.
+        aside = set(session.scalars(select(Lease.cell_id).where(Lease.annotator == annotator, ~ask.fits())))
+        session.execute(update(Lease).where(Lease.annotator == annotator, ask.fits()).values(until=ask.until))
         Claims(session, ask).take(limit - len(before - ask.exclude), seen)
     with database.read() as session:
-        items = sorted(_held(session, annotator), key=lambda item: item.cell_id not in before)
+        found = [item for item in _held(session, annotator) if item.cell_id not in aside]
+    items = sorted(found, key=lambda item: item.cell_id not in before)
     return [item for item in _scattered(items, len(before)) if item.cell_id not in exclude][:limit]
 
 
@@ -152,10 +155,10 @@ def claim(
     return mine
 
 
-def held(database: Database, annotator: str, cell_id: str) -> WorkItem | None:
-    """Return what an annotator's lease of a cell says, None where he has none."""
+def held(database: Database, annotator: str) -> dict[str, WorkItem]:
+    """Return what an annotator's leases say, by cell."""
     with database.read() as session:
-        return next((item for item in _held(session, annotator) if item.cell_id == cell_id), None)
+        return {item.cell_id: item for item in _held(session, annotator)}
 
 
 def held_for_checks(database: Database, annotator: str) -> set[str]:

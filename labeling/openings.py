@@ -22,6 +22,7 @@ from sqlalchemy import (
     func,
     literal,
     null,
+    or_,
     select,
     true,
 )
@@ -30,8 +31,8 @@ from sqlalchemy.orm import InstrumentedAttribute, aliased
 from datasets.catalog import Cell
 from datasets.db import UtcDateTime
 from labeling.answers import counts
-from labeling.mixture import BLIND, FOIL_REASON
-from labeling.records import IMPORTED, Candidate, Exemplar, Label, Lease, Undo
+from labeling.mixture import BLIND, CHECK_REASON, FOIL_REASON
+from labeling.records import IMPORTED, Assignment, Candidate, Exemplar, Label, Lease, Undo
 
 CellColumn = InstrumentedAttribute[str]
 
@@ -57,6 +58,8 @@ class Focus:
     slides: tuple[str, ...] = ()
     suggested: tuple[str, ...] = ()
     """Categories that the probe suggests."""
+    arms: tuple[str, ...] = ()
+    """Grounds on which the ranked list chose."""
 
     def within(self, slides: Sequence[str]) -> "Focus":
         """Return the part of this focus that lies on some slides; none: on any."""
@@ -70,12 +73,30 @@ class Focus:
         on_slides = Candidate.cell_id.in_(select(Cell.id).where(Cell.slide_id.in_(self.slides)))
         # Check cells are chosen by chance: handed out by their suggestion they would measure something else.
         is_suggested = and_(Candidate.suggestion.in_(self.suggested), Candidate.arm.not_in(BLIND))
-        return and_(on_slides if self.slides else true(), is_suggested if self.suggested else true())
+        return and_(
+            on_slides if self.slides else true(),
+            is_suggested if self.suggested else true(),
+            Candidate.arm.in_(self.arms) if self.arms else true(),
+        )
 
     def of_cells(self) -> ColumnElement[bool]:
-        """Return the SQL condition on cells without a rank: of them no suggestion is at hand."""
+        """Return the SQL condition on cells without a rank: of them neither suggestion nor ground is at hand."""
         on_slides = Cell.slide_id.in_(self.slides) if self.slides else true()
-        return and_(on_slides, false()) if self.suggested else on_slides
+        return and_(on_slides, false()) if self.suggested or self.arms else on_slides
+
+    def of_leases(self) -> ColumnElement[bool]:
+        """Return the SQL condition on cells that are somebody's already; what comes back by itself always fits."""
+        on_slides = Lease.cell_id.in_(select(Cell.id).where(Cell.slide_id.in_(self.slides)))
+        is_suggested = and_(Lease.suggestion.in_(self.suggested), Lease.reason != CHECK_REASON)
+        chosen_so = select(Assignment.id).where(
+            Assignment.cell_id == Lease.cell_id, Assignment.annotator == Lease.annotator, Assignment.arm.in_(self.arms)
+        )
+        fits = and_(
+            on_slides if self.slides else true(),
+            is_suggested if self.suggested else true(),
+            chosen_so.exists() if self.arms else true(),
+        )
+        return or_(fits, and_(Lease.reason == CHECK_REASON, Lease.suggestion.is_(None)))
 
 
 EVERYTHING = Focus()
