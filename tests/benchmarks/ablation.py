@@ -43,8 +43,9 @@ OPTIONS: dict[str, dict[str, object]] = {
     "strong agreement, variance, covariance": {"invariance": 1.0, "variance": 0.1, "covariance": 0.004},
     "pixels (MAE)": {"objective": "mae"},
     "two views alone (VICReg)": {"objective": "vicreg"},
+    "two views alone (DINO)": {"objective": "dino"},
 }
-"""Changes to the preset, one at a time but for two pairs; the last two are other methods on the same encoder."""
+"""Changes to the preset, one at a time but for two pairs; the last three are other methods on the same encoder."""
 
 
 def train(name: str, config: RunConfig, home: Path, folder: Path, init: Path | None) -> FrozenEncoder:
