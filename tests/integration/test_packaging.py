@@ -4,10 +4,8 @@ import io
 import os
 import re
 import shutil
-import socket
 import subprocess
 import sys
-import time
 import zipfile
 from pathlib import Path
 
@@ -19,6 +17,7 @@ from dockerfile_parse import DockerfileParser
 
 from tests.docs_text import ROOT
 from tests.own_environment import Environment, make_environment
+from tests.waiting import free_port, until
 
 DEPLOY = ROOT / "docs" / "deploy"
 PACKAGES = ("app", "jepa", "labeling", "datasets")
@@ -61,16 +60,14 @@ def test_wheel__installed_elsewhere_knows_its_verbs_and_serves_the_label_page(in
     made = installed.run("cytojepa", "users", "add", "ada", "--generate", "--json", "--home", home, cwd=tmp_path)
     password = re.search(r'"password": "([^"]+)"', made.stdout)
     assert password is not None, made.stderr
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     command = [installed.folder / "bin" / "cytojepa", "serve", "--home", home, "--port", str(port)]
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
     with subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE) as server:
         try:
             url = f"http://127.0.0.1:{port}"
-            _wait(url)
-            with httpx.Client(base_url=url) as client:
+            until(lambda: _is_healthy(url))
+            with httpx.Client(base_url=url, timeout=60) as client:
                 signed_in = client.post("/login", data={"name": "ada", "password": password.group(1)})
                 assert signed_in.status_code == 303
                 assert client.get("/", headers={"accept": "text/html"}).status_code == 200
@@ -84,14 +81,11 @@ def test_wheel__installed_elsewhere_knows_its_verbs_and_serves_the_label_page(in
     assert int(assets.stdout) > 10_000, assets.stderr
 
 
-def _wait(url: str) -> None:
-    for _ in range(300):
-        try:
-            if httpx.get(f"{url}/health").status_code == 200:
-                return
-        except httpx.TransportError:
-            time.sleep(0.2)
-    pytest.fail(f"no answer from {url}")
+def _is_healthy(url: str) -> bool:
+    try:
+        return httpx.get(f"{url}/health", timeout=5).status_code == 200
+    except httpx.TransportError:
+        return False
 
 
 @pytest.mark.slow
