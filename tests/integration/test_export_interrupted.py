@@ -27,7 +27,7 @@ from labeling.export import export_labels
 services = Services.open(Path(sys.argv[1]))
 def told(done, total):
     print("working", flush=True)
-    time.sleep(60)
+    time.sleep(600)
 export_labels(services.database, sys.argv[2], Path(sys.argv[3]), label_set=services.label_set, on_progress=told)
 """
 
@@ -65,7 +65,7 @@ def test_export__stopped_in_the_middle_leaves_no_half_file(
                              stderr=subprocess.PIPE, text=True)  # fmt: skip
     assert child.stdout.readline() == "working\n", child.stderr.read()
     os.kill(child.pid, how)
-    child.communicate(timeout=30)
+    child.communicate(timeout=120)
 
     assert out.read_text() == "old" if is_file else list(out.iterdir()) == []
     if how == signal.SIGINT:
