@@ -103,7 +103,8 @@ _SAID = """() => {
   };
   look(document.querySelector("[data-testid=stMain]"));
   document.querySelectorAll("[data-testid=stTopNavLink]").forEach(look);
-  return [...said].filter(text => text && text !== "Link to heading");  // Streamlit's own
+  const streamlits = ["", "Link to heading", "Copy to clipboard"];
+  return [...said].filter(text => !streamlits.includes(text));
 }"""
 _READY_IN_GERMAN = {
     "progress": "text=Nur f\u00fcr die Forschung", "bias": "text=Nur f\u00fcr die Forschung",

@@ -72,7 +72,15 @@ def test_answers__wait_without_network_and_survive_a_reload(slide, server) -> No
         slide.keyboard.press(key)
     slide.wait_for_selector("text=NOT SAVED: 2 waiting")
     assert server.labels("ada") == before
-    slide.unroute("**/api/v1/labels")
+
+    def late(route) -> None:
+        """Let the page hear what cells there are only after its labels were stored, as it was before them."""
+        told = route.fetch()
+        slide.unroute("**/api/v1/labels")
+        slide.wait_for_selector(ALL_SAVED)
+        route.fulfill(response=told)
+
+    slide.route("**/api/slide-cells/*", late)
     slide.reload()
     slide.wait_for_selector(READY)
     slide.wait_for_selector(ALL_SAVED)
