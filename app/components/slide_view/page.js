@@ -96,11 +96,7 @@ class SlidePage {
       found.answers.forEach(a => this.acknowledged.add(a.key));
       this.outbox.takenBack().forEach(key => gone.add(key));
       for (const [cell, a] of this.answers) if (gone.has(a.key)) this.answers.delete(cell);
-      const events = this.outbox.events(), waiting = new Set(events.map(e => e.key));
-      for (const e of [...sent, ...events]) {
-        const isOpen = waiting.has(e.key) || !this.answers.has(e.cell);
-        if (e.kind === "label" && isOpen && !gone.has(e.key) && !this.refused.has(e.key)) this.remember(e);
-      }
+      for (const e of [...sent, ...this.outbox.events()]) if (this.isMissing(e, gone)) this.remember(e);
       this.root.dataset.cells = found.cells.length;
     } catch (error) { this.failed(error); this.said = tr("The cells of this slide did not arrive: {reason}", { reason: error.message }); }
     this.draw();
@@ -112,6 +108,8 @@ class SlidePage {
     this.root.dataset.cells = ids.length;
     return ids.length - 1;
   }
+
+  isMissing(e, gone) { return e.kind === "label" && !gone.has(e.key) && !this.refused.has(e.key) && (this.outbox.waiting.has(e.key) || !this.answers.has(e.cell)); }
 
   remember(event) {  // an answer that the server has not acknowledged yet
     if (this.cells.ids.includes(event.cell)) this.answers.set(event.cell, { ...event, image: `/api/v1/cells/${event.cell}/image`, suggestion: null });
