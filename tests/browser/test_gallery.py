@@ -81,7 +81,6 @@ def test_cells_like_this__are_the_nearest_and_come_first(sign_in) -> None:
 def test_cells_of_a_page_that_was_left__go_to_a_colleague_at_once(sign_in, server) -> None:
     page = sign_in("vera", "/gallery")
     page.wait_for_selector(READY)
-    # Signing in passes the label page, which may have taken a cell or two of its own.
     cells = page.locator(".tile").evaluate_all("tiles => tiles.map(t => t.dataset.cell)")
     names = ", ".join(f"'{cell}'" for cell in cells)
     held = f"SELECT count(*) FROM leases WHERE annotator = 'vera' AND cell_id IN ({names})"
