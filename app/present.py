@@ -1,7 +1,10 @@
 """The suggestions of this moment, for pages and routes: the store is opened once, not for each question."""
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+from numpy.typing import NDArray
 
 from app.services import Services
 from datasets.embeddings import EmbeddingStore, store_state
@@ -21,6 +24,7 @@ class PresentSuggestions:
         self._lock = threading.Lock()
         self._state: object = None
         self._store: EmbeddingStore | None = None
+        self._sorted: tuple[str, dict[str, NDArray[np.intp]]] = ("", {})
 
     def table(self) -> SuggestionTable | None:
         """Return the newest suggestions, None before the first fit."""
@@ -33,6 +37,14 @@ class PresentSuggestions:
             if state != self._state:
                 self._store, self._state = self._services.store(), state
             return self._store
+
+    def saying(self, category: str, table: SuggestionTable) -> Iterator[str]:
+        """Return all cells that are suggested as a category, the least sure first; sorted once for each fit."""
+        store = self.store()
+        if self._sorted[0] != table.probe_id:
+            self._sorted = (table.probe_id, table.by_class())
+        rows = self._sorted[1].get(category)
+        return iter(()) if store is None or rows is None else map(store.cell_ids.__getitem__, rows.tolist())
 
     def of(self, cell_ids: Iterable[str], table: SuggestionTable | None = None) -> dict[str, LateGuess]:
         """Return what the probe says of these cells now; cells without a vector are left out.

@@ -38,6 +38,7 @@ ROUTE_RIGHTS: dict[str, Right] = {
     f"{PUBLIC}/worklist": "label",
     f"{PUBLIC}/labels": "label",
     f"{PUBLIC}/recent": "label",
+    f"{PUBLIC}/choices": "label",
     f"{PUBLIC}/release": "label",
     f"{PUBLIC}/cells": "pictures",
     f"{PUBLIC}/suggestions": "pictures",

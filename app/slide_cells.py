@@ -67,7 +67,7 @@ class Claimed:
 def claim(services: Services, annotator: str, cell_id: str) -> Claimed | None:
     """Lease a cell of a slide to the one who chose it there; None where it needs no reader of his."""
     database, settings = services.database, services.settings
-    known = leases.held(database, annotator, cell_id)
+    known = leases.held(database, annotator).get(cell_id)
     table = _suggestions(services)
     guess = table.of(cell_id) if table else None
     category, probability = guess or (None, None)
@@ -75,5 +75,5 @@ def claim(services: Services, annotator: str, cell_id: str) -> Claimed | None:
                   probe_id=table.probe_id if table and guess else None)  # fmt: skip
     if known is None:
         leases.claim(database, annotator, [offer], most=1, reads=settings.reads, lease_seconds=settings.lease_seconds)
-    item = known or leases.held(database, annotator, cell_id)
+    item = known or leases.held(database, annotator).get(cell_id)
     return None if item is None else Claimed(item=item, is_new=known is None)

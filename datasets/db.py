@@ -25,7 +25,8 @@ from datasets.line import Line
 from datasets.postgresql import PostgresStore, is_passing
 from datasets.sqlite import SqliteStore
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
+"""Raised with each change of the tables, new ones too: who does not know all of them would lose what they hold."""
 
 
 class Base(DeclarativeBase):

@@ -6,7 +6,7 @@ from datetime import datetime
 from functools import cache, lru_cache
 from typing import Any
 
-from sqlalchemy import String, bindparam, insert, select
+from sqlalchemy import String, bindparam, insert, or_, select
 from sqlalchemy.orm import Session
 
 from datasets.catalog import Cell
@@ -52,9 +52,13 @@ class Ask:
     focus: Focus
 
     def held(self) -> Any:
-        """Return a query of the cells that are his already."""
+        """Return a query of the cells that are his already and that he would be shown."""
         mine = select(Lease.cell_id).where(Lease.annotator == self.annotator, Lease.until > self.now)
-        return mine.where(Lease.reason != FOIL_REASON)
+        return mine.where(Lease.reason != FOIL_REASON, self.fits())
+
+    def fits(self) -> Any:
+        """Return the SQL condition that a lease of his is on a page of his or fits what he wants to see now."""
+        return or_(Lease.cell_id.in_(self.exclude), Lease.reason == FOIL_REASON, self.focus.of_leases())
 
     def values(self, most: int, among: Collection[str] = ()) -> dict[str, Any]:
         """Return what the queries of `openings` and `returns` leave open."""

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from functools import cache
 from typing import Any
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.orm import Session
 
 from datasets.catalog import Cell
@@ -67,17 +67,20 @@ def take(
     """
     now = utc_now()
     with database.read() as session:
-        focus = focus.within(orders.current(session).only_slides)
+        focus = focus.under(orders.current(session), annotator)
         ask = Ask(annotator, reads, now, now + timedelta(seconds=lease_seconds), frozenset(exclude), focus)
         # What takes long is done here, while others write: the turn to write only looks at what was found.
         seen = ask.look(session, limit, shares)
     with database.write() as session:
         session.execute(delete(Lease).where(Lease.until <= now))
         before = set(session.scalars(ask.held()))
-        session.execute(update(Lease).where(Lease.annotator == annotator).values(until=ask.until))
+        # What he wants no more is neither shown nor renewed; another window of his may still show it.
+        aside = set(session.scalars(select(Lease.cell_id).where(Lease.annotator == annotator, ~ask.fits())))
+        session.execute(update(Lease).where(Lease.annotator == annotator, ask.fits()).values(until=ask.until))
         Claims(session, ask).take(limit - len(before - ask.exclude), seen)
     with database.read() as session:
-        items = sorted(_held(session, annotator), key=lambda item: item.cell_id not in before)
+        found = [item for item in _held(session, annotator) if item.cell_id not in aside]
+    items = sorted(found, key=lambda item: item.cell_id not in before)
     return [item for item in _scattered(items, len(before)) if item.cell_id not in exclude][:limit]
 
 
@@ -152,10 +155,10 @@ def claim(
     return mine
 
 
-def held(database: Database, annotator: str, cell_id: str) -> WorkItem | None:
-    """Return what an annotator's lease of a cell says, None where he has none."""
+def held(database: Database, annotator: str) -> dict[str, WorkItem]:
+    """Return what an annotator's leases say, by cell."""
     with database.read() as session:
-        return next((item for item in _held(session, annotator) if item.cell_id == cell_id), None)
+        return {item.cell_id: item for item in _held(session, annotator)}
 
 
 def held_for_checks(database: Database, annotator: str) -> set[str]:
@@ -165,11 +168,24 @@ def held_for_checks(database: Database, annotator: str) -> set[str]:
 
 
 @repeated
-def give_back(database: Database, annotator: str, cell_ids: Collection[str]) -> int:
-    """Give back some cells of an annotator that he has not decided; return how many."""
+def give_back(database: Database, annotator: str, cell_ids: Collection[str], *, unseen: bool = False) -> int:
+    """Give back some cells of an annotator that he has not decided; return how many.
+
+    Args:
+        database: The study's database.
+        annotator: Whose leases end.
+        cell_ids: The cells.
+        unseen: They were never on his screen: that they were handed out is forgotten, so that neither his shares of
+            repeats and known cells nor the control arm count them.
+    """
+    mine = (Lease.annotator == annotator, Lease.cell_id.in_(cell_ids), Lease.reason != FOIL_REASON)
     with database.write() as session:
-        mine = delete(Lease).where(Lease.annotator == annotator, Lease.cell_id.in_(cell_ids)).returning(Lease.cell_id)
-        return len(session.scalars(mine).all())
+        given = session.scalars(delete(Lease).where(*(mine if unseen else mine[:2])).returning(Lease.cell_id)).all()
+        if unseen and given:
+            of_these = (Assignment.annotator == annotator, Assignment.cell_id.in_(given))
+            newest = select(func.max(Assignment.id)).where(*of_these).group_by(Assignment.cell_id)
+            session.execute(delete(Assignment).where(Assignment.id.in_(list(session.scalars(newest)))))
+    return len(given)
 
 
 @cache

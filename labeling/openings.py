@@ -4,7 +4,6 @@ The large ones are built once, with places for what differs (`WHO`, `NOW`, ...):
 asking it.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import lru_cache
@@ -22,6 +21,7 @@ from sqlalchemy import (
     func,
     literal,
     null,
+    or_,
     select,
     true,
 )
@@ -30,8 +30,9 @@ from sqlalchemy.orm import InstrumentedAttribute, aliased
 from datasets.catalog import Cell
 from datasets.db import UtcDateTime
 from labeling.answers import counts
-from labeling.mixture import BLIND, FOIL_REASON
-from labeling.records import IMPORTED, Candidate, Exemplar, Label, Lease, Undo
+from labeling.mixture import BLIND, CHECK_REASON, FOIL_REASON, SECOND
+from labeling.orders import Order
+from labeling.records import IMPORTED, Assignment, Candidate, Exemplar, Label, Lease, Undo
 
 CellColumn = InstrumentedAttribute[str]
 
@@ -57,25 +58,49 @@ class Focus:
     slides: tuple[str, ...] = ()
     suggested: tuple[str, ...] = ()
     """Categories that the probe suggests."""
+    arms: tuple[str, ...] = ()
+    """Grounds on which the ranked list chose."""
+    skips_seconds: bool = False
+    """The second reads that the study has ordered are for others."""
 
-    def within(self, slides: Sequence[str]) -> "Focus":
-        """Return the part of this focus that lies on some slides; none: on any."""
-        if not slides:
-            return self
-        both = tuple(slide for slide in self.slides if slide in slides) if self.slides else tuple(slides)
-        return replace(self, slides=both or (_NO_SLIDE,))
+    def under(self, order: Order, annotator: str) -> "Focus":
+        """Return the part of this focus that the study's order leaves to an annotator."""
+        others = bool(order.second_readers) and annotator not in order.second_readers
+        if not order.only_slides:
+            return replace(self, skips_seconds=others)
+        both = [slide for slide in self.slides or order.only_slides if slide in order.only_slides]
+        return replace(self, slides=tuple(both) or (_NO_SLIDE,), skips_seconds=others)
 
     def of_candidates(self) -> ColumnElement[bool]:
         """Return the SQL condition on the ranked candidates."""
         on_slides = Candidate.cell_id.in_(select(Cell.id).where(Cell.slide_id.in_(self.slides)))
         # Check cells are chosen by chance: handed out by their suggestion they would measure something else.
         is_suggested = and_(Candidate.suggestion.in_(self.suggested), Candidate.arm.not_in(BLIND))
-        return and_(on_slides if self.slides else true(), is_suggested if self.suggested else true())
+        return and_(
+            on_slides if self.slides else true(),
+            is_suggested if self.suggested else true(),
+            Candidate.arm.in_(self.arms) if self.arms else true(),
+            Candidate.arm != SECOND if self.skips_seconds else true(),
+        )
 
     def of_cells(self) -> ColumnElement[bool]:
-        """Return the SQL condition on cells without a rank: of them no suggestion is at hand."""
+        """Return the SQL condition on cells without a rank: of them neither suggestion nor ground is at hand."""
         on_slides = Cell.slide_id.in_(self.slides) if self.slides else true()
-        return and_(on_slides, false()) if self.suggested else on_slides
+        return and_(on_slides, false()) if self.suggested or self.arms else on_slides
+
+    def of_leases(self) -> ColumnElement[bool]:
+        """Return the SQL condition on cells that are somebody's already; what comes back by itself always fits."""
+        on_slides = Lease.cell_id.in_(select(Cell.id).where(Cell.slide_id.in_(self.slides)))
+        is_suggested = and_(Lease.suggestion.in_(self.suggested), Lease.reason != CHECK_REASON)
+        chosen_so = select(Assignment.id).where(
+            Assignment.cell_id == Lease.cell_id, Assignment.annotator == Lease.annotator, Assignment.arm.in_(self.arms)
+        )
+        fits = and_(
+            on_slides if self.slides else true(),
+            is_suggested if self.suggested else true(),
+            chosen_so.exists() if self.arms else true(),
+        )
+        return or_(fits, and_(Lease.reason == CHECK_REASON, Lease.suggestion.is_(None)))
 
 
 EVERYTHING = Focus()

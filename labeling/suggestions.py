@@ -81,6 +81,14 @@ class SuggestionTable:
         best = int(self.probabilities[row].argmax())
         return self.classes[best], float(self.probabilities[row, best])
 
+    def by_class(self) -> dict[str, NDArray[np.intp]]:
+        """Return the rows that are suggested as each class, shape (rows,) each, the least sure first."""
+        told = np.asarray(self.probabilities, np.float32)
+        best = told.argmax(axis=1)
+        two = np.partition(told, -2, axis=1)[:, -2:]
+        order = np.argsort(two[:, 1] - two[:, 0], kind="stable")
+        return {name: order[best[order] == place] for place, name in enumerate(self.classes)}
+
     def set_of(self, cell_id: str) -> ClassSet | None:
         """Return the classes among which a cell's right one is; None without a vector or with too few labels."""
         row, sets = self.rows.get(cell_id), conformal_sets(self.conformal)

@@ -23,6 +23,7 @@ _SAID = (
     word("a known cell among the others: it shows whether the sweep was careful"),
     word("resembles the other cells of a gallery page"),
     word("taken back"),
+    word("you asked for cells with this suggestion"),
 )
 
 

@@ -6,6 +6,10 @@ from playwright.sync_api import expect
 
 from tests.waiting import PATIENCE_SECONDS
 
+from app.services import Services
+from labeling import orders
+from labeling.orders import Order
+
 pytestmark = pytest.mark.browser
 NUM_SLIDES = 4
 KEYS = {"1": "NILM", "3": "LSIL", "5": "HSIL", "U": "cannot-tell"}
@@ -162,6 +166,65 @@ def test_kill_9__loses_no_acknowledged_label_and_doubles_none(page, server) -> N
     page.wait_for_selector(ALL_SAVED)
 
     assert server.labels("ada") == before + answered
+
+
+def test_new_order__reaches_within_a_few_cells_a_deck_that_was_full_before_it(sign_in, server) -> None:
+    page = sign_in("ben")
+    page.wait_for_selector(".deck[data-cell]")
+    answered = _press(page, 4)
+    page.wait_for_selector(ALL_SAVED)
+    newest = "SELECT made_at FROM probes ORDER BY number DESC LIMIT 1"
+    while not server.rows(newest):
+        page.wait_for_timeout(100)
+    labelled = "SELECT cell_id FROM labels WHERE annotator <> 'imported' UNION SELECT cell_id FROM leases"
+    slide = server.rows(f"SELECT slide_id FROM cells WHERE id NOT IN ({labelled}) GROUP BY 1 ORDER BY count(*) DESC")[0]
+    page.wait_for_timeout(6000)  # a deck is drawn anew once in five seconds; this also lets the last refit end
+    before = server.rows(newest)
+    services = Services.open_existing(server.home)
+    orders.give(services.database, Order(first_slides=slide), by="dora", label_set=services.label_set)
+    while server.rows(newest) == before:
+        page.wait_for_timeout(100)
+    with page.expect_response("**/api/v1/release"), page.expect_response("**/api/v1/worklist?**"):
+        answered += _press(page, 1)
+    pressed = 1
+    while "its slide comes first" not in page.inner_text(".why") and pressed < 9:
+        answered += _press(page, 1)
+        pressed += 1
+    page.wait_for_selector(ALL_SAVED)
+    orders.give(services.database, Order(), by="dora", label_set=services.label_set)
+    services.database.close()
+
+    assert pressed < 9, "a full deck holds twelve"
+    assert server.labels("ben") == answered
+    assert len(dict(answered)) == len(answered)
+
+
+def test_own_choice__holds_over_a_reload_ends_with_one_click_and_says_when_nothing_is_left(page, server) -> None:
+    slide_of = dict(server.rows("SELECT id, slide_id FROM cells"))
+    was = page.get_attribute(".deck", "data-cell")
+    page.keyboard.press("a")
+    page.wait_for_selector(".whichpanel select[name=slides] option:nth-child(3)", state="attached")
+    values = page.eval_on_selector_all(".whichpanel select[name=slides] option", "all => all.map(o => o.value)")
+    slide = next(value for value in values if value not in ("", slide_of[was]))
+    page.select_option(".whichpanel select[name=slides]", slide)
+    page.wait_for_selector(f".deck[data-which='{slide}'][data-cell]:not([data-cell='{was}'])")
+    page.wait_for_selector(f".choose >> text=/[0-9]+ left: {slide}/")
+    page.keyboard.press("Escape")
+    page.wait_for_selector(".whichpanel", state="detached")
+    answered = _press(page, 3)
+    page.wait_for_selector(ALL_SAVED)
+    page.reload()
+    page.wait_for_selector(f".deck[data-which='{slide}'][data-cell]")
+    answered.append((page.get_attribute(".deck", "data-cell"), ""))
+    assert {slide_of[cell] for cell, _ in answered} == {slide}
+    assert page.locator(".whichpanel select[name=suggested]").count() == 0
+
+    page.evaluate("localStorage.setItem('cytojepa/which/ada', '{\"slides\": \"SL-GONE\"}')")
+    page.reload()
+    page.wait_for_selector("text=Of these cells nothing is left for you.")
+    page.click(".message >> text=All cells again")
+    page.wait_for_selector(".deck[data-cell]:not([data-which])")
+    page.wait_for_selector(ALL_SAVED)
 
 
 @pytest.mark.parametrize(

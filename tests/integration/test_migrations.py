@@ -1,9 +1,12 @@
 """Studies of every earlier version open, whole, and an upgrade that is killed has not happened."""
 
+import json
 import os
 import signal
 import sqlite3
+import zipfile
 from collections.abc import Callable
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -11,8 +14,11 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import URL, Engine, event, text
 
+from app.archive import FORMAT, key_check
 from app.preparing import prepare
+from app.restoring import restore_backup
 from app.services import Services
+from datasets.catalog import crop_path
 from datasets.db import SCHEMA_VERSION, Base, Database
 from datasets.errors import DatabaseError
 from labeling import accounts, migrations
@@ -23,6 +29,7 @@ from tests.postgresql import APP, Server
 from tests.studies import database_name, on_server
 
 OLD = sorted((Path(__file__).parents[1] / "golden").glob("schema-*.sql"))
+TABLES = OLD[0].parent / "tables.txt"
 
 
 def _old_study(home: Path, dump: Path) -> Path:
@@ -31,6 +38,35 @@ def _old_study(home: Path, dump: Path) -> Path:
     connection.executescript(dump.read_text())
     connection.close()
     return home
+
+
+def _old_backup(folder: Path, dump: Path, *, head: str) -> Path:
+    """An archive as that version wrote it; `head` is the chain's end that its manifest names."""
+    home, archive = _old_study(folder / "old", dump), folder / "old.zip"
+    (home / "secret.key").write_bytes(b"k" * 32)
+    for number in range(4):
+        crop = crop_path(home, f"CE-AAAAAAAAAAA{number:02d}")
+        crop.parent.mkdir(parents=True, exist_ok=True)
+        crop.write_bytes(b"picture")
+    described = {"format": FORMAT, "schema": int(dump.stem.split("-")[1]), "events": 4, "head": head, "with_key": True,
+                 "key_check": key_check(b"k" * 32), "left_out": []}  # fmt: skip
+    files = []
+    with zipfile.ZipFile(archive, "w") as packed:
+        for path in (path for path in sorted(home.rglob("*")) if path.is_file()):
+            name, content = path.relative_to(home).as_posix(), path.read_bytes()
+            packed.writestr(name, content)
+            files.append({"path": name, "bytes": len(content), "sha256": sha256(content).hexdigest()})
+        packed.writestr("manifest.json", json.dumps({**described, "files": files}))
+    return archive
+
+
+def _head(dump: Path) -> str:
+    connection = sqlite3.connect(":memory:")
+    connection.executescript(dump.read_text())
+    try:
+        return connection.execute("SELECT hash FROM events ORDER BY seq DESC").fetchone()[0]
+    finally:
+        connection.close()
 
 
 def _version(home: Path) -> int:
@@ -47,6 +83,19 @@ def _objects(home: Path) -> set[tuple[str, str]]:
         return {(kind, name) for kind, name in connection.execute("SELECT type, name FROM sqlite_master")}
     finally:
         connection.close()
+
+
+def test_tables__are_those_of_the_noted_version(services) -> None:
+    """A change without a new version would let older programs into studies that they only half know."""
+    connection = sqlite3.connect(services.home / "catalog.sqlite")
+    found = connection.execute("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY name").fetchall()
+    connection.close()
+    lines = [f"{name} {sha256(' '.join(made.split()).encode()).hexdigest()[:12]}" for name, made in found]
+
+    assert [f"version {SCHEMA_VERSION}", *lines] == TABLES.read_text().splitlines(), (
+        "The tables have changed: raise SCHEMA_VERSION, add a step to labeling/migrations and a study of the version "
+        "before to tests/golden, then write the new lines into tables.txt."
+    )
 
 
 def test_old_studies__one_for_each_earlier_schema() -> None:
@@ -98,6 +147,18 @@ def test_upgrade__killed_before_any_statement_leaves_the_old_study(tmp_path: Pat
     assert kills > 10
     assert (_version(home), check_chain(services.database).events) == (SCHEMA_VERSION, 4)
     services.database.close()
+
+
+@pytest.mark.parametrize("dump", OLD[1:], ids=lambda path: path.stem)
+def test_restore__backup_of_an_older_version_must_end_at_the_event_it_names(tmp_path: Path, dump: Path) -> None:
+    findings = restore_backup(_old_backup(tmp_path, dump, head=_head(dump)), tmp_path / "home")
+    other = tmp_path / "other"
+    other.mkdir()
+    refused = restore_backup(_old_backup(other, dump, head="0" * 64), other / "home")
+
+    assert (findings.ok, findings.events, _version(tmp_path / "home")) == (True, 4, SCHEMA_VERSION)
+    assert not refused.ok
+    assert not (other / "home").exists()
 
 
 def _killed_upgrade(home: Path, *, statement: int) -> bool:

@@ -2,27 +2,30 @@
 
 from contextlib import closing
 from itertools import islice
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Header, Query
 
 from app.api import web
 from app.api.cells import asked_because, cell_row, suggestion_after, suggestion_row
-from app.api.v1 import shapes
+from app.api.v1 import shapes, work_shapes
 from app.api.v1.answers import MISSING, TOO_LONG, may
 from app.api.v1.shapes import Ids, Text
 from app.api.web import Forbidden, NotFound, ids_of
+from app.chosen import find_choices, take_suggested
 from app.present import PresentSuggestions
 from app.services import Services
 from app.words import ENGLISH, Words, words
 from datasets import catalog, places
 from labeling import answers, foils, labels, leases
 from labeling.accounts import SignedIn
+from labeling.choices import GROUNDS
 from labeling.export.rows import Row, Selection, Study, iter_labels
 from labeling.labels import LabelEvent, Receipt, UndoEvent
 from labeling.leases import WorkItem
 from labeling.mixture import CHECK_REASON
 from labeling.openings import Focus
+from labeling.study import edition
 from labeling.suggestions import SuggestionTable
 
 _ENGLISH = words(ENGLISH)
@@ -34,6 +37,9 @@ MOST_LABELS = 1000
 Labeller = Annotated[SignedIn, Depends(may("label"))]
 Spoken = Annotated[str, Header(alias="accept-language", include_in_schema=False)]
 """What the browser speaks; used where the account has chosen no language."""
+SlideIds = Annotated[Ids, Query()]
+Category = Annotated[Text, Query()]
+Ground = Annotated[Literal["", "unclear", "unlike"], Query()]
 Items = Annotated[int, Query(ge=1, le=MOST_ITEMS)]
 
 
@@ -43,6 +49,7 @@ def add_labelling(router: APIRouter, services: Services) -> None:
     changing: dict[str, Any] = {"methods": ["POST"], "responses": TOO_LONG}
     for path, handler, summary, more in (
         ("/worklist", api.worklist, "Lease the next cells", {"responses": MISSING}),
+        ("/choices", api.choices, "Cells left, by slide, suggestion and ground", {"responses": MISSING}),
         ("/release", api.release, "Give cells back", changing),
         ("/labels", api.record, "Store labels and undos", changing),
         ("/labels", api.labels, "List labels", {}),
@@ -59,40 +66,66 @@ class _Labelling:
 
     def worklist(
         self, person: Labeller, limit: Items = 12, held: Annotated[Ids, Query()] = "",
-        slides: Annotated[Ids, Query()] = "", suggested: Annotated[Text, Query()] = "", spoken: Spoken = "",
-    ) -> shapes.Worklist:  # fmt: skip
+        slides: SlideIds = "", suggested: Category = "", ground: Ground = "", spoken: Spoken = "",
+    ) -> work_shapes.Worklist:  # fmt: skip
         """Lease the next cells to this account and say why each is asked.
 
         A lease ends with the label, with `/release`, or after the study's `lease_seconds`; asking again
         renews it. `held` names the cells that the asker has at hand already: they are not sent again.
-        `slides` asks for cells of certain slides only. `suggested` asks for cells with one suggestion only, where
-        the study shows suggestions before the answer; elsewhere such a list would tell it. The study's order of work
-        goes before both.
+        `slides` asks for cells of certain slides only. `suggested` asks for cells with one suggestion only, out of
+        the whole pool, where the study shows suggestions before the answer; elsewhere such a list would tell it.
+        `ground` asks for cells that the ranked list asks as unclear between two answers, or as unlike those labelled
+        so far. The study's order of work goes before all three; own repeats and known cells come in between.
         """
-        focus = self._focus(slides, suggested)
+        focus = self._focus(slides, suggested, ground)
         settings, database, known = self._services.settings, self._services.database, ids_of("held", held, MOST_HELD)
         items = leases.take(
             database, person.name, limit, reads=settings.reads, lease_seconds=settings.lease_seconds, exclude=known,
             shares=settings.shares, focus=focus,
         )  # fmt: skip
+        if focus.suggested and not focus.arms:
+            others = {*known, *(item.cell_id for item in items)}
+            items += take_suggested(
+                self._services, self._present, person.name, focus, most=limit - len(items), exclude=others
+            )
         scales = catalog.crop_scales(database, [i.cell_id for i in items])
         done = answers.settled_among(database, person.name, known)
         tr = self._words(person, spoken)
         planes = places.planes_of_cells(database, [i.cell_id for i in items])
         rows = [self._work_cell(item, scales.get(item.cell_id), planes.get(item.cell_id), tr) for item in items]
-        return shapes.Worklist(items=rows, done=sorted(done), progress=self._progress(person))
+        return work_shapes.Worklist(
+            items=rows, done=sorted(done), progress=self._progress(person), edition=edition(database)
+        )
 
-    def _focus(self, slides: str, suggested: str) -> Focus:
+    def choices(
+        self, person: Labeller, slides: SlideIds = "", suggested: Category = "", ground: Ground = ""
+    ) -> work_shapes.Choices:
+        """Say how many cells are left for this account: of all slides, suggestions and grounds, and of one choice.
+
+        `slides`, `suggested` and `ground` as for `/worklist`.
+        """
+        found = find_choices(self._services, self._present, person.name, self._focus(slides, suggested, ground))
+        by_category = found.categories
+        return work_shapes.Choices(
+            left=found.left,
+            slides=[work_shapes.SlideLeft(slide=name, left=left) for name, left in found.slides.items()],
+            categories=None if by_category is None else [
+                work_shapes.CategoryLeft(category=name, left=left) for name, left in by_category.items()
+            ],
+            grounds=[work_shapes.GroundLeft(ground=name, left=left) for name, left in found.grounds.items()],
+        )  # fmt: skip
+
+    def _focus(self, slides: str, suggested: str, ground: str) -> Focus:
         if suggested and self._mode != "shown":
             raise Forbidden("This study hides suggestions until the answer; such a list would tell them.")
         if suggested and suggested not in self._services.label_set.class_ids:
             raise NotFound(f"suggested={suggested[:40]}: not a category of this study.")
         named = tuple(ids_of("slides", slides, MOST_SLIDES))
-        return Focus(slides=named, suggested=(suggested,) if suggested else ())
+        return Focus(slides=named, suggested=(suggested,) if suggested else (), arms=GROUNDS.get(ground, ()))
 
     def release(self, person: Labeller, body: shapes.Cells) -> shapes.Released:
         """End the account's leases of some cells, so that others get them."""
-        count = leases.give_back(self._services.database, person.name, body.cells)
+        count = leases.give_back(self._services.database, person.name, body.cells, unseen=body.unseen)
         return shapes.Released(released=count)
 
     def record(self, person: Labeller, body: shapes.Events, spoken: Spoken = "") -> shapes.Receipts:
@@ -115,7 +148,7 @@ class _Labelling:
         missed = foils.missed(database, [r.key for r in receipts if r.accepted], settings.label_set)
         tr = self._words(person, spoken)
         found = [self._receipt(r, missed.get(r.key), _among(table, cell_of.get(r.key), r), tr) for r in receipts]
-        return shapes.Receipts(receipts=found, progress=self._progress(person))
+        return shapes.Receipts(receipts=found, progress=self._progress(person), edition=edition(database))
 
     def labels(
         self, person: Labeller, after: Annotated[int, Query(ge=0, le=2**31 - 1)] = 0,
@@ -157,9 +190,9 @@ class _Labelling:
 
     def _work_cell(
         self, item: WorkItem, mpp: float | None, planes: tuple[float, list[float]] | None, tr: Words
-    ) -> shapes.WorkCell:
+    ) -> work_shapes.WorkCell:
         is_shown = self._mode == "shown" and item.may_show
-        return shapes.WorkCell(
+        return work_shapes.WorkCell(
             **cell_row(item.cell_id, mpp), until=item.until.isoformat() if item.until else None,
             reason=asked_because(item.reason, self._services.label_set, is_blind=self._mode != "shown", tr=tr),
             suggestion=_suggestion(item.suggestion, item.probability) if is_shown else None,

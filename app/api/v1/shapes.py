@@ -77,24 +77,6 @@ class CellPicture(Shape):
     mpp: float | None = Field(description="Micrometres per pixel of the crop; null where nobody knows.")
 
 
-class WorkCell(CellPicture):
-    """A cell that is leased to this account."""
-
-    reason: str = Field(description="Why it is asked.", examples=["ASC-US or LSIL is unclear"])
-    suggestion: Suggestion | None = Field(description="Only where the study shows it before the answer.")
-    until: Moment | None = Field(description="End of the lease.")
-    plane: float | None = Field(None, description="Focal plane of its crop in micrometres, where there are several.")
-    planes: list[float] | None = Field(None, description="All its focal planes; ask for one with `z`.")
-
-
-class Worklist(Shape):
-    """The next cells of an account."""
-
-    items: list[WorkCell] = Field(description="In the order in which to decide them; empty: nothing is left.")
-    done: list[str] = Field(description="Those of `held` that this account has answered meanwhile.")
-    progress: Progress
-
-
 class LabelEvent(Shape):
     """One answer about one cell."""
 
@@ -139,17 +121,6 @@ class Events(Shape):
     )  # fmt: skip
 
 
-class Order(Shape):
-    """Which cells the study wants first, and which alone; an empty list: as the rules find it."""
-
-    first_slides: list[Name] = Field([], max_length=MOST_EVENTS, description="Their cells come first.")
-    first_classes: list[Name] = Field(
-        [], max_length=MOST_EVENTS, description="So suggested: every second uncertain one."
-    )
-    only_slides: list[Name] = Field([], max_length=MOST_EVENTS, description="Nothing but their cells is asked.")
-    second_reads_of: list[Name] = Field([], max_length=MOST_EVENTS, description="A second account decides their cells.")
-
-
 class Receipt(Shape):
     """What became of one event."""
 
@@ -170,6 +141,7 @@ class Receipts(Shape):
 
     receipts: list[Receipt]
     progress: Progress
+    edition: str = Field(description="As of the worklist.")
 
 
 class StepLabel(CellPicture):
@@ -234,6 +206,9 @@ class Cells(Shape):
     """Cells that an account no longer wants to decide."""
 
     cells: list[Name] = Field(max_length=MOST_EVENTS)
+    unseen: bool = Field(
+        False, description="They were never on screen: that they were handed out is forgotten; they may come again."
+    )
 
 
 class Released(Shape):

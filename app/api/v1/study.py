@@ -5,14 +5,14 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query
 
-from app.api.v1 import shapes
+from app.api.v1 import shapes, work_shapes
 from app.api.v1.answers import MISSING, TOO_LONG, may
 from app.api.v1.shapes import Ids
 from app.api.web import BadRequest, Forbidden, NotFound, ids_of
 from app.services import Services
 from datasets import catalog
 from labeling import answers, orders
-from labeling.accounts import RIGHTS, SignedIn
+from labeling.accounts import RIGHTS, SignedIn, doctors
 from labeling.errors import OrderRefused, OrderTooLong
 from labeling.orders import Order
 from labeling.suggestions import current
@@ -52,20 +52,21 @@ class _Study:
             account=person.name, role=person.role, rights=sorted(RIGHTS.get(person.role, ())),
         )  # fmt: skip
 
-    def order(self, _person: Manager) -> shapes.Order:
+    def order(self, _person: Manager) -> work_shapes.Order:
         """Return the order of work that holds for all who label."""
-        return shapes.Order(**orders.read(self._services.database).as_lists())
+        return work_shapes.Order(**orders.read(self._services.database).as_lists())
 
-    def give_order(self, person: Manager, body: shapes.Order) -> shapes.Order:
+    def give_order(self, person: Manager, body: work_shapes.Order) -> work_shapes.Order:
         """Set the order of work in place of the one before; it holds from the next refit and is told in the chain."""
         wanted = Order(**{name: tuple(value) for name, value in body.model_dump().items()})
         try:
-            orders.give(self._services.database, wanted, by=person.name, label_set=self._services.label_set)
+            orders.give(self._services.database, wanted, by=person.name, label_set=self._services.label_set,
+                        doctors=doctors(self._services.database))  # fmt: skip
         except OrderTooLong as refusal:
             raise BadRequest(str(refusal)) from refusal
         except OrderRefused as refusal:
             raise NotFound(str(refusal)) from refusal
-        return shapes.Order(**wanted.as_lists())
+        return work_shapes.Order(**wanted.as_lists())
 
     def suggestions(
         self, person: Looker, start: Annotated[int, Query(ge=0, le=2**31 - 1)] = 0,

@@ -20,12 +20,13 @@ class Deck {
     this.reopened = new Set(); this.redoName = `cytojepa/redo/${encodeURIComponent(this.account)}`;
     this.asked = new URLSearchParams(location.search).get("cell");
     this.current = null; this.painted = null; this.confidence = null; this.comment = "";
-    this.isFetching = false; this.isEmpty = false; this.problem = ""; this.said = ""; this.times = [];
+    this.isFetching = false; this.isEmpty = false; this.era = 0; this.edition = ""; this.aside = []; this.redrawnAt = 0; this.problem = ""; this.said = ""; this.times = [];
     this.progress = { mine: 0, labelled: 0, cells: 0 };
     this.tally = { taken: 0, saved: 0, refused: 0, ignored: 0 };
     this.holds = new Holds(this.account);
+    this.which = new Which(this);
     this.outbox = new Outbox({ name: "labels", account: this.account, url: "/api/v1/labels", csrf: this.csrf,
-      on: { change: () => this.draw(), receipts: (list, own, progress) => this.receive(list, own, progress), elsewhere: e => this.elsewhere(e) } });
+      on: { change: () => this.draw(), receipts: (list, own, body) => this.receive(list, own, body), elsewhere: e => this.elsewhere(e) } });
     this.build();
     document.addEventListener("keydown", this.onKey = e => this.key(e), true);
     document.addEventListener("keyup", this.onKeyUp = e => { if (this.commands.get(keyOf(e))?.id === "wide") this.wide(false); }, true);
@@ -41,7 +42,7 @@ class Deck {
     window.removeEventListener("blur", this.onBlur);
     window.removeEventListener("online", this.onOnline);
     document.removeEventListener("visibilitychange", this.onVisible);
-    clearTimeout(this.refill); clearTimeout(this.widening);
+    clearTimeout(this.refill); clearTimeout(this.widening); clearTimeout(this.redrawing);
     this.outbox.destroy(); this.holds.destroy(); this.view.destroy();
   }
 
@@ -78,44 +79,20 @@ class Deck {
     this.problem = error.status === undefined ? "" : error.message;
   }
 
-  async fill(check = false) {
-    if (this.isFetching || (!check && !this.isLow && this.current)) return;
-    this.isFetching = true;
-    try {
-      const others = new Set(this.holds.others(HOLD_MOST));
-      const held = new Set([...this.outbox.cells(), ...this.mine()]);
-      const url = `/api/v1/worklist?limit=${Math.max(1, this.ahead - this.queue.length)}&held=${[...held, ...others].slice(0, 400).join(",")}`;
-      const { items, done, progress } = await getJson(url);
-      const sent = new Set([...this.outbox.cells(), ...this.mine()]);
-      this.queue.push(...items.filter(i => !sent.has(i.cell)));
-      const asked = this.queue.findIndex(i => i.cell === this.asked);     // where somebody comes back from the slide
-      if (asked > 0) this.queue.unshift(...this.queue.splice(asked, 1));
-      this.asked = null;
-      this.drop(done.filter(cell => !this.reopened.has(cell)));
-      this.progress = progress; this.problem = "";
-      this.isEmpty = !this.queue.length && !this.current;
-      this.queue.forEach(item => this.decode(item));
-      if (!this.current) this.next();
-    } catch (error) {
-      this.failed(error);
-      clearTimeout(this.refill);
-      this.refill = setTimeout(() => this.fill(), 1500);
-    } finally { this.isFetching = false; }
-    this.draw();
-  }
+  fill(check = false) { return fillDeck(this, check); }
 
   mine() { return [...this.queue.map(i => i.cell), ...(this.current ? [this.current.cell] : [])]; }
 
   drop(cells) {  // answered in another window: never asked twice
     const gone = new Set(cells);
     if (!gone.size) return;
-    this.queue = this.queue.filter(i => !gone.has(i.cell));
+    this.queue = this.queue.filter(i => !gone.has(i.cell)); this.aside = this.aside.filter(i => !gone.has(i.cell));
     if (this.current && gone.has(this.current.cell)) this.next();
   }
 
   elsewhere(event) { if (event.kind === "label") this.drop([event.cell]); }
 
-  receive(receipts, own, progress) {
+  receive(receipts, own, { progress, edition }) {
     const done = new Map(receipts.map(r => [r.key, r]));
     for (const step of this.past) for (const label of step.labels) {
       const receipt = done.get(label.key);
@@ -130,6 +107,8 @@ class Deck {
     }
     if (progress) this.progress = progress;
     if (!this.current && !this.outbox.size) this.fill();
+    if (edition > this.edition) this.edition = edition;
+    redrawSoon(this);
   }
 
   // ---- the picture
@@ -215,7 +194,7 @@ class Deck {
     ({
       undo: () => this.undo(), redo: () => this.redo(), wide: () => this.wide(true),
       ring: () => view.toggleRing(), stain: () => view.toggleStain(), marks: () => this.root.classList.toggle("nomarks"),
-      tone: () => sheets.toggle("tone"), guide: () => sheets.toggle("guide"), help: () => sheets.toggle("help"),
+      tone: () => sheets.toggle("tone"), guide: () => sheets.toggle("guide"), which: () => this.which.toggle(), help: () => sheets.toggle("help"),
       note: () => { if (this.current) sheets.note(); },
       focusUp: () => this.focus.step(1), focusDown: () => this.focus.step(-1),
       slide: () => { if (this.current) location.assign(`/slide?cell=${this.current.cell}&from=label`); },

@@ -13,7 +13,7 @@ class Face {
     this.notice.setAttribute("role", "alert");
     const tools = ["wide", "slide", "ring", "stain", "guide", "note", "like"].map(id => this.tool(id));
     this.keys.append(this.hint("?", tr("all keys")), this.hint("Z", tr("take back")), this.hint("\u21e7Z", tr("put back")), ...tools);
-    deck.root.replaceChildren(el("div", "top", this.why, el("div", "grow"), this.rate, this.count, this.saved, help),
+    deck.root.replaceChildren(el("div", "top", this.why, deck.which.node, el("div", "grow"), this.rate, this.count, this.saved, help),
       deck.view.node, deck.panel.node, this.strip, el("div", "foot", this.notice, this.keys));
   }
 
@@ -41,19 +41,23 @@ class Face {
     this.saved.title = tr("Since this page was opened: {taken} taken, {saved} saved, {refused} refused, {ignored} not taken", tally);
     Object.assign(root.dataset, { taken: tally.taken, acknowledged: tally.saved, ignored: tally.ignored, waiting: n });
     this.message.replaceChildren(...(item ? [] : this.emptiness()));
-    this.drawStrip(); this.drawNotice();
+    this.drawStrip(); this.drawNotice(); this.deck.which.draw();
   }
 
   emptiness() {
     if (this.deck.problem) return [el("b", "", tr("The next cells did not arrive.")), el("p", "", this.deck.problem)];
     if (!this.deck.isEmpty) return [tr("Fetching the next cells\u2026")];
     if (!this.deck.progress.cells) return [el("b", "", tr("This study has no cells yet.")), el("p", "", tr("An administrator adds them with cytojepa ingest; then they appear here."))];
+    if (this.deck.which.isOn) {
+      return [el("b", "", tr("Of these cells nothing is left for you.")), el("p", "", tr("They have their labels, or a colleague has them on screen. Others may be waiting.")),
+        button("quiet", () => this.deck.which.set({}), tr("All cells again"))];
+    }
     const link = el("a", "", tr("See how far the study is")); link.href = "/progress";
     return [el("b", "", tr("Nothing is left for you.")), el("p", "", tr("Every cell has its label, or a colleague has it on screen. What a colleague gives back comes to you after a reload.")), link];
   }
 
   drawStrip() {
-    const { past, queue, current, byId } = this.deck;
+    const { past, queue, aside, current, byId } = this.deck;
     const old = past.slice(-5).map((step, i, all) => {
       const label = step.labels[step.labels.length - 1], category = byId.get(label.category), isLast = i === all.length - 1;
       const name = category ? category.name : label.category;
@@ -66,7 +70,7 @@ class Face {
       return card;
     });
     const now = current ? [el("div", "card now", this.deck.thumb(current, "s"))] : [];
-    this.strip.replaceChildren(...old, ...now, ...queue.slice(0, 12).map(i => el("div", "card next", this.deck.thumb(i, "s"))));
+    this.strip.replaceChildren(...old, ...now, ...[...queue, ...aside].slice(0, 12).map(i => el("div", "card next", this.deck.thumb(i, "s"))));
   }
 
   drawNotice() {

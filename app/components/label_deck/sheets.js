@@ -5,7 +5,7 @@ class Sheets {
     this.open = null; this.node = null;
   }
 
-  get isCovering() { return ["help", "guide", "opinion"].includes(this.open); }
+  get isCovering() { return ["help", "guide", "opinion", "which"].includes(this.open); }
 
   toggle(name) {
     const isSame = this.open === name;
