@@ -4,11 +4,10 @@ import httpx
 import pytest
 from playwright.sync_api import expect
 
-from tests.waiting import PATIENCE_SECONDS
-
 from app.services import Services
 from labeling import orders
 from labeling.orders import Order
+from tests.waiting import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.browser
 NUM_SLIDES = 4
@@ -173,17 +172,16 @@ def test_new_order__reaches_within_a_few_cells_a_deck_that_was_full_before_it(si
     page.wait_for_selector(".deck[data-cell]")
     answered = _press(page, 4)
     page.wait_for_selector(ALL_SAVED)
-    newest = "SELECT made_at FROM probes ORDER BY number DESC LIMIT 1"
-    while not server.rows(newest):
-        page.wait_for_timeout(100)
+    # A refit that is still to come from the answers would be taken for the order's.
+    of_all = "SELECT number FROM probes WHERE last_label_id = (SELECT max(id) FROM labels) ORDER BY number DESC LIMIT 1"
+    server.wait_for_rows(of_all)
     labelled = "SELECT cell_id FROM labels WHERE annotator <> 'imported' UNION SELECT cell_id FROM leases"
     slide = server.rows(f"SELECT slide_id FROM cells WHERE id NOT IN ({labelled}) GROUP BY 1 ORDER BY count(*) DESC")[0]
-    page.wait_for_timeout(6000)  # a deck is drawn anew once in five seconds; this also lets the last refit end
-    before = server.rows(newest)
+    page.wait_for_timeout(6000)  # a deck is drawn anew once in five seconds
+    before = server.rows(of_all)[0][0]
     services = Services.open_existing(server.home)
     orders.give(services.database, Order(first_slides=slide), by="dora", label_set=services.label_set)
-    while server.rows(newest) == before:
-        page.wait_for_timeout(100)
+    server.wait_for_rows(f"SELECT number FROM probes WHERE number > {before}")
     with page.expect_response("**/api/v1/release"), page.expect_response("**/api/v1/worklist?**"):
         answered += _press(page, 1)
     pressed = 1
