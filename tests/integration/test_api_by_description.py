@@ -2,6 +2,7 @@
 
 import contextlib
 from collections import Counter
+from contextlib import contextmanager
 
 import pytest
 import schemathesis
@@ -10,18 +11,25 @@ from hypothesis.errors import Unsatisfiable
 from schemathesis import GenerationMode
 
 from app.api import api_routes
+from app.settings import BUILT_IN
 from app.sign_in import PUBLIC, ROUTE_RIGHTS, room_of
 from labeling import tokens
 from labeling.accounts import RIGHTS, ROLES
 from tests.api_site import Site
+from tests.studies import POSTGRESQL, home_of_kind
 
 
-@pytest.fixture(scope="module")
-def site(tmp_path_factory):
+@pytest.fixture(scope="module", params=[BUILT_IN, pytest.param(POSTGRESQL, marks=pytest.mark.slow)])
+def site(request: pytest.FixtureRequest, tmp_path_factory):
+    """Served from each kind of database, from a server at night."""
     folder = tmp_path_factory.mktemp("api")
-    made = Site(folder / "home", folder / "drawn")
-    yield made
-    made.database.close()
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        contextmanager(home_of_kind)(request.param, request, folder, patch) as home,
+    ):
+        made = Site(home, folder / "drawn")
+        yield made
+        made.database.close()
 
 
 @pytest.fixture(scope="module")
