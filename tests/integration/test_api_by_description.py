@@ -71,6 +71,8 @@ def test_routes__each_role_with_a_token(site, document, role: str) -> None:
             assert stranger.request(method, url).status_code == 401
 
 
+PATIENCE_SECONDS = 300
+"""How fast an answer comes is not asked here."""
 EXAMPLES = 25
 """Of each route, twice: once as described, once with something wrong in it."""
 
@@ -98,7 +100,7 @@ def _try(operation, mode: GenerationMode, headers: dict[str, str]) -> Counter[in
     @settings(max_examples=EXAMPLES, deadline=None, database=None, derandomize=True,
               suppress_health_check=list(HealthCheck))  # fmt: skip
     def run(case) -> None:
-        statuses[case.call_and_validate().status_code] += 1
+        statuses[case.call_and_validate(timeout=PATIENCE_SECONDS).status_code] += 1
 
     with contextlib.suppress(Unsatisfiable):  # there is nothing that could be wrong
         run()

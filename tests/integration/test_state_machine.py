@@ -39,11 +39,8 @@ from tests.studies import KINDS
 CELLS = [f"CE-{number:02d}" for number in range(8)]
 DOCTORS = ("ada", "ben", "eve")
 CATEGORIES = ("NILM", "HSIL", "LSIL")
-READS = 2
-RESTORES = 2
-"""For each study: one costs as much as fifty other steps, and a third finds what the second found."""
-MEMORY = Path("/dev/shm")
-"""Where a study costs no flush of the disk: processes die here, the machine never does."""
+READS, RESTORES = 2, 2  # a restore costs as much as fifty other steps, and a third finds what the second found
+MEMORY = Path("/dev/shm")  # without flushes of the disk: processes die here, the machine never does
 doctors, cells, categories = st.sampled_from(DOCTORS), st.sampled_from(CELLS), st.sampled_from(CATEGORIES)
 
 
@@ -82,8 +79,7 @@ class StudyMachine(RuleBasedStateMachine):
         self._kind, self._server, self._template = kind, server, template
         self._folder = Path(tempfile.mkdtemp(prefix="cytojepa-machine-", dir=MEMORY if MEMORY.is_dir() else None))
         self._numbers = itertools.count()
-        self._databases: list[str] = []
-        self._restores = 0
+        self._databases, self._restores = list[str](), 0
         self.model = Model()
         home = self._folder / "home-0"
         if kind != BUILT_IN:
@@ -97,7 +93,6 @@ class StudyMachine(RuleBasedStateMachine):
             write_atomically(catalog.crop_path(home, cell), b"picture")
         catalog.add(self.study.database, [slide], rows)
         with self.study.database.write() as session:
-            # Without a password hash: it takes longer than all the rest.
             session.add_all(
                 Account(name=name, role="adjudicator", password_hash="-", created_at=now, disabled_at=None)
                 for name in DOCTORS
@@ -173,9 +168,8 @@ class StudyMachine(RuleBasedStateMachine):
     @rule(who=doctors)
     def time_passes(self, who: str) -> None:
         """All leases of a doctor end by themselves."""
-        past = utc_now() - timedelta(seconds=1)
         with self.study.database.write() as session:
-            session.execute(update(Lease).where(Lease.annotator == who).values(until=past))
+            session.execute(update(Lease).where(Lease.annotator == who).values(until=utc_now() - timedelta(seconds=1)))
         self.model.leases = {pair: ok and pair[1] != who for pair, ok in self.model.leases.items()}
 
     @rule(who=doctors, cell=cells, category=st.none() | categories)
