@@ -88,7 +88,7 @@ def test_every_route__holds_what_its_description_says(site) -> None:
         for mode in GenerationMode:
             statuses += _try(operation, mode, headers)
 
-    assert len(operations) == 14
+    assert len(operations) == 15
     assert statuses.total() > EXAMPLES * len(operations)
     assert {200, 400, 404} <= set(statuses)
 
