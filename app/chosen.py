@@ -60,7 +60,7 @@ def _by_category(
         return None
     with services.database.read() as session:
         gone = choices.kept_from(session, annotator, reads=services.settings.reads)
-        within = choices.cells_within(session, focus)
+        within = choices.cells_within(session, annotator, focus)
     counts = {}
     for name in services.label_set.class_ids:
         cells = present.saying(name, table)

@@ -49,10 +49,11 @@ def open_learned(services: Services, name: str, overrides: Mapping[str, str] | N
     Raises:
         CheckpointError: There is none, or it is damaged.
     """
+    options = {"precision": "fast"} | dict(overrides or {})
     if name.startswith(TIMM):
         model = name.removeprefix(TIMM)
-        return load_timm_encoder(model, _weights_of(services, model), overrides)
-    return load_encoder(weights_path(services, name), overrides)
+        return load_timm_encoder(model, _weights_of(services, model), options)
+    return load_encoder(weights_path(services, name), options)
 
 
 def weights_path(services: Services, name: str) -> Path:

@@ -118,6 +118,7 @@ SLIDE = (
     Command("help", ("?",), word("this list")),
 )
 PAGES = (LABEL, GALLERY, REVIEW, SLIDE)
+_PAGE_NAMES = (word("Label"), word("Gallery"), word("Review"), word("Slide"))
 
 Keys = Mapping[str, str]
 """Own keys by what they do: `answer:<category>` or `command:<name>`."""
@@ -132,6 +133,23 @@ def free_commands() -> list[Command]:
             if command.id not in fixed:
                 found.setdefault(command.id, command)
     return list(found.values())
+
+
+def commands_by_pages(*, reviews: bool) -> dict[tuple[str, ...], list[Command]]:
+    """Return the commands that may have another key, by the names of the pages that know them.
+
+    Args:
+        reviews: The person has the page Review.
+    """
+    found: dict[tuple[str, ...], list[Command]] = {}
+    for command in free_commands():
+        pages = tuple(
+            name
+            for name, page in zip(_PAGE_NAMES, PAGES, strict=True)
+            if any(c.id == command.id for c in page) and (reviews or page is not REVIEW)
+        )
+        found.setdefault(pages, []).append(command)
+    return found
 
 
 def answer_keys(label_set: LabelSet, own: Keys) -> dict[str, str]:

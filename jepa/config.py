@@ -15,7 +15,7 @@ from jepa.plain_values import fitted, from_text
 
 TARGET_PASSES = ("joint", "separate", "union")
 MASK_RULES = ("own", "published")
-PRECISIONS = ("auto", "float32", "bfloat16")
+PRECISIONS = ("auto", "fast", "float32", "bfloat16")
 SHARDINGS = ("ddp", "fsdp")
 POOLINGS = ("mean", "mean4", "centre")
 OBJECTIVES = ("ijepa", "mae", "vicreg", "dino")
@@ -147,7 +147,8 @@ class RunConfig:
     seed: int = 0
     """The only source of chance."""
     precision: str = "auto"
-    """Of the networks' products: "float32", "bfloat16", or "auto": bfloat16 on a GPU, else float32."""
+    """Of the networks' products: "float32", "bfloat16", "auto" (bfloat16 on a GPU, else float32), or "fast": bfloat16
+    also on a CPU that multiplies it itself."""
     compile: bool = False
     """Compile the networks (torch.compile): minutes at the start, faster steps on a GPU afterwards."""
     sharding: str = "ddp"
@@ -277,10 +278,11 @@ def parse_overrides(pairs: Iterable[str]) -> dict[str, str]:
 
 
 PRESETS: dict[str, RunConfig] = {
-    "demo": RunConfig(pooling="centre", monitor_every=25, checkpoint_every=100),
-    "tiny": RunConfig(pooling="centre", image_px=64, ema=0.99, invariance=1.0, stain_jitter=0.1, steps=20_000),
-    "small": RunConfig(pooling="centre", dim=384, heads=6, predictor_dim=192, predictor_depth=6, predictor_heads=6,
-                       invariance=1.0, stain_jitter=0.1, batch_size=256, steps=40_000),
+    "demo": RunConfig(pooling="centre", precision="fast", monitor_every=25, checkpoint_every=100),
+    "tiny": RunConfig(pooling="centre", precision="fast", image_px=64, ema=0.99, invariance=1.0, stain_jitter=0.1,
+                      steps=20_000),
+    "small": RunConfig(pooling="centre", precision="fast", dim=384, heads=6, predictor_dim=192, predictor_depth=6,
+                       predictor_heads=6, invariance=1.0, stain_jitter=0.1, batch_size=256, steps=40_000),
     "reference": RunConfig(mpp=0.25, image_px=224, patch_px=14, mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225),
                            dim=1280, depth=32, heads=16, predictor_dim=384, predictor_depth=12, predictor_heads=16,
                            target_passes="separate", mask_rule="published", min_context=10, stain_jitter=0.0,

@@ -18,6 +18,7 @@ from jepa.backbones import Encoder, build_encoder, encode_layers, is_transformer
 from jepa.checkpoint import load_weights
 from jepa.config import RunConfig
 from jepa.errors import CheckpointError, ConfigError
+from jepa.precision import dtype_of, multiplying_in
 from jepa.timm_weights import in_order, read_tensors, without_heads
 from jepa.views import normalise
 
@@ -41,12 +42,13 @@ class FrozenEncoder:
 
     Args:
         vit: The network.
-        config: Sizes, scale and pooling.
+        config: Sizes, scale, pooling and precision.
     """
 
     def __init__(self, vit: Encoder, config: RunConfig) -> None:
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.config = config
+        self._dtype = dtype_of(config.precision, self.device)
         self._vit = vit.eval().requires_grad_(False).to(self.device)
         self.dim = config.dim * _PARTS[config.pooling]
         self.mpp, self.image_px = config.mpp, config.image_px
@@ -76,6 +78,9 @@ class FrozenEncoder:
     def embed(self, pictures: Picture) -> NDArray[np.float32]:
         """Embed prepared pictures: patch tokens after the last norm, pooled.
 
+        In bfloat16 where `precision` says so. The fingerprint does not tell: without their mean, vectors
+        turn by half a degree (two at most, on real cells), and machines of both kinds may share a store.
+
         Args:
             pictures: Shape (B, image_px, image_px, 3), uint8.
 
@@ -84,7 +89,8 @@ class FrozenEncoder:
         """
         light = torch.from_numpy(np.ascontiguousarray(pictures)).float() / 255
         batch = normalise(light, self.config).to(self.device)
-        return embed_batch(self._vit, batch, self.config).float().cpu().numpy()
+        with multiplying_in(self._dtype, self.device):
+            return embed_batch(self._vit, batch, self.config).float().cpu().numpy()
 
 
 def embed_batch(vit: Encoder, batch: Tensor, config: RunConfig) -> Tensor:

@@ -151,6 +151,12 @@ def list_accounts(database: Database) -> list[Account]:
         return list(session.scalars(select(Account).order_by(Account.name)))
 
 
+def doctors(database: Database) -> list[str]:
+    """Return the accounts that may label, by name."""
+    found = [row for row in list_accounts(database) if row.disabled_at is None and "label" in RIGHTS.get(row.role, ())]
+    return sorted(row.name for row in found)
+
+
 def disable(database: Database, name: str, *, by: str = COMMAND_LINE) -> None:
     """Lock an account and end its sign-ins; its labels stay.
 

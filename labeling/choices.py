@@ -40,7 +40,7 @@ def left_by_slide(session: Session, annotator: str, *, reads: int) -> dict[str, 
 
 def left_on_grounds(session: Session, annotator: str, focus: Focus, *, reads: int) -> int:
     """Count the ranked cells that fit what an annotator asks for."""
-    focus = focus.within(orders.current(session).only_slides)
+    focus = focus.under(orders.current(session), annotator)
     wanted = needs_reader(Candidate.cell_id, annotator, reads, utc_now(), Candidate.reads)
     return session.scalar(select(func.count()).select_from(Candidate).where(focus.of_candidates(), wanted)) or 0
 
@@ -51,9 +51,9 @@ def kept_from(session: Session, annotator: str, *, reads: int) -> set[str]:
     return {cell for condition in walled for cell in session.scalars(select(Cell.id).where(condition))}
 
 
-def cells_within(session: Session, focus: Focus) -> set[str] | None:
+def cells_within(session: Session, annotator: str, focus: Focus) -> set[str] | None:
     """Return the cells of the slides that are asked for, as far as the study's order lets them; None: all."""
-    slides = focus.within(orders.current(session).only_slides).slides
+    slides = focus.under(orders.current(session), annotator).slides
     return set(session.scalars(select(Cell.id).where(Cell.slide_id.in_(slides)))) if slides else None
 
 
@@ -70,7 +70,7 @@ def open_among(
         reads: How many doctors decide each cell.
         most: At most so many.
     """
-    focus = focus.within(orders.current(session).only_slides)
+    focus = focus.under(orders.current(session), annotator)
     found: list[str] = []
     for batch in _batches(cells):
         mine = select(Lease.cell_id).where(Lease.cell_id == Cell.id, Lease.annotator == annotator)

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from functools import cache
 from typing import Any
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.orm import Session
 
 from datasets.catalog import Cell
@@ -67,7 +67,7 @@ def take(
     """
     now = utc_now()
     with database.read() as session:
-        focus = focus.within(orders.current(session).only_slides)
+        focus = focus.under(orders.current(session), annotator)
         ask = Ask(annotator, reads, now, now + timedelta(seconds=lease_seconds), frozenset(exclude), focus)
         # What takes long is done here, while others write: the turn to write only looks at what was found.
         seen = ask.look(session, limit, shares)
@@ -168,11 +168,24 @@ def held_for_checks(database: Database, annotator: str) -> set[str]:
 
 
 @repeated
-def give_back(database: Database, annotator: str, cell_ids: Collection[str]) -> int:
-    """Give back some cells of an annotator that he has not decided; return how many."""
+def give_back(database: Database, annotator: str, cell_ids: Collection[str], *, unseen: bool = False) -> int:
+    """Give back some cells of an annotator that he has not decided; return how many.
+
+    Args:
+        database: The study's database.
+        annotator: Whose leases end.
+        cell_ids: The cells.
+        unseen: They were never on his screen: that they were handed out is forgotten, so that neither his shares of
+            repeats and known cells nor the control arm count them.
+    """
+    mine = (Lease.annotator == annotator, Lease.cell_id.in_(cell_ids), Lease.reason != FOIL_REASON)
     with database.write() as session:
-        mine = delete(Lease).where(Lease.annotator == annotator, Lease.cell_id.in_(cell_ids)).returning(Lease.cell_id)
-        return len(session.scalars(mine).all())
+        given = session.scalars(delete(Lease).where(*(mine if unseen else mine[:2])).returning(Lease.cell_id)).all()
+        if unseen and given:
+            of_these = (Assignment.annotator == annotator, Assignment.cell_id.in_(given))
+            newest = select(func.max(Assignment.id)).where(*of_these).group_by(Assignment.cell_id)
+            session.execute(delete(Assignment).where(Assignment.id.in_(list(session.scalars(newest)))))
+    return len(given)
 
 
 @cache

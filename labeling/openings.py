@@ -4,7 +4,6 @@ The large ones are built once, with places for what differs (`WHO`, `NOW`, ...):
 asking it.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import lru_cache
@@ -31,7 +30,8 @@ from sqlalchemy.orm import InstrumentedAttribute, aliased
 from datasets.catalog import Cell
 from datasets.db import UtcDateTime
 from labeling.answers import counts
-from labeling.mixture import BLIND, CHECK_REASON, FOIL_REASON
+from labeling.mixture import BLIND, CHECK_REASON, FOIL_REASON, SECOND
+from labeling.orders import Order
 from labeling.records import IMPORTED, Assignment, Candidate, Exemplar, Label, Lease, Undo
 
 CellColumn = InstrumentedAttribute[str]
@@ -60,13 +60,16 @@ class Focus:
     """Categories that the probe suggests."""
     arms: tuple[str, ...] = ()
     """Grounds on which the ranked list chose."""
+    skips_seconds: bool = False
+    """The second reads that the study has ordered are for others."""
 
-    def within(self, slides: Sequence[str]) -> "Focus":
-        """Return the part of this focus that lies on some slides; none: on any."""
-        if not slides:
-            return self
-        both = tuple(slide for slide in self.slides if slide in slides) if self.slides else tuple(slides)
-        return replace(self, slides=both or (_NO_SLIDE,))
+    def under(self, order: Order, annotator: str) -> "Focus":
+        """Return the part of this focus that the study's order leaves to an annotator."""
+        others = bool(order.second_readers) and annotator not in order.second_readers
+        if not order.only_slides:
+            return replace(self, skips_seconds=others)
+        both = [slide for slide in self.slides or order.only_slides if slide in order.only_slides]
+        return replace(self, slides=tuple(both) or (_NO_SLIDE,), skips_seconds=others)
 
     def of_candidates(self) -> ColumnElement[bool]:
         """Return the SQL condition on the ranked candidates."""
@@ -77,6 +80,7 @@ class Focus:
             on_slides if self.slides else true(),
             is_suggested if self.suggested else true(),
             Candidate.arm.in_(self.arms) if self.arms else true(),
+            Candidate.arm != SECOND if self.skips_seconds else true(),
         )
 
     def of_cells(self) -> ColumnElement[bool]:

@@ -35,6 +35,8 @@ class Order:
     """Nothing else is asked."""
     second_reads_of: tuple[str, ...] = ()
     """Annotators whose cells a second doctor decides as well, in every second place."""
+    second_readers: tuple[str, ...] = ()
+    """Accounts that do these second reads; empty: whoever labels."""
 
     def as_lists(self) -> dict[str, list[str]]:
         """Return plain values by name, as the database, JSON and the HTTP API have them."""
@@ -56,7 +58,7 @@ def read(database: Database) -> Order:
 
 
 @repeated
-def give(database: Database, order: Order, *, by: str, label_set: LabelSet) -> None:
+def give(database: Database, order: Order, *, by: str, label_set: LabelSet, doctors: Sequence[str] = ()) -> None:
     """Give a new order in place of the one before; it is told in the chain of events.
 
     Args:
@@ -64,13 +66,15 @@ def give(database: Database, order: Order, *, by: str, label_set: LabelSet) -> N
         order: All of it; what is empty in it holds no more.
         by: Who gives it.
         label_set: The study's answers.
+        doctors: Accounts that may label: of them second readers can be.
 
     Raises:
-        OrderRefused: A slide, category or annotator that the study does not know.
+        OrderRefused: A slide, category or annotator that the study does not know, or second reads that nobody can do.
         OrderTooLong: More than `MOST_NAMED` slides.
     """
     with database.write() as session:
         _check(session, order, label_set)
+        _check_readers(order, doctors)
         if order == current(session):
             return
         wanted = order.as_lists()
@@ -87,6 +91,14 @@ def _check(session: Session, order: Order, label_set: LabelSet) -> None:
     _refuse_strangers("slide", [*order.first_slides, *order.only_slides], known)
     _refuse_strangers("category", order.first_classes, label_set.class_ids)
     _refuse_strangers("annotator with labels", order.second_reads_of, _readers(session))
+
+
+def _check_readers(order: Order, doctors: Sequence[str]) -> None:
+    _refuse_strangers("account that may label", order.second_readers, doctors)
+    if order.second_readers and not order.second_reads_of:
+        raise OrderRefused(f"{order.second_readers[0]}: second reads of whose cells? Name that doctor too.")
+    if order.second_readers and set(order.second_readers) == set(order.second_reads_of) == {order.second_readers[0]}:
+        raise OrderRefused(f"{order.second_readers[0]}: nobody reads his own cells a second time; name another reader.")
 
 
 def _readers(session: Session) -> list[str]:

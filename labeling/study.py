@@ -33,6 +33,13 @@ def newest_probe(database: Database) -> Probe | None:
         return session.scalar(select(Probe).order_by(Probe.number.desc()).limit(1))
 
 
+def edition(database: Database) -> str:
+    """Return which making of the ranked list holds now: another text after each fit; empty before the first."""
+    with database.read() as session:
+        made_at = session.scalar(select(Probe.made_at).order_by(Probe.number.desc()).limit(1))
+    return "" if made_at is None else made_at.isoformat()
+
+
 class Study:
     """Vectors and labels, joined by row.
 

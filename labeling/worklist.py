@@ -159,7 +159,7 @@ def peek(database: Database, annotator: str, limit: int, *, reads: int, focus: F
     """Return what an annotator would get next, without a lease; known and repeated cells stay hidden."""
     now = utc_now()
     with database.read() as session:
-        focus = focus.within(orders.current(session).only_slides)
+        focus = focus.under(orders.current(session), annotator)
         ranked = session.scalars(
             select(Candidate)
             .where(focus.of_candidates(), needs_reader(Candidate.cell_id, annotator, reads, now, Candidate.reads))

@@ -12,7 +12,7 @@ from app import job_run
 from app.commands.output import ProgressBar, emit, home_option, json_option, table, verb
 from app.refit import refit_study, watch
 from app.services import Services
-from labeling import suggestions
+from labeling import accounts, orders, suggestions
 from labeling import worklist as worklists
 from labeling.export import FORMATS, Stage, export_labels
 from labeling.export.agreed import AGREEMENTS, AgreementKind
@@ -64,6 +64,7 @@ def worklist(annotator: str, limit: int, slides: tuple[str, ...], suggested: tup
              as_json: bool) -> None:  # fmt: skip
     """Show what a doctor would see next, and why; takes no lease."""
     services = Services.open(home)
+    _refuse_stranger(services, annotator)
     focus = Focus(slides=slides, suggested=suggested)
     items = worklists.peek(services.database, annotator, limit, reads=services.settings.reads, focus=focus)
     current = suggestions.current(services.database, services.probes_folder, services.store())
@@ -77,6 +78,16 @@ def worklist(annotator: str, limit: int, slides: tuple[str, ...], suggested: tup
     header = ("cell", "reason", "suggestion", "probability")
     shown = [(r["cell"], r["reason"], r["suggestion"], r["probability"]) for r in rows]
     emit(as_json, {"items": rows}, table(header, shown) if rows else ["nothing left to label"])
+
+
+def _refuse_stranger(services: Services, annotator: str) -> None:
+    """Refuse a name that nobody has; a study without accounts, one of imported labels alone, knows no names yet."""
+    names = {account.name for account in accounts.list_accounts(services.database)}
+    if names and annotator not in names.union(orders.readers(services.database)):
+        raise click.ClickException(
+            f"--annotator {annotator[:64]}: nobody of this name has an account or labels here; "
+            "`cytojepa users list` names the accounts, `cytojepa users add` makes one."
+        )
 
 
 class _Moment(click.ParamType[datetime]):

@@ -40,8 +40,15 @@ def add(name: str, role: str, password_stdin: bool, generate: bool, home: Path, 
 def _password(from_stdin: bool, generate: bool) -> tuple[str, bool]:
     if generate:
         return secrets.token_urlsafe(12), True
-    if from_stdin:
-        return sys.stdin.readline().rstrip("\n"), False
+    if from_stdin or not sys.stdin.isatty():
+        # Without a terminal nothing can be hidden: a prompt would only complain about that.
+        line = sys.stdin.readline()
+        if not line:
+            raise click.UsageError(
+                "no terminal to ask for the password, and none on standard input: give it there in one line, "
+                "or take --generate."
+            )
+        return line.rstrip("\r\n"), False
     typed: str = click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)
     return typed, False
 

@@ -156,7 +156,11 @@ def page_of(rows: Sequence[Row], most: int, tr: Words, *, key: str) -> Sequence[
         key: Of the field.
     """
     pages = max(1, -(-len(rows) // most))
-    page = int(st.number_input(tr("Page of {pages}", pages=pages), 1, pages, 1, key=key, width=180)) if pages > 1 else 1
+    page = (
+        int(st.number_input(tr("Page (1 to {pages})", pages=pages), 1, pages, 1, key=key, width=180))
+        if pages > 1
+        else 1
+    )
     return rows[(page - 1) * most : page * most]
 
 

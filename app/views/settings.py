@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 
 import streamlit as st
 
-from app.keys import KeyRefused, answer_keys, free_commands, own_key, refuse_conflicts
+from app.keys import KeyRefused, answer_keys, commands_by_pages, own_key, refuse_conflicts
 from app.views import people
 from app.words import languages
 from labeling import preferences
@@ -55,14 +55,15 @@ def choose_keys() -> None:
                     f"answer:{category.id}", tr(category.name), answer_keys(label_set, own.keys)[category.id]
                 )
                 fields[what] = key
-        st.divider()
-        for command, place in zip(free_commands(), _places(), strict=False):
-            defaults[f"command:{command.id}"] = own_key(command, label_set, {}) or ""
-            with place:
-                what, key = key_field(
-                    f"command:{command.id}", tr(command.text), own_key(command, label_set, own.keys) or ""
-                )
-                fields[what] = key
+        for pages, commands in commands_by_pages(reviews=person.may("adjudicate")).items():
+            st.markdown(f"**{tr('On {pages}', pages=' · '.join(map(tr, pages)))}**")
+            for command, place in zip(commands, _places(), strict=False):
+                defaults[f"command:{command.id}"] = own_key(command, label_set, {}) or ""
+                with place:
+                    what, key = key_field(
+                        f"command:{command.id}", tr(command.text), own_key(command, label_set, own.keys) or ""
+                    )
+                    fields[what] = key
         with st.container(horizontal=True):
             is_wanted = st.form_submit_button(tr("Keep these keys"), type="primary")
             is_reset = st.form_submit_button(tr("All as they were made"))

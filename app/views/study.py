@@ -11,6 +11,7 @@ from app.words import word
 from datasets import catalog
 from datasets.errors import SettingsError
 from labeling import orders
+from labeling.accounts import doctors
 from labeling.errors import OrderRefused
 from labeling.orders import Order
 
@@ -52,12 +53,17 @@ def choose_order() -> None:
         "first_classes": (tr("Categories that come first, by suggestion"), services.label_set.class_ids),
         "only_slides": (tr("Nothing but these slides"), slides),
         "second_reads_of": (tr("A second doctor decides the cells of"), readers),
+        "second_readers": (tr("The second doctor is one of"), doctors(services.database) if readers else []),
     }
     with st.form("order"):
         chosen = {
             name: tuple(
                 st.multiselect(
-                    text, options, [x for x in getattr(before, name) if x in options], key=name, placeholder=tr("none")
+                    text,
+                    options,
+                    [x for x in getattr(before, name) if x in options],
+                    key=name,
+                    placeholder=tr("anybody") if name == "second_readers" else tr("none"),
                 )
             )
             for name, (text, options) in choices.items()
@@ -66,7 +72,8 @@ def choose_order() -> None:
         is_wanted = st.form_submit_button(tr("Set this order"), type="primary")
     if is_wanted:
         try:
-            orders.give(services.database, Order(**chosen), by=person.name, label_set=services.label_set)
+            orders.give(services.database, Order(**chosen), by=person.name, label_set=services.label_set,
+                        doctors=doctors(services.database))  # fmt: skip
         except OrderRefused as error:
             st.error(str(error))
         else:

@@ -1,10 +1,12 @@
 """Images per second of a whole pretraining step: ours against the published algorithm written plainly.
 
-    python tests/benchmarks/pretrain.py [--rounds 7] [--steps 2] [--threads 1] [--passes union] [--json]
+    python tests/benchmarks/pretrain.py [--rounds 7] [--steps 2] [--threads 1] [--passes union]
+                                        [--precision fast] [--plain published] [--json]
 
 The plain version is the same arithmetic as published: explicit attention, each target block in its
 own predictor pass, AdamW and the target encoder's update in Python loops, and a number fetched from
-the device for the loss and for every weight matrix in every step. Both get the same pictures and the
+the device for the loss and for every weight matrix in every step. `--plain published` lets it
+multiply in bfloat16 on a GPU alone, as published, `--plain same` wherever ours does. Both get the same pictures and the
 same masks, in turns within one run, so that a busy machine disturbs both alike; the ratio of the CPU
 seconds is what counts on a CPU that others use too.
 """
@@ -25,10 +27,11 @@ from torch import Tensor
 from torch.nn import functional
 
 from jepa.backbones import encode, gather_patches
-from jepa.config import RunConfig
+from jepa.config import PRECISIONS, RunConfig
 from jepa.distributed import World
 from jepa.masking import MaskConfig
 from jepa.model import IJepa
+from jepa.precision import dtype_of
 from jepa.published_masks import sample_published_masks
 from jepa.schedules import rates
 from jepa.step import Learner, seed_model
@@ -45,8 +48,9 @@ GOALS = {"ViT-T/16 224 px": 1.8, "ViT-S/8 64 px": 1.3}
 class PlainTrainer:
     """The published algorithm without any of the product's short cuts."""
 
-    def __init__(self, config: RunConfig, device: torch.device) -> None:
+    def __init__(self, config: RunConfig, device: torch.device, precision: str) -> None:
         self.config, self.device, self.step = config, device, 0
+        self.is_narrow = dtype_of(precision, device) == torch.bfloat16
         self.model: IJepa = seed_model(config).to(device)
         for block in self.model.blocks():
             block.attn.fused_attn = False
@@ -60,7 +64,7 @@ class PlainTrainer:
         now = rates(self.step, self.config)
         for group, decay in zip(self.optimiser.param_groups, (now.weight_decay, 0.0), strict=True):
             group["lr"], group["weight_decay"] = now.lr, decay
-        with torch.autocast("cuda", torch.bfloat16, enabled=self.device.type == "cuda"):
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.is_narrow):
             loss = self._loss(pictures, context, targets)
         loss_value = loss.item()
         loss.backward()
@@ -122,9 +126,12 @@ def batch_for(config: RunConfig, device: torch.device) -> tuple[Tensor, Tensor, 
     return tuple(part.to(device) for part in parts)  # type: ignore[return-value]
 
 
-def compare(config: RunConfig, device: torch.device, rounds: int, steps: int) -> dict[str, object]:
+def compare(
+    config: RunConfig, device: torch.device, plain_precision: str, options: argparse.Namespace
+) -> dict[str, object]:
     """Time both in turns; the first round warms up and does not count."""
-    plain = PlainTrainer(config, device)
+    rounds, steps = options.rounds, options.steps
+    plain = PlainTrainer(config, device, plain_precision)
     ours = Learner(config, World(device), seed_model(config))
     batch = batch_for(config, device)
     pairs = []
@@ -155,17 +162,25 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=2, help="steps of each in a round")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--passes", choices=("joint", "union"), default="joint", help="target_passes of ours")
+    parser.add_argument("--precision", choices=PRECISIONS, default="fast", help="of ours")
+    parser.add_argument(
+        "--plain", choices=("published", "same"), default="published", help="precision of the plain one"
+    )
     parser.add_argument("--case", choices=list(CASES), action="append")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     machine = torch.cuda.get_device_name() if device.type == "cuda" else platform.processor() or platform.machine()
-    cases = {name: dataclasses.replace(CASES[name], target_passes=options.passes) for name in options.case or CASES}
-    results = {name: compare(config, device, options.rounds, options.steps) for name, config in cases.items()}
+    ours = {"target_passes": options.passes, "precision": options.precision}
+    cases = {name: dataclasses.replace(CASES[name], **ours) for name in options.case or CASES}
+    plain = "auto" if options.plain == "published" else options.precision
+    results = {name: compare(config, device, plain, options) for name, config in cases.items()}
     if options.json:
         sys.stdout.write(json.dumps({"machine": machine, "threads": options.threads, "results": results}) + "\n")
         return
+    types = " and ".join(str(dtype_of(name, device)).removeprefix("torch.") for name in (plain, options.precision))
+    sys.stdout.write(f"plain and ours in {types}\n")
     sys.stdout.write(f"{machine}, {options.threads} thread(s), median of {options.rounds} rounds [lowest, highest]\n")
     for name, result in results.items():
         for clock in ("cpu", "wall"):

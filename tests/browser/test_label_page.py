@@ -3,6 +3,10 @@
 import httpx
 import pytest
 
+from app.services import Services
+from labeling import orders
+from labeling.orders import Order
+
 pytestmark = pytest.mark.browser
 NUM_SLIDES = 4
 KEYS = {"1": "NILM", "3": "LSIL", "5": "HSIL", "U": "cannot-tell"}
@@ -148,6 +152,37 @@ def test_kill_9__loses_no_acknowledged_label_and_doubles_none(page, server) -> N
     page.wait_for_selector(ALL_SAVED)
 
     assert server.labels("ada") == before + answered
+
+
+def test_new_order__reaches_within_a_few_cells_a_deck_that_was_full_before_it(sign_in, server) -> None:
+    page = sign_in("ben")
+    page.wait_for_selector(".deck[data-cell]")
+    answered = _press(page, 4)
+    page.wait_for_selector(ALL_SAVED)
+    newest = "SELECT made_at FROM probes ORDER BY number DESC LIMIT 1"
+    while not server.rows(newest):
+        page.wait_for_timeout(100)
+    labelled = "SELECT cell_id FROM labels WHERE annotator <> 'imported' UNION SELECT cell_id FROM leases"
+    slide = server.rows(f"SELECT slide_id FROM cells WHERE id NOT IN ({labelled}) GROUP BY 1 ORDER BY count(*) DESC")[0]
+    page.wait_for_timeout(6000)  # a deck is drawn anew once in five seconds; this also lets the last refit end
+    before = server.rows(newest)
+    services = Services.open_existing(server.home)
+    orders.give(services.database, Order(first_slides=slide), by="dora", label_set=services.label_set)
+    while server.rows(newest) == before:
+        page.wait_for_timeout(100)
+    with page.expect_response("**/api/v1/release"), page.expect_response("**/api/v1/worklist?**"):
+        answered += _press(page, 1)
+    pressed = 1
+    while "its slide comes first" not in page.inner_text(".why") and pressed < 9:
+        answered += _press(page, 1)
+        pressed += 1
+    page.wait_for_selector(ALL_SAVED)
+    orders.give(services.database, Order(), by="dora", label_set=services.label_set)
+    services.database.close()
+
+    assert pressed < 9, "a full deck holds twelve"
+    assert server.labels("ben") == answered
+    assert len(dict(answered)) == len(answered)
 
 
 def test_own_choice__holds_over_a_reload_ends_with_one_click_and_says_when_nothing_is_left(page, server) -> None:

@@ -2,10 +2,11 @@
 
 from collections import Counter
 from dataclasses import replace
+from datetime import timedelta
 
 import numpy as np
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import select, text, update
 from starlette.testclient import TestClient
 
 from app.present import PresentSuggestions
@@ -141,3 +142,43 @@ def test_new_choice__sets_held_cells_aside_without_costing_the_other_window_its_
     assert {item.cell_id for item in again} <= {item.cell_id for item in [*before, *chosen]}
     with study.database.read() as session:
         assert REPEAT not in set(session.scalars(select(Assignment.arm)))
+
+
+def test_unseen__cells_given_back_count_as_never_handed_out_and_the_list_tells_its_making(study) -> None:
+    ben = _program(study, "ben", "after")
+    first = _ask(ben, "worklist", limit=12)
+    cells = [item["cell"] for item in first["items"]]
+    refit_study(study)
+    answer = ben.post(f"{PUBLIC}/labels", json={"events": [
+        {"kind": "label", "key": "one", "cell": cells[0], "category": "NILM"}]})  # fmt: skip
+    released = ben.post(f"{PUBLIC}/release", json={"cells": cells[:1] + cells[4:], "unseen": True})
+    served = Counter(row.cell_id for row in _rows(study, Assignment.cell_id, Assignment.annotator)
+                     if row.annotator == "ben")  # fmt: skip
+    second = _ask(ben, "worklist", limit=12, held=",".join(cells[1:4]))
+
+    assert answer.json()["edition"] == second["edition"] > first["edition"]
+    assert released.json() == {"released": 8}
+    assert served == Counter(cells[:4])
+    assert not {item["cell"] for item in second["items"]} & set(cells[:4])
+
+
+def test_unseen__a_hidden_repeat_that_was_not_shown_comes_again(study) -> None:
+    long_ago = utc_now() - timedelta(days=3)
+    events = [LabelEvent(key=f"e{n}", cell_id=f"CE{n:05d}", category="NILM") for n in range(1, 391, 3)]
+    record(study.database, "eva", events, label_set=study.label_set)
+    with study.database.write() as session:
+        session.execute(text("DROP TRIGGER labels_no_update"))
+        session.execute(update(Label).where(Label.annotator == "eva").values(made_at=long_ago))
+
+    def repeats() -> set[str]:
+        items = leases.take(study.database, "eva", 12, reads=1, lease_seconds=600, shares=Shares(repeat=40))
+        return {item.cell_id for item in items} & {event.cell_id for event in events}
+
+    first = repeats()
+    leases.give_back(study.database, "eva", first, unseen=True)
+    second = repeats()
+    leases.give_back(study.database, "eva", second)
+
+    assert first
+    assert second == first
+    assert not repeats() & first

@@ -102,6 +102,33 @@ def test_second_reads__come_in_turn_blind_to_another_doctor_and_are_no_sample_of
     assert not {item.cell_id for item in again} & evidence.random
 
 
+def test_second_reader__gets_the_cells_of_one_doctor_blind_and_nobody_else_does(study) -> None:
+    order = Order(second_reads_of=("ada",), second_readers=("ben",))
+    orders.give(study.database, order, by="max", label_set=study.label_set, doctors=("ada", "ben"))
+    refit_study(study)
+    taken = {
+        name: [item for item in leases.take(study.database, name, 40, reads=1, lease_seconds=600, shares=Shares())
+               if item.cell_id in LABELLED]
+        for name in ("eva", "ben", "ada")
+    }  # fmt: skip
+    shown = peek(study.database, "eva", 40, reads=1)
+
+    assert (taken["eva"], taken["ada"]) == ([], [])
+    assert len(taken["ben"]) >= 16
+    assert {(item.reason, item.may_show) for item in taken["ben"]} == {(CHECK_REASON, False)}
+    assert not {item.cell_id for item in shown} & set(LABELLED)
+
+
+def test_second_reader__nobody_and_the_doctor_himself_are_refused(study) -> None:
+    for order, sentence in (
+        (Order(second_reads_of=("ada",), second_readers=("otto",)), "account that may label"),
+        (Order(second_readers=("ben",)), "of whose cells"),
+        (Order(second_reads_of=("ada",), second_readers=("ada",)), "his own cells"),
+    ):
+        with pytest.raises(OrderRefused, match=sentence):
+            orders.give(study.database, order, by="max", label_set=study.label_set, doctors=("ada", "ben"))
+
+
 def test_suggested__leaves_check_cells_where_they_are(study) -> None:
     queue = {row.cell_id: row for row in _queue(study)}
     items = leases.take(study.database, "ben", 200, reads=1, lease_seconds=600, focus=Focus(suggested=("HSIL",)))

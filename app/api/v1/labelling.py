@@ -25,6 +25,7 @@ from labeling.labels import LabelEvent, Receipt, UndoEvent
 from labeling.leases import WorkItem
 from labeling.mixture import CHECK_REASON
 from labeling.openings import Focus
+from labeling.study import edition
 from labeling.suggestions import SuggestionTable
 
 _ENGLISH = words(ENGLISH)
@@ -92,7 +93,9 @@ class _Labelling:
         tr = self._words(person, spoken)
         planes = places.planes_of_cells(database, [i.cell_id for i in items])
         rows = [self._work_cell(item, scales.get(item.cell_id), planes.get(item.cell_id), tr) for item in items]
-        return work_shapes.Worklist(items=rows, done=sorted(done), progress=self._progress(person))
+        return work_shapes.Worklist(
+            items=rows, done=sorted(done), progress=self._progress(person), edition=edition(database)
+        )
 
     def choices(
         self, person: Labeller, slides: SlideIds = "", suggested: Category = "", ground: Ground = ""
@@ -122,7 +125,7 @@ class _Labelling:
 
     def release(self, person: Labeller, body: shapes.Cells) -> shapes.Released:
         """End the account's leases of some cells, so that others get them."""
-        count = leases.give_back(self._services.database, person.name, body.cells)
+        count = leases.give_back(self._services.database, person.name, body.cells, unseen=body.unseen)
         return shapes.Released(released=count)
 
     def record(self, person: Labeller, body: shapes.Events, spoken: Spoken = "") -> shapes.Receipts:
@@ -145,7 +148,7 @@ class _Labelling:
         missed = foils.missed(database, [r.key for r in receipts if r.accepted], settings.label_set)
         tr = self._words(person, spoken)
         found = [self._receipt(r, missed.get(r.key), _among(table, cell_of.get(r.key), r), tr) for r in receipts]
-        return shapes.Receipts(receipts=found, progress=self._progress(person))
+        return shapes.Receipts(receipts=found, progress=self._progress(person), edition=edition(database))
 
     def labels(
         self, person: Labeller, after: Annotated[int, Query(ge=0, le=2**31 - 1)] = 0,

@@ -141,6 +141,7 @@ class Receipts(Shape):
 
     receipts: list[Receipt]
     progress: Progress
+    edition: str = Field(description="As of the worklist.")
 
 
 class StepLabel(CellPicture):
@@ -205,6 +206,9 @@ class Cells(Shape):
     """Cells that an account no longer wants to decide."""
 
     cells: list[Name] = Field(max_length=MOST_EVENTS)
+    unseen: bool = Field(
+        False, description="They were never on screen: that they were handed out is forgotten; they may come again."
+    )
 
 
 class Released(Shape):

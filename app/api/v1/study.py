@@ -12,7 +12,7 @@ from app.api.web import BadRequest, Forbidden, NotFound, ids_of
 from app.services import Services
 from datasets import catalog
 from labeling import answers, orders
-from labeling.accounts import RIGHTS, SignedIn
+from labeling.accounts import RIGHTS, SignedIn, doctors
 from labeling.errors import OrderRefused, OrderTooLong
 from labeling.orders import Order
 from labeling.suggestions import current
@@ -60,7 +60,8 @@ class _Study:
         """Set the order of work in place of the one before; it holds from the next refit and is told in the chain."""
         wanted = Order(**{name: tuple(value) for name, value in body.model_dump().items()})
         try:
-            orders.give(self._services.database, wanted, by=person.name, label_set=self._services.label_set)
+            orders.give(self._services.database, wanted, by=person.name, label_set=self._services.label_set,
+                        doctors=doctors(self._services.database))  # fmt: skip
         except OrderTooLong as refusal:
             raise BadRequest(str(refusal)) from refusal
         except OrderRefused as refusal:

@@ -21,6 +21,10 @@ class Worklist(Shape):
     items: list[WorkCell] = Field(description="In the order in which to decide them; empty: nothing is left.")
     done: list[str] = Field(description="Those of `held` that this account has answered meanwhile.")
     progress: Progress
+    edition: str = Field(
+        description="Of the ranked list. Another one: it has been made anew, and cells that nobody has seen may be "
+        "given back (`unseen`) and asked for again."
+    )
 
 
 class SlideLeft(Shape):
@@ -64,3 +68,4 @@ class Order(Shape):
     )
     only_slides: list[Name] = Field([], max_length=MOST_EVENTS, description="Nothing but their cells is asked.")
     second_reads_of: list[Name] = Field([], max_length=MOST_EVENTS, description="A second account decides their cells.")
+    second_readers: list[Name] = Field([], max_length=MOST_EVENTS, description="Who does that; empty: whoever labels.")

@@ -20,13 +20,13 @@ class Deck {
     this.reopened = new Set(); this.redoName = `cytojepa/redo/${encodeURIComponent(this.account)}`;
     this.asked = new URLSearchParams(location.search).get("cell");
     this.current = null; this.painted = null; this.confidence = null; this.comment = "";
-    this.isFetching = false; this.isEmpty = false; this.era = 0; this.problem = ""; this.said = ""; this.times = [];
+    this.isFetching = false; this.isEmpty = false; this.era = 0; this.edition = ""; this.aside = []; this.redrawnAt = 0; this.problem = ""; this.said = ""; this.times = [];
     this.progress = { mine: 0, labelled: 0, cells: 0 };
     this.tally = { taken: 0, saved: 0, refused: 0, ignored: 0 };
     this.holds = new Holds(this.account);
     this.which = new Which(this);
     this.outbox = new Outbox({ name: "labels", account: this.account, url: "/api/v1/labels", csrf: this.csrf,
-      on: { change: () => this.draw(), receipts: (list, own, progress) => this.receive(list, own, progress), elsewhere: e => this.elsewhere(e) } });
+      on: { change: () => this.draw(), receipts: (list, own, body) => this.receive(list, own, body), elsewhere: e => this.elsewhere(e) } });
     this.build();
     document.addEventListener("keydown", this.onKey = e => this.key(e), true);
     document.addEventListener("keyup", this.onKeyUp = e => { if (this.commands.get(keyOf(e))?.id === "wide") this.wide(false); }, true);
@@ -42,7 +42,7 @@ class Deck {
     window.removeEventListener("blur", this.onBlur);
     window.removeEventListener("online", this.onOnline);
     document.removeEventListener("visibilitychange", this.onVisible);
-    clearTimeout(this.refill); clearTimeout(this.widening);
+    clearTimeout(this.refill); clearTimeout(this.widening); clearTimeout(this.redrawing);
     this.outbox.destroy(); this.holds.destroy(); this.view.destroy();
   }
 
@@ -86,13 +86,13 @@ class Deck {
   drop(cells) {  // answered in another window: never asked twice
     const gone = new Set(cells);
     if (!gone.size) return;
-    this.queue = this.queue.filter(i => !gone.has(i.cell));
+    this.queue = this.queue.filter(i => !gone.has(i.cell)); this.aside = this.aside.filter(i => !gone.has(i.cell));
     if (this.current && gone.has(this.current.cell)) this.next();
   }
 
   elsewhere(event) { if (event.kind === "label") this.drop([event.cell]); }
 
-  receive(receipts, own, progress) {
+  receive(receipts, own, { progress, edition }) {
     const done = new Map(receipts.map(r => [r.key, r]));
     for (const step of this.past) for (const label of step.labels) {
       const receipt = done.get(label.key);
@@ -107,6 +107,8 @@ class Deck {
     }
     if (progress) this.progress = progress;
     if (!this.current && !this.outbox.size) this.fill();
+    if (edition > this.edition) this.edition = edition;
+    redrawSoon(this);
   }
 
   // ---- the picture

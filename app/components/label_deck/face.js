@@ -57,7 +57,7 @@ class Face {
   }
 
   drawStrip() {
-    const { past, queue, current, byId } = this.deck;
+    const { past, queue, aside, current, byId } = this.deck;
     const old = past.slice(-5).map((step, i, all) => {
       const label = step.labels[step.labels.length - 1], category = byId.get(label.category), isLast = i === all.length - 1;
       const name = category ? category.name : label.category;
@@ -70,7 +70,7 @@ class Face {
       return card;
     });
     const now = current ? [el("div", "card now", this.deck.thumb(current, "s"))] : [];
-    this.strip.replaceChildren(...old, ...now, ...queue.slice(0, 12).map(i => el("div", "card next", this.deck.thumb(i, "s"))));
+    this.strip.replaceChildren(...old, ...now, ...[...queue, ...aside].slice(0, 12).map(i => el("div", "card next", this.deck.thumb(i, "s"))));
   }
 
   drawNotice() {

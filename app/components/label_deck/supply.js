@@ -1,5 +1,7 @@
 // Where the next cells come from: leased ahead of need, as many as the hand is fast.
 const PATIENCE = 1500;         // milliseconds until an answer that did not come is asked for again
+const KEPT = 3, KEPT_OF_FAST = 15;     // cells that stay when the list has been made anew: enough until the others are here
+const REDRAW_EVERY = 5000, PAUSE = 600;    // milliseconds; a hand that makes no such pause gets a new deck soon by itself
 
 async function fillDeck(deck, check) {
   if (deck.isFetching || (!check && !deck.isLow && deck.current)) return;
@@ -22,9 +24,10 @@ async function fillDeck(deck, check) {
   deck.draw();
 }
 
-function arrived(deck, { items, done, progress }) {
+function arrived(deck, { items, done, progress, edition }) {
   const sent = new Set([...deck.outbox.cells(), ...deck.mine()]);
-  deck.queue.push(...items.filter(i => !sent.has(i.cell)));
+  deck.queue.push(...items.filter(i => !sent.has(i.cell)).map(i => ({ ...i, edition })));
+  deck.edition = edition;
   const asked = deck.queue.findIndex(i => i.cell === deck.asked);     // where somebody comes back from the slide
   if (asked > 0) deck.queue.unshift(...deck.queue.splice(asked, 1));
   deck.asked = null;
@@ -39,6 +42,30 @@ function arrived(deck, { items, done, progress }) {
 // Cells that nobody is to see now are free for others at once; where that does not arrive, their lease ends by itself.
 function letGo(deck, cells) {
   return cells.length ? postJson("/api/v1/release", deck.csrf, { cells }).catch(() => null) : null;
+}
+
+// The list has been made anew since these cells were fetched: those that are not next, and that nobody has seen, go back
+// and the best of now come instead. They are put aside first, so that none can come on screen while it is given back.
+// It waits for a pause of the hand: a burst of keys must find the deck full.
+function redrawSoon(deck) { clearTimeout(deck.redrawing); deck.redrawing = setTimeout(() => redraw(deck), PAUSE); }
+
+async function redraw(deck) {
+  const now = performance.now(), keep = deck.ahead === AHEAD ? KEPT : KEPT_OF_FAST;
+  const isOld = item => item.edition !== deck.edition && !deck.reopened.has(item.cell);
+  const isBusy = deck.isFetching || deck.outbox.isFailing || now - (deck.times.at(-1) || 0) < PAUSE * 0.9 || now - deck.redrawnAt < REDRAW_EVERY;
+  const old = deck.queue.slice(keep).filter(isOld), era = deck.era;
+  if (isBusy || !old.length) return;
+  deck.redrawnAt = now;
+  deck.isFetching = true;
+  deck.aside = old;
+  deck.queue = deck.queue.filter(item => !old.includes(item));
+  const cells = old.map(item => item.cell);
+  const isGiven = await postJson("/api/v1/release", deck.csrf, { cells, unseen: true }).then(() => true, () => false);
+  deck.isFetching = false;
+  if (!isGiven && era === deck.era) deck.queue.push(...deck.aside);        // the network is away: they are most likely still ours
+  if (isGiven || era !== deck.era) await deck.fill(true);
+  deck.aside = [];
+  deck.draw();
 }
 
 // The doctor wants other cells: what is on screen and what was fetched goes back, answers that were taken back stay.

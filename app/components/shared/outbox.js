@@ -10,7 +10,7 @@ const ORPHAN_AGE = 5000;            // another window's event that is still here
 const GIVE_UP = 10000;              // for one message; then it is sent again
 
 class Outbox {
-  // on: { change(), receipts(list, own), elsewhere(event) }
+  // on: { change(), receipts(list, own, body), elsewhere(event) }
   constructor({ name, account, url, csrf, on }) {
     Object.assign(this, { url, csrf, on });
     this.prefix = `cytojepa/${name}/${encodeURIComponent(account)}/`;
@@ -104,7 +104,8 @@ class Outbox {
     else this.acknowledged({ receipts: [{ key: events[0].key, accepted: false, reason }] });
   }
 
-  acknowledged({ receipts, progress }) {
+  acknowledged(body) {
+    const { receipts } = body;
     const own = new Set();
     let count = 0;
     for (const receipt of receipts) {
@@ -113,7 +114,7 @@ class Outbox {
       localStorage.removeItem(this.prefix + receipt.key);
     }
     if (!this.size) this.most = MOST_IN_MESSAGE;
-    this.on.receipts(receipts, own, progress);
+    this.on.receipts(receipts, own, body);
     if (!count) throw new Error("an answer without the receipts that were asked for");
   }
 }

@@ -50,15 +50,18 @@ def assert_same(found, expected):
     assert all(np.array_equal(found[name], value) for name, value in expected.items())
 
 
-def test_resume__after_a_wish_to_stop(tmp_path, pack, unbroken):
-    run = tmp_path / "run"
-    stopped = pretrain(TINY, pack, run, should_stop=iter([False, False, True]).__next__)
-    resumed = pretrain(TINY, pack, run, resume=True)
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_resume__after_a_wish_to_stop(tmp_path, pack, precision):
+    config = dataclasses.replace(TINY, precision=precision)
+    run, whole = tmp_path / "run", tmp_path / "whole"
+    unbroken = pretrain(config, pack, whole)
+    stopped = pretrain(config, pack, run, should_stop=iter([False, False, True]).__next__)
+    resumed = pretrain(config, pack, run, resume=True)
 
     assert (stopped.stopped, stopped.steps, resumed.stopped) == ("interrupted", 3, "finished")
-    assert curve(run) == curve(unbroken[0])
+    assert curve(run) == curve(whole)
     assert [row["step"] for row in rows(run)] == [1, 2, 3, 4, 5, 6]
-    assert_same(weights(resumed), weights(unbroken[1]))
+    assert_same(weights(resumed), weights(unbroken))
 
 
 def test_resume__lines_after_the_checkpoint_are_not_counted_twice(tmp_path, pack, unbroken):
