@@ -8,6 +8,8 @@ BIN := .venv/bin
 UV := $(BIN)/uv
 RUN := $(BIN)/python -m
 TEST_INSTALL := .venv/.tests-installed
+# Where no compiled modules are kept, each process compiles all of torch and Streamlit anew: five seconds of CPU.
+unexport PYTHONDONTWRITEBYTECODE
 
 help:  ## Show this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -61,10 +63,10 @@ unit: $(TEST_INSTALL) postgresql  ## Fast tests
 	$(RUN) pytest -q -n 2 --dist loadfile -m "not slow" tests/unit
 
 integration: $(TEST_INSTALL) postgresql  ## Tests with processes, files and real pictures where they are at hand
-	$(RUN) pytest -q -n 2 --dist loadfile -m "not slow" tests/integration
+	$(RUN) pytest -q -n 2 --dist loadfile --timeout 600 -m "not slow" tests/integration
 
 browser: $(TEST_INSTALL) chromium  ## Tests in a real browser; they also take the screenshots of the docs
-	$(RUN) pytest -q -m "not slow" tests/browser
+	$(RUN) pytest -q -n 2 --dist loadfile --timeout 600 -m "not slow" tests/browser
 
 nightly: $(TEST_INSTALL) chromium postgresql  ## The long counts, hours on two cores
 	$(RUN) pytest -q -m slow tests

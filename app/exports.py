@@ -9,7 +9,7 @@ from app.services import Services
 from app.words import word
 from datasets.db import utc_now
 from labeling import audit
-from labeling.export import ProgressCallback, export_labels
+from labeling.export import ProgressCallback, Stage, export_labels
 from labeling.export.rows import Kind, Selection
 
 FOLDER = "exports"
@@ -26,6 +26,11 @@ FORMAT_WORDS = {
     "webdataset": word("shards of cell pictures for training, as a ZIP"),
 }
 """What the product's own formats are for; formats of other packages have their name alone."""
+STAGE_WORDS: dict[Stage, str] = {
+    "rows": word("{done} of {total} rows"),
+    "packed": word("{done} of {total} files packed"),
+    "checked": word("{done} of {total} files brought to the disk and checked"),
+}
 KIND_WORDS: dict[Kind, str] = {
     "label": word("labels of the doctors"),
     "reference": word("reference labels"),
@@ -57,7 +62,7 @@ def make_export(
         format_name: One of `FORMATS`.
         selection: Which rows.
         by: Who asked for it.
-        on_progress: Called with (rows done, rows in all).
+        on_progress: See `export_labels`.
 
     Raises:
         LabelingError: An unknown format.

@@ -2,17 +2,18 @@
 
 import os
 import signal
-import socket
 import sqlite3
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import httpx
 import pytest
 
+from tests.waiting import free_port, until
+
 PASSWORD = "a long test password"
+START_SECONDS = 240
 
 
 class Server:
@@ -20,9 +21,7 @@ class Server:
 
     def __init__(self, home: Path) -> None:
         self.home, self.log = home, home / "server.log"
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
+        self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
 
     def command(self) -> list[str]:
@@ -31,13 +30,15 @@ class Server:
     def start(self) -> None:
         with self.log.open("ab") as log:
             self.child = subprocess.Popen(self.command(), stdout=log, stderr=log, start_new_session=True)
-        for _ in range(450):
-            try:
-                if httpx.get(f"{self.url}/health").status_code == 200:
-                    return
-            except httpx.TransportError:
-                time.sleep(0.2)
-        pytest.fail(self.log.read_text())
+        until(self._answers_or_has_ended, START_SECONDS)
+        if self.child.poll() is not None:
+            pytest.fail(self.log.read_text())
+
+    def _answers_or_has_ended(self) -> bool:
+        try:
+            return httpx.get(f"{self.url}/health", timeout=5).status_code == 200
+        except httpx.TransportError:
+            return self.child.poll() is not None
 
     def kill(self) -> None:
         os.killpg(self.child.pid, signal.SIGKILL)
@@ -46,6 +47,14 @@ class Server:
     def rows(self, query: str) -> list[tuple]:
         with sqlite3.connect(f"file:{self.home / 'catalog.sqlite'}?mode=ro", uri=True) as database:
             return database.execute(query).fetchall()
+
+    def wait_for_rows(self, query: str) -> list[tuple]:
+        """Return the rows of a query once there are any."""
+        return until(lambda: self.rows(query))
+
+    def wait_for_probe(self) -> None:
+        """Wait until the server has fitted a probe to the labels."""
+        self.wait_for_rows("SELECT id FROM probes LIMIT 1")
 
     def labels(self, annotator: str) -> list[tuple[str, str]]:
         """Return cell and category of all labels of an annotator, in their order."""

@@ -25,6 +25,7 @@ from app.cli import cytojepa
 from app.services import Services
 from datasets.demo_slides import DRAWN_MPP, write_drawn_slides
 from labeling import accounts
+from tests.waiting import free_port
 
 PASSWORD = "a long password"
 OUTSIDE = ("192.0.2.1", 9)
@@ -62,9 +63,7 @@ def say(home: Path, *words: str) -> dict[str, Any]:
 
 def label_over_http(home: Path, folder: Path) -> dict[str, Any]:
     """Serve, sign in, fetch a cell with its picture, label it; return what the server answered."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     command = [sys.executable, "-m", "app.cli", "serve", "--home", str(home), "--port", str(port)]
     with (folder / "server.log").open("wb") as log:
         server = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)

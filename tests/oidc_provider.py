@@ -1,6 +1,5 @@
 """A provider of OpenID Connect on loopback, for tests: real redirects, real signatures, faults on request."""
 
-import socket
 import threading
 import time
 from base64 import urlsafe_b64encode
@@ -15,6 +14,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse
 from starlette.routing import Route
 
+from tests.waiting import free_port
+
 CLIENT, SECRET = "cytojepa-test", "a secret made for this test alone"
 
 
@@ -22,9 +23,7 @@ class Provider:
     """Signs in whoever comes as `person`; `faults` change what it puts into the ID token."""
 
     def __init__(self) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
+        port = free_port()
         self.issuer = f"http://127.0.0.1:{port}"
         self.person = {"sub": "4711", "preferred_username": "h.weber", "groups": ["cyto-doctors"]}
         self.faults: dict[str, object] = {}

@@ -5,7 +5,6 @@ import os
 import pwd
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -16,6 +15,8 @@ import psycopg
 import pytest
 from psycopg import sql
 from sqlalchemy import URL
+
+from tests.waiting import free_port
 
 _SETTINGS = {
     "fsync": "off",  # the tests kill processes, not the machine
@@ -59,9 +60,7 @@ class Server:
         if self._user:
             shutil.chown(self._folder, self._user)
         self._programs, self._data = programs, self._folder / "data"
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
+        self.port = free_port()
         self._run("initdb", "--auth=trust", "--no-sync", "--encoding=UTF8", "--locale=C", "--username=root",
                   "--auth-host=scram-sha-256", f"--pwfile={self._password_file()}")  # fmt: skip
         self.start()

@@ -81,7 +81,7 @@ class ProgressBar:
 
     def __init__(self, description: str, unit: str, *, is_shown: bool = True) -> None:
         self._bar = tqdm(desc=description, unit=unit, leave=False, dynamic_ncols=True, disable=not is_shown)
-        self._unit, self._note = unit, ""
+        self._description, self._unit, self._note = description, unit, ""
 
     def __call__(self, done: int, total: int) -> None:
         """Move the bar to `done` of `total`."""
@@ -89,6 +89,13 @@ class ProgressBar:
         self._bar.update(done - self._bar.n)
         if (job := job_run.current()) is not None:
             job.progress(self._unit, done, total, self._note)
+
+    def enter(self, description: str, unit: str) -> None:
+        """Begin to count something else, unless that is what it counts already."""
+        if description != self._description:
+            self._description, self._unit, self._bar.unit = description, unit, unit
+            self._bar.set_description(description, refresh=False)
+            self._bar.reset()
 
     def note(self, text: str) -> None:
         """Show a few words behind the bar."""

@@ -14,10 +14,15 @@ from app.refit import refit_study, watch
 from app.services import Services
 from labeling import accounts, orders, suggestions
 from labeling import worklist as worklists
-from labeling.export import FORMATS, export_labels
+from labeling.export import FORMATS, Stage, export_labels
 from labeling.export.agreed import AGREEMENTS, AgreementKind
 from labeling.export.rows import Selection
 from labeling.openings import Focus
+
+_STAGES: dict[Stage, tuple[str, str]] = {
+    "rows": ("export", "row"), "packed": ("pack", "file"), "checked": ("check", "file")
+}  # fmt: skip
+"""What the bar of an export says, and what it counts."""
 
 
 @click.command()
@@ -139,11 +144,16 @@ def export(
     )  # fmt: skip
     if kind is not None:
         selection = replace(selection, kinds=(kind,))  # type: ignore[arg-type]  # click.Choice has checked it
-    bar = ProgressBar("export", "row")
+    bar = ProgressBar(*_STAGES["rows"])
+
+    def told(stage: Stage, done: int, total: int) -> None:
+        bar.enter(*_STAGES[stage])
+        bar(done, total)
+
     try:
         report = export_labels(
             services.database, format_name, out, label_set=services.label_set, crop_px=services.settings.crop_px,
-            selection=selection, patients=patients, on_progress=bar,
+            selection=selection, patients=patients, on_progress=told,
         )  # fmt: skip
     finally:
         bar.close()

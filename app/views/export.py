@@ -4,12 +4,12 @@ from typing import get_args
 
 import streamlit as st
 
-from app.exports import FORMAT_WORDS, KIND_WORDS, known_exports, make_export
+from app.exports import FORMAT_WORDS, KIND_WORDS, STAGE_WORDS, known_exports, make_export
 from app.views import people, pieces
 from datasets import catalog
 from labeling import accounts
 from labeling.errors import LabelingError
-from labeling.export import FORMATS
+from labeling.export import FORMATS, Stage
 from labeling.export.rows import Kind, Selection
 
 _SHOWN = 20
@@ -26,8 +26,8 @@ def make(format_name: str, selection: Selection) -> None:
     """Write the export while its progress is shown."""
     bar = st.progress(0.0, tr("Writing"))
 
-    def on_progress(done: int, total: int) -> None:
-        bar.progress(done / max(total, 1), tr("{done} of {total} rows", done=done, total=total))
+    def on_progress(stage: Stage, done: int, total: int) -> None:
+        bar.progress(done / max(total, 1), tr(STAGE_WORDS[stage], done=done, total=total))
 
     try:
         found = make_export(services, format_name, selection, by=person.name, on_progress=on_progress)

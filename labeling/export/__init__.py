@@ -5,10 +5,11 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 from sqlalchemy.orm import Session
 
@@ -26,10 +27,14 @@ from labeling.export.groups import groups_of
 from labeling.export.labelstudio import write_labelstudio
 from labeling.export.packing import pack
 from labeling.export.parquet import write_parquet
-from labeling.export.rows import Kind, Row, Selection, Study, count_labels, iter_labels, iter_opinions, iter_references
+from labeling.export.rows import Kind, Row, Selection, Study, iter_labels, iter_opinions, iter_references, most_rows
 from labeling.export.shards import write_shards
 
-ProgressCallback = Callable[[int, int], None]
+Stage = Literal["rows", "packed", "checked"]
+"""What is counted: rows written; files packed into the ZIP; files brought to the disk and hashed."""
+ProgressCallback = Callable[[Stage, int, int], None]
+"""Called with the stage, how much of it is done, and how much there is at most."""
+_TOLD_EVERY = 500
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -76,7 +81,7 @@ class ExportReport:
 def export_labels(
     database: Database, format_name: str, out: Path, *, label_set: LabelSet, crop_px: int = 256,
     selection: Selection = EVERYTHING, patients: Path | None = None,
-    on_progress: ProgressCallback = lambda done, total: None,
+    on_progress: ProgressCallback = lambda stage, done, total: None,
 ) -> ExportReport:  # fmt: skip
     """Write labels and reference labels with where they come from.
 
@@ -94,7 +99,7 @@ def export_labels(
         crop_px: Side of the study's crops in pixels.
         selection: Which rows.
         patients: CSV with the columns slide and patient, for a split by patient; see `groups_of`.
-        on_progress: Called with (rows done, labels in all).
+        on_progress: Called every 500 rows or files, and at the end of each stage.
 
     Raises:
         LabelingError: An unknown format, or a folder that is not empty.
@@ -115,15 +120,16 @@ def export_labels(
         scratch_beside(out) as scratch, database.read() as session,
         closing(_rows(session, study, selection, chosen)) as rows,
     ):  # fmt: skip
-        counted = _Counted(rows, count_labels(session, selection), on_progress)
+        counted = _Counted(rows, most_rows(session, selection), on_progress)
         draft = scratch / "draft"
         if chosen.is_folder:
             draft.mkdir()
         chosen.write(iter(counted), draft, study)
         if is_packed:
-            pack(draft, _names_in(draft), scratch / "packed")
+            names = _names_in(draft)
+            pack(draft, _told(names, "packed", on_progress), scratch / "packed")
             draft = scratch / "packed"
-        return _finish(draft, out, counted.count)
+        return _finish(draft, out, counted.count, on_progress)
 
 
 @contextmanager
@@ -177,10 +183,19 @@ class _Counted:
     def __iter__(self) -> Iterator[Row]:
         for row in self._rows:
             self.count += 1
-            if self.count % 500 == 0:
-                self._on_progress(self.count, max(self.count, self._total))
+            if self.count % _TOLD_EVERY == 0:
+                self._on_progress("rows", self.count, max(self.count, self._total))
             yield row
-        self._on_progress(self.count, self.count)
+        self._on_progress("rows", self.count, self.count)
+
+
+def _told(names: Sequence[str], stage: Stage, on_progress: ProgressCallback) -> Iterator[str]:
+    """Yield the names of files that something is done to, and tell."""
+    for number, name in enumerate(names):
+        if number % _TOLD_EVERY == 0:
+            on_progress(stage, number, len(names))
+        yield name
+    on_progress(stage, len(names), len(names))
 
 
 def _names_in(folder: Path) -> list[str]:
@@ -188,21 +203,24 @@ def _names_in(folder: Path) -> list[str]:
     return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
 
 
-def _finish(draft: Path, out: Path, rows: int) -> ExportReport:
+def _finish(draft: Path, out: Path, rows: int, on_progress: ProgressCallback) -> ExportReport:
     """Put the finished file or folder in its place, and say what it is."""
     if draft.is_dir():
         names = _names_in(draft)
+        on_progress("checked", 0, len(names))
         sync_files(draft, names)
         listed = hashlib.sha256()
-        for name in names:
+        for name in _told(names, "checked", on_progress):
             listed.update(f"{sha256_of_file(draft / name)}  {name}\n".encode())
         digest, files = listed.hexdigest(), tuple(out / name for name in names)
         if out.exists():
             out.rmdir()
         shutil.copymode(out.parent, draft)
     else:
+        on_progress("checked", 0, 1)
         sync_file(draft)
         digest, files = sha256_of_file(draft), (out,)
+        on_progress("checked", 1, 1)
     draft.replace(out)
     sync_folder(out.parent)
     return ExportReport(rows=rows, files=files, sha256=digest)

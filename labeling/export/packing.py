@@ -1,7 +1,7 @@
 """A folder as one ZIP, which any system opens: for who fetches an export through the browser or the HTTP API."""
 
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
 _STORED = {".png", ".dcm", ".tar"}
@@ -9,7 +9,7 @@ _STORED = {".png", ".dcm", ".tar"}
 _MODE = 0o644 << 16
 
 
-def pack(folder: Path, names: Sequence[str], out: Path) -> None:
+def pack(folder: Path, names: Iterable[str], out: Path) -> None:
     """Move a folder's files into a ZIP; the same files give the same bytes.
 
     Each file is removed when it is packed, so the disk holds them once. Memory grows by half a kilobyte a file:

@@ -92,10 +92,14 @@ def export_rows(database: Database, label_set: LabelSet) -> list[Row]:
         return list(iter_labels(session, Study(label_set=label_set, crop_px=0), Selection()))
 
 
-def count_labels(session: Session, selection: Selection) -> int:
-    """Return how many labels `iter_labels` will yield."""
-    query = select(func.count()).select_from(Label).join(Cell, Cell.id == Label.cell_id)
-    return session.scalar(query.where(*_conditions(selection))) or 0
+def most_rows(session: Session, selection: Selection) -> int:
+    """Return how many rows there are at most: without looking which labels were taken back, or where answers tie."""
+    counted = {"label": func.count(), "reference": func.count(Label.cell_id.distinct())}
+    wanted = [column for kind, column in counted.items() if kind in selection.kinds]
+    if not wanted:
+        return 0
+    query = select(*wanted).select_from(Label).join(Cell, Cell.id == Label.cell_id).where(*_conditions(selection))
+    return sum(session.execute(query).one())
 
 
 def iter_labels(

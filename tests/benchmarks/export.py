@@ -33,7 +33,7 @@ LINKS = 50_000
 """ext4 allows 65,000 names of one file."""
 
 
-def make_study(home: Path, labels: int) -> None:
+def make_study(home: Path, labels: int, *, side_px: int = 256) -> None:
     """Write rows straight into the tables: what is timed is the way out."""
     services, now = Services.open(home), utc_now()
     slides = [
@@ -58,7 +58,7 @@ def make_study(home: Path, labels: int) -> None:
         for table, values in ((Slide, slides), (Cell, cells), (Label, rows)):
             session.connection().execute(insert(table.__table__), values)
     # Noise of so few steps takes as many bytes as a crop of a CRIC field does: 120,000.
-    picture = encode_png(np.random.default_rng(0).integers(120, 150, (256, 256, 3)).astype(np.uint8))
+    picture = encode_png(np.random.default_rng(0).integers(120, 150, (side_px, side_px, 3)).astype(np.uint8))
     for number, cell in enumerate(cells):
         source = home / f"crop-{number // LINKS}.png"
         if number % LINKS == 0:

@@ -2,25 +2,29 @@
 
 import shutil
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import expect, sync_playwright
 
 from datasets import catalog
 from datasets.crops import read_own_png
 from datasets.embeddings import EmbeddingStore, set_current
 from labeling import accounts
 from tests.browser_server import PASSWORD, Server
-from tests.builders import drawn_study
+from tests.builders import add_findings, drawn_study
 
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
          "--disable-component-update", "--disable-sync"]  # fmt: skip
 PEOPLE = {"ada": "annotator", "ben": "annotator", "vera": "adjudicator", "root": "admin", "dora": "data-manager",
           "otto": "auditor"}  # fmt: skip
-PATIENCE_MS = 90_000
+PATIENCE_MS = 150_000
+MOST_SHARED = 4
+"""Studies of up to so many slides are copies of one."""
+expect.set_options(timeout=PATIENCE_MS)
 SHOTS = Path(__file__).resolve().parents[2] / "docs" / "screenshots"
 
 
@@ -33,14 +37,33 @@ def small_vectors(services) -> None:
     set_current(services.embeddings_folder, "small")
 
 
+@pytest.fixture(scope="session")
+def drawn(tmp_path_factory) -> Callable[[int], Path]:
+    """Return a function that gives a folder with a study of its own: the pictures are drawn and taken in only once."""
+    made: dict[int, Path] = {}
+
+    def copy(num_slides: int) -> Path:
+        number = max(num_slides, MOST_SHARED)
+        if number not in made:
+            made[number] = tmp_path_factory.mktemp("drawn")
+            services = drawn_study(made[number] / "home", made[number] / "drawn", number)
+            small_vectors(services)
+            for name, role in PEOPLE.items():
+                accounts.add_account(services.database, name, role, PASSWORD)
+            services.database.close()
+        folder = tmp_path_factory.mktemp("study")
+        shutil.copytree(made[number], folder, dirs_exist_ok=True)
+        return folder
+
+    return copy
+
+
 @pytest.fixture(scope="module")
-def server(tmp_path_factory, request):
-    folder = tmp_path_factory.mktemp("study")
-    services = drawn_study(folder / "home", folder / "drawn", getattr(request.module, "NUM_SLIDES", 3))
-    small_vectors(services)
-    for name, role in PEOPLE.items():
-        accounts.add_account(services.database, name, role, PASSWORD)
-    services.database.close()
+def server(drawn, request):
+    """`cytojepa serve` on drawn slides: `NUM_SLIDES` of the module at least, with findings where it says so."""
+    folder = drawn(getattr(request.module, "NUM_SLIDES", 1))
+    if getattr(request.module, "HAS_FINDINGS", False):
+        add_findings(folder / "home", folder / "drawn")
     running = Server(folder / "home")
     running.start()
     yield running
@@ -59,7 +82,10 @@ def browser():
 
 @pytest.fixture
 def sign_in(browser, server):
-    """Return a function that opens a signed-in window: `sign_in("ada", "/gallery", color_scheme="dark")`."""
+    """Return a function that opens a signed-in window: `sign_in("ada", "/gallery", color_scheme="dark")`.
+
+    Through the form of the sign-in to the first page; to another page without drawing the first one before.
+    """
     contexts = []
 
     def opened(name: str, path: str = "/", **options):
@@ -67,13 +93,16 @@ def sign_in(browser, server):
         contexts.append(browser.new_context(**options))
         page = contexts[-1].new_page()
         page.set_default_timeout(PATIENCE_MS)
+        if path != "/":
+            told = page.request.post(f"{server.url}/login", form={"name": name, "password": PASSWORD}, max_redirects=0)
+            assert told.status == 303
+            page.goto(server.url + path)
+            return page
         page.goto(f"{server.url}/login")
         page.fill("input[name=name]", name)
         page.fill("input[name=password]", PASSWORD)
         page.click("button")
         page.wait_for_url(lambda url: not url.endswith("/login"))
-        if path != "/":
-            page.goto(server.url + path)
         return page
 
     yield opened
@@ -86,6 +115,11 @@ def page(sign_in):
     opened = sign_in("ada")
     opened.wait_for_selector(".deck[data-cell]")
     return opened
+
+
+def script_over(page) -> None:
+    """Wait until Streamlit has drawn all of a page: only then it can be said what is not on it."""
+    page.wait_for_selector("[data-testid=stApp][data-test-script-state=notRunning]")
 
 
 @pytest.fixture(scope="session")

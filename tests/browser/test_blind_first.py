@@ -1,6 +1,7 @@
 """The suggestion appears after the answer, also for cells fetched before there was one; known cells in a sweep."""
 
 import pytest
+from playwright.sync_api import expect
 
 from labeling.mixture import FOIL_REASON
 
@@ -22,10 +23,7 @@ def test_cell_fetched_before_the_first_probe__tells_its_suggestion_after_the_ans
     _answer(page, "1")
     page.wait_for_selector(".last >> text=none yet")
     _answer(page, "5")
-    for _ in range(300):
-        if server.rows("SELECT count(*) FROM probes")[0][0]:
-            break
-        page.wait_for_timeout(100)
+    server.wait_for_probe()
     cell = _answer(page, "3")
     page.wait_for_selector(".last >> text=/Suggestion: (NILM|HSIL) /")
     named, shown, probe = server.rows(
@@ -39,7 +37,7 @@ def test_cell_fetched_before_the_first_probe__tells_its_suggestion_after_the_ans
     page.wait_for_selector(f".deck:not([data-cell='{cell}'])[data-waiting='0']")
     page = sign_in("otto", "/bias")
     page.wait_for_selector("text=1 of 1: 100 %")
-    assert page.locator("text=too few to say").count() > 0
+    page.wait_for_selector("text=too few to say")
 
 
 def test_known_cells_in_a_careless_sweep__are_told_and_marked(sign_in, server) -> None:
@@ -48,8 +46,7 @@ def test_known_cells_in_a_careless_sweep__are_told_and_marked(sign_in, server) -
         page.wait_for_selector(".deck[data-cell]")
         _answer(page, "1")
         _answer(page, "5")
-        while not server.rows("SELECT count(*) FROM probes")[0][0]:
-            page.wait_for_timeout(100)
+        server.wait_for_probe()
     page = sign_in("ben", "/gallery")
     page.wait_for_selector(".gallery[data-ready]:not([data-ready='0'])")
     page.keyboard.press("a")
@@ -60,4 +57,5 @@ def test_known_cells_in_a_careless_sweep__are_told_and_marked(sign_in, server) -
     known = "SELECT cell_id FROM labels WHERE annotator = 'imported' AND category <> 'NILM'"
 
     assert server.rows(f"SELECT count(*) {swept}")[0][0] > 0
-    assert page.locator(".tile.foil").count() == server.rows(f"SELECT count(*) {swept} AND cell_id IN ({known})")[0][0]
+    told = server.rows(f"SELECT count(*) {swept} AND cell_id IN ({known})")[0][0]
+    expect(page.locator(".tile.foil")).to_have_count(told)

@@ -9,7 +9,9 @@ import pytest
 from app import job_files
 from app.services import Services
 from labeling import accounts
+from tests.browser.conftest import PATIENCE_MS, script_over
 from tests.browser_server import PASSWORD
+from tests.waiting import until
 
 # A job steps back behind the pages: on a busy machine it is slow.
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(900)]
@@ -33,15 +35,6 @@ def _newest(server, kind: str) -> job_files.Job | None:
     return next((job for job in job_files.jobs(server.home) if job.kind == kind), None)
 
 
-def _wait(test, seconds: float = 240):
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
-        if found := test():
-            return found
-        time.sleep(0.2)
-    return pytest.fail("not reached")
-
-
 def _start(page, tab: str, button: str) -> None:
     page.wait_for_selector("text=Start a job")
     if not page.locator(f"[role=tab]:has-text('{tab}')").is_visible():
@@ -54,7 +47,7 @@ def _start(page, tab: str, button: str) -> None:
 def test_killed_job__the_doctor_labels_on_and_the_page_tells(sign_in, server, manager) -> None:
     page = sign_in(manager, "/jobs")
     _start(page, "Encoder", "Pretrain")
-    job = _wait(lambda: (j := _newest(server, "pretrain")) and j.stage == "step" and j)
+    job = until(lambda: (j := _newest(server, "pretrain")) and j.stage == "step" and j)
     page.wait_for_selector("text=of 1,000 steps")
     doctor = sign_in("ada")
     doctor.wait_for_selector(".deck[data-cell]")
@@ -64,12 +57,12 @@ def test_killed_job__the_doctor_labels_on_and_the_page_tells(sign_in, server, ma
         doctor.wait_for_selector(f".deck[data-cell]:not([data-cell='{before}'])")
         if number == 2:
             os.kill(job.pid, signal.SIGKILL)
-    _wait(lambda: len(server.labels("ada")) == 6)
+    until(lambda: len(server.labels("ada")) == 6)
     page.wait_for_selector("[data-testid=stAlertContentError]:has-text('gone without a word')")
     page.click("button:has-text('Go on')")
-    again = _wait(lambda: (j := _newest(server, "pretrain")) and j.id != job.id and j.stage == "step" and j)
+    again = until(lambda: (j := _newest(server, "pretrain")) and j.id != job.id and j.stage == "step" and j)
     page.click("button:has(p:text-is('Stop'))")
-    stopped = _wait(lambda: (j := _newest(server, "pretrain")) and not j.is_alive and j)
+    stopped = until(lambda: (j := _newest(server, "pretrain")) and not j.is_alive and j)
 
     assert (again.by, stopped.state) == (manager, "stopped")
     page.wait_for_selector("text=stopped")
@@ -78,16 +71,17 @@ def test_killed_job__the_doctor_labels_on_and_the_page_tells(sign_in, server, ma
 def test_refit__is_listed_and_starts_anew(sign_in, server, manager) -> None:
     page = sign_in(manager, "/jobs", color_scheme="dark")
     page.wait_for_selector("text=Beside the pages")
-    first = _wait(lambda: (j := _newest(server, "refit")) and j.state == "running" and j)
+    first = until(lambda: (j := _newest(server, "refit")) and j.state == "running" and j)
     page.click("button:has-text('Restart')")
-    _wait(lambda: (j := _newest(server, "refit")) and j.id != first.id and j.state == "running")
+    until(lambda: (j := _newest(server, "refit")) and j.id != first.id and j.state == "running")
 
 
 def test_annotator__does_not_see_the_page(sign_in) -> None:
     page = sign_in("ben", "/jobs")
-    page.wait_for_timeout(2500)
+    page.wait_for_selector(".deck[data-cell]")
+    script_over(page)
 
-    assert "Start a job" not in page.inner_text("body")
+    assert page.get_by_text("Start a job").count() == 0
 
 
 def test_revoked__an_open_page_is_cut_off(sign_in, server, manager) -> None:
@@ -97,16 +91,12 @@ def test_revoked__an_open_page_is_cut_off(sign_in, server, manager) -> None:
     page.on("websocket", lambda opened: sockets.append(opened))
     page.goto(f"{server.url}/jobs")
     page.wait_for_selector("text=Beside the pages")
-    (socket,) = sockets
+    socket = sockets[-1]
     assert not socket.is_closed(), "the list renews itself through it"
     services = Services.open(server.home)
     accounts.disable(services.database, manager)
     services.database.close()
-    for _ in range(100):
-        if socket.is_closed():
-            break
-        page.wait_for_timeout(200)
-
-    assert socket.is_closed()
+    if not socket.is_closed():
+        socket.wait_for_event("close", timeout=PATIENCE_MS)
     page.goto(f"{server.url}/jobs")
     page.wait_for_url(lambda url: url.endswith("/login"))

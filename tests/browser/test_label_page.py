@@ -2,10 +2,12 @@
 
 import httpx
 import pytest
+from playwright.sync_api import expect
 
 from app.services import Services
 from labeling import orders
 from labeling.orders import Order
+from tests.waiting import PATIENCE_SECONDS, until
 
 pytestmark = pytest.mark.browser
 NUM_SLIDES = 4
@@ -23,6 +25,15 @@ def _press(page, number: int) -> list[tuple[str, str]]:
         page.keyboard.press(key)
         page.wait_for_selector(f".deck[data-cell]:not([data-cell='{cell}'])")
     return answered
+
+
+def _has_ahead(page, number: int) -> None:
+    """Wait until the pictures of the next cells are here: without the server only those can be answered."""
+    page.wait_for_selector(".deck[data-cell]")
+    coming = page.locator(".card.next img")
+    expect(coming.nth(number - 1)).to_be_attached()
+    for index in range(number):
+        expect(coming.nth(index)).to_have_js_property("complete", True)
 
 
 def _standing(server) -> list[tuple[str, str]]:
@@ -91,6 +102,7 @@ def test_five_seconds_offline_and_a_reload__lose_and_double_nothing(page, server
     before = server.labels("ada")
     answered = _press(page, 2)
     page.wait_for_selector(ALL_SAVED)
+    _has_ahead(page, 4)
     page.context.set_offline(True)
     answered += _press(page, 4)
     page.wait_for_selector("text=NOT SAVED: 4 waiting")
@@ -119,7 +131,7 @@ def test_two_windows_of_one_account__ask_for_different_cells_and_double_nothing(
         for window in (page, other):
             window.bring_to_front()
             window.wait_for_selector(".deck[data-cell]")
-            assert page.get_attribute(".deck", "data-cell") != other.get_attribute(".deck", "data-cell")
+            assert len({each.get_attribute(".deck[data-cell]", "data-cell") for each in (page, other)}) == 2
             answered += _press(window, 1)
     for window in (page, other):
         window.wait_for_selector(ALL_SAVED)
@@ -145,6 +157,7 @@ def test_kill_9__loses_no_acknowledged_label_and_doubles_none(page, server) -> N
     before = server.labels("ada")
     answered = _press(page, 5)
     page.wait_for_selector(ALL_SAVED)
+    _has_ahead(page, 3)
     server.kill()
     answered += _press(page, 3)
     page.wait_for_selector("text=NOT SAVED")
@@ -159,17 +172,18 @@ def test_new_order__reaches_within_a_few_cells_a_deck_that_was_full_before_it(si
     page.wait_for_selector(".deck[data-cell]")
     answered = _press(page, 4)
     page.wait_for_selector(ALL_SAVED)
-    newest = "SELECT made_at FROM probes ORDER BY number DESC LIMIT 1"
-    while not server.rows(newest):
-        page.wait_for_timeout(100)
+    # A refit that is still to come from the answers would be taken for the order's.
+    of_all = (
+        "SELECT made_at FROM probes WHERE last_label_id = (SELECT max(id) FROM labels) ORDER BY number DESC LIMIT 1"
+    )
+    server.wait_for_rows(of_all)
     labelled = "SELECT cell_id FROM labels WHERE annotator <> 'imported' UNION SELECT cell_id FROM leases"
     slide = server.rows(f"SELECT slide_id FROM cells WHERE id NOT IN ({labelled}) GROUP BY 1 ORDER BY count(*) DESC")[0]
-    page.wait_for_timeout(6000)  # a deck is drawn anew once in five seconds; this also lets the last refit end
-    before = server.rows(newest)
+    page.wait_for_timeout(6000)  # a deck is drawn anew once in five seconds
+    before = server.rows(of_all)
     services = Services.open_existing(server.home)
     orders.give(services.database, Order(first_slides=slide), by="dora", label_set=services.label_set)
-    while server.rows(newest) == before:
-        page.wait_for_timeout(100)
+    until(lambda: server.rows(of_all) != before)
     with page.expect_response("**/api/v1/release"), page.expect_response("**/api/v1/worklist?**"):
         answered += _press(page, 1)
     pressed = 1
@@ -219,11 +233,12 @@ def test_own_choice__holds_over_a_reload_ends_with_one_click_and_says_when_nothi
      "/api/gallery", "/api/references", "/api/cases", "/media/x", "/_stcore/host-config"],
 )  # fmt: skip
 def test_without_sign_in__every_route_is_closed(server, path: str) -> None:
-    assert httpx.get(server.url + path).status_code == 401
+    assert httpx.get(server.url + path, timeout=PATIENCE_SECONDS).status_code == 401
 
 
 def test_wrong_password__is_refused(server) -> None:
-    answer = httpx.post(f"{server.url}/login", data={"name": "ada", "password": "wrong"})
+    wrong = {"name": "ada", "password": "wrong"}
+    answer = httpx.post(f"{server.url}/login", data=wrong, timeout=PATIENCE_SECONDS)
 
     assert answer.status_code == 401
     assert "set-cookie" not in answer.headers

@@ -1,12 +1,16 @@
 """Each doctor's own keys and language hold on every page; keys with two meanings are refused."""
 
 import pytest
+from playwright.sync_api import expect
+
+from tests.browser.conftest import script_over
 
 pytestmark = pytest.mark.browser
 NUM_SLIDES = 2
 
 
 def _set_key(page, name: str, key: str) -> None:
+    script_over(page)  # what is typed while the page is drawn anew can be overwritten
     page.get_by_label(name, exact=True).fill(key)
     page.get_by_role("button", name="Keep these keys").click()
 
@@ -19,7 +23,7 @@ def test_own_keys__answer_and_are_shown_and_conflicts_are_refused(sign_in, serve
     page.wait_for_selector("text=Kept.")
     page.goto(server.url)
     page.wait_for_selector(".deck[data-cell]")
-    assert page.locator(".row[data-category=HSIL] kbd").inner_text() == "G"
+    expect(page.locator(".row[data-category=HSIL] kbd")).to_have_text("G")
     cell = page.get_attribute(".deck", "data-cell")
     page.keyboard.press("5")
     page.keyboard.press("g")
@@ -30,7 +34,7 @@ def test_own_keys__answer_and_are_shown_and_conflicts_are_refused(sign_in, serve
 
     page = sign_in("ben")
     page.wait_for_selector(".deck[data-cell]")
-    assert page.locator(".row[data-category=HSIL] kbd").inner_text() == "5"
+    expect(page.locator(".row[data-category=HSIL] kbd")).to_have_text("5")
 
 
 def test_german__by_the_browser_and_by_choice(sign_in, server) -> None:
@@ -38,7 +42,7 @@ def test_german__by_the_browser_and_by_choice(sign_in, server) -> None:
     page.wait_for_selector(".deck[data-cell]")
     page.wait_for_selector("text=Alles gespeichert")
     page.wait_for_selector(".row >> text=Nicht beurteilbar")
-    assert page.get_attribute(".deck", "lang") == "de"
+    expect(page.locator(".deck")).to_have_attribute("lang", "de")
     page.wait_for_selector(".why >> text=/Warum diese Zelle: (typisch|als nächste)/")
     page = sign_in("root", "/settings")
     page.get_by_label("Language").click()
@@ -51,7 +55,8 @@ def test_german__by_the_browser_and_by_choice(sign_in, server) -> None:
 def test_pause__is_offered_after_25_minutes_of_labelling_and_not_before(sign_in) -> None:
     page = sign_in("ben")
     page.wait_for_selector(".deck[data-cell]")
-    page.evaluate("() => { const real = Date.now; window.later = 0; Date.now = () => real() + window.later; }")
+    # The clock stands: on a busy machine the test's own seconds would count.
+    page.evaluate("() => { const now = Date.now(); window.later = 0; Date.now = () => now + window.later; }")
 
     def answer(minutes: int) -> None:
         cell = page.get_attribute(".deck", "data-cell")

@@ -6,10 +6,11 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 
 from app.words import words
-from tests.builders import add_doubt, add_findings
+from tests.browser.conftest import script_over
+from tests.builders import add_doubt
 
 pytestmark = pytest.mark.browser
-NUM_SLIDES = 4
+NUM_SLIDES, HAS_FINDINGS = 4, True
 
 PAGES = {
     "label": ("/", ".deck[data-cell]"),
@@ -56,8 +57,7 @@ _NOT_OURS = {"landmark-one-main", "region", "page-has-heading-one", "meta-viewpo
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _findings(server) -> None:
-    add_findings(server.home, server.home.parent / "drawn")
+def _doubt(server) -> None:
     add_doubt(server.home)
 
 
@@ -84,6 +84,7 @@ def test_pages_of_a_role__open_without_a_fault(sign_in, server, name: str) -> No
         path, ready = PAGES[title]
         page.goto(server.url + path)
         page.wait_for_selector(ready)
+        script_over(page)
         assert page.locator("[data-testid=stException], [data-testid=stAlertContentError]").count() == 0
     for title in set(PAGES) - set(ALLOWED[name]):
         assert page.get_by_test_id("stTopNavLink").filter(has_text=title.capitalize()).count() == 0
@@ -102,7 +103,8 @@ _SAID = """() => {
   };
   look(document.querySelector("[data-testid=stMain]"));
   document.querySelectorAll("[data-testid=stTopNavLink]").forEach(look);
-  return [...said].filter(text => text && text !== "Link to heading");  // Streamlit's own
+  const streamlits = ["", "Link to heading", "Copy to clipboard"];
+  return [...said].filter(text => !streamlits.includes(text));
 }"""
 _READY_IN_GERMAN = {
     "progress": "text=Nur f\u00fcr die Forschung", "bias": "text=Nur f\u00fcr die Forschung",
@@ -119,6 +121,7 @@ def test_pages_in_german__say_nothing_in_english(sign_in, server) -> None:
     for title, (path, ready) in [*PAGES.items(), ("tour", ("/tour", ".tour[data-step='0']"))]:
         page.goto(server.url + path)
         page.wait_for_selector(_READY_IN_GERMAN.get(title, ready))
+        script_over(page)
         if title in ("label", "gallery", "slide"):
             page.keyboard.press("?")
             page.wait_for_selector(".sheet")
@@ -138,6 +141,7 @@ def test_page__has_no_serious_fault_for_axe(sign_in, server, shots, title: str, 
         add_doubt(server.home)  # the server's own figures, which come when it has time, know no doubt
     page = sign_in(SEEN_BY.get(title, "vera"), path, color_scheme=scheme)
     page.wait_for_selector(ready)
+    script_over(page)
     if title == "label":
         for key in "1351":
             cell = page.get_attribute(".deck", "data-cell")

@@ -1,6 +1,9 @@
 """Two answers for one cell, one verdict; only those who may see others' answers see them."""
 
 import pytest
+from playwright.sync_api import expect
+
+from tests.browser.conftest import script_over
 
 pytestmark = pytest.mark.browser
 NUM_SLIDES = 2
@@ -16,14 +19,14 @@ def test_review__verdict_is_stored_and_taken_back(sign_in, server) -> None:
         doctor.wait_for_selector(f".deck[data-cell]:not([data-cell='{cell}'])")
         cell = doctor.get_attribute(".deck", "data-cell")
     doctor.keyboard.press("8" if came[cell] != "AIS" else "7")
-    doctor.wait_for_selector(".deck[data-waiting='0']")
+    doctor.wait_for_selector(f".deck[data-cell]:not([data-cell='{cell}'])[data-waiting='0']")
 
     page = sign_in("vera", "/review")
     page.wait_for_selector(".review[data-loaded=true]")
     page.wait_for_selector("text=Nobody disagrees")
     page.check("input[type=checkbox]")
     page.wait_for_selector(f".review[data-cell='{cell}']")
-    assert page.locator(".opinion").count() == 2
+    expect(page.locator(".opinion")).to_have_count(2)
     page.fill(".noteinput", "nucleus too large")
     page.press(".noteinput", "Enter")
     page.keyboard.press("4")
@@ -39,6 +42,7 @@ def test_review__verdict_is_stored_and_taken_back(sign_in, server) -> None:
 def test_annotator__sees_neither_page_nor_route_of_the_review(sign_in, server) -> None:
     page = sign_in("ada")
     page.wait_for_selector(".deck[data-cell]")
+    script_over(page)
 
     assert page.request.get(f"{server.url}/api/cases").status == 403
     assert page.get_by_text("Review", exact=True).count() == 0

@@ -9,12 +9,11 @@ from app.services import Services
 from app.training import labels_for, tiles_for
 from jepa.config import RunConfig
 from jepa.train import pretrain
-from tests.browser_server import PASSWORD
+from tests.browser.conftest import script_over
 
 pytestmark = pytest.mark.browser
-SHOTS = Path(__file__).resolve().parents[2] / "docs" / "screenshots"
 SMALL = RunConfig(image_px=64, patch_px=8, dim=96, depth=3, heads=3, predictor_dim=48, predictor_depth=2,
-                  predictor_heads=3, batch_size=16, steps=60, warmup=0.1, monitor_every=10)  # fmt: skip
+                  predictor_heads=3, batch_size=8, steps=30, warmup=0.1, monitor_every=5)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -35,49 +34,35 @@ def runs(server) -> Path:
     return folder
 
 
-def _open(browser, server, name: str):
-    page = browser.new_page(viewport={"width": 1440, "height": 900}, color_scheme="light")
-    page.goto(server.url)
-    page.fill("input[name=name]", name)
-    page.fill("input[name=password]", PASSWORD)
-    page.click("button")
-    page.wait_for_selector("text=Label", timeout=60_000)
-    page.goto(f"{server.url}/runs")
-    return page
-
-
-def test_admin__sees_curves_sentences_and_the_picture(browser, server, runs) -> None:
-    page = _open(browser, server, "root")
-    page.wait_for_selector("text=What the encoder sees", timeout=60_000)
+def test_admin__sees_curves_sentences_and_the_picture(sign_in, runs, shots) -> None:
+    page = sign_in("root", "/runs", color_scheme="light")
+    page.wait_for_selector("text=What the encoder sees")
     drawn = ", ".join(f"[data-testid=stVegaLiteChart] {element}" for element in ("svg", "canvas"))
     page.wait_for_function(f"document.querySelectorAll('{drawn}').length == 8")
-    page.wait_for_selector("text=run-0001, step 60")  # pictures mount after the charts
+    page.wait_for_selector("text=run-0001, step 30")  # pictures mount after the charts
     page.wait_for_function(
         "(seen => seen.length && seen.every(i => i.naturalWidth > 900))"
         "([...document.querySelectorAll('[data-testid=stImage] img')])"
     )
-    text = page.inner_text("[data-testid=stMain]")
-
-    assert "no sign of collapse at the newest look" in text
-    assert "In how many directions pictures differ" in text
-    SHOTS.mkdir(parents=True, exist_ok=True)
-    page.screenshot(path=SHOTS / "runs.png")
-    page.close()
+    page.wait_for_selector("text=no sign of collapse at the newest look")
+    page.wait_for_selector("text=In how many directions pictures differ")
+    script_over(page)
+    page.screenshot(path=shots / "runs.png")
 
 
-def test_collapse__is_said_in_red(browser, server, runs) -> None:
-    page = _open(browser, server, "root")
-    page.wait_for_selector("text=What the encoder sees", timeout=60_000)
+def test_collapse__is_said_in_red(sign_in, runs) -> None:
+    page = sign_in("root", "/runs", color_scheme="light")
+    page.wait_for_selector("text=What the encoder sees")
+    script_over(page)
     page.click("[data-testid=stMultiSelect] input")
     page.click("[role=option]:has-text('run-0000')")
-    page.wait_for_selector("[data-testid=stAlertContentError]:has-text('embeddings are nearly alike')", timeout=30_000)
-    page.close()
+    page.wait_for_selector("[data-testid=stAlertContentError]:has-text('embeddings are nearly alike')")
 
 
-def test_annotator__does_not_see_the_page(browser, server, runs) -> None:
-    page = _open(browser, server, "ben")
-    page.wait_for_timeout(3000)
+def test_annotator__does_not_see_the_page(sign_in, runs) -> None:
+    page = sign_in("ben", "/runs")
+    page.wait_for_selector(".deck[data-cell]")
+    script_over(page)
 
-    assert "What the encoder sees" not in page.inner_text("body")
-    assert page.query_selector("a[href$='/runs']") is None
-    page.close()
+    assert page.get_by_text("What the encoder sees").count() == 0
+    assert page.locator("a[href$='/runs']").count() == 0

@@ -5,12 +5,12 @@ import pytest
 from app.services import Services
 from app.settings import SETTINGS_FILE
 from labeling import accounts
+from tests.browser.conftest import PATIENCE_MS
 from tests.browser_server import Server
 from tests.builders import drawn_study
 from tests.oidc_provider import SECRET, Provider, settings_text
 
 pytestmark = pytest.mark.browser
-PATIENCE_MS = 90_000
 
 
 def test_sign_on__from_the_login_page_to_a_label_and_out(browser, tmp_path) -> None:
@@ -28,7 +28,7 @@ def test_sign_on__from_the_login_page_to_a_label_and_out(browser, tmp_path) -> N
             page.goto(running.url)
             page.click("text=Sign in with the hospital")
             page.wait_for_selector(".deck[data-cell]")
-            assert "h.weber" in page.inner_text(".who")
+            page.wait_for_selector(".who:has-text('h.weber')")
             before = page.get_attribute(".deck", "data-cell")
             page.keyboard.press("1")
             page.wait_for_selector(f".deck[data-cell]:not([data-cell='{before}'])")

@@ -1,7 +1,6 @@
 """Focal planes and the heat of suggestions, in a study of one field at four planes that shows suggestions first."""
 
 import sys
-import time
 from dataclasses import replace
 
 import cv2
@@ -20,6 +19,7 @@ from labeling import accounts, labels
 from labeling.labels import LabelEvent
 from tests.browser.conftest import PEOPLE, small_vectors
 from tests.browser_server import PASSWORD, Server
+from tests.waiting import until
 
 pytestmark = pytest.mark.browser
 PLANES, STEP_UM, SHARP = 4, 1.5, 2
@@ -75,14 +75,22 @@ def _variance(page, selector: str) -> float:
     return page.locator(selector).first.evaluate(script)
 
 
+def _at_rest(page, selector: str) -> float:
+    """Return how sharp a canvas is once it is drawn, and not only in part: the same half a second later."""
+    found = -1.0
+    while found != (found := _variance(page, selector)) or found == 0:
+        page.wait_for_timeout(500)
+    return found
+
+
 def test_two_keys_on_the_label_page__go_through_the_planes_of_the_cell(page) -> None:
     sharp = _variance(page, ".lens canvas")
     page.keyboard.press("j")
     page.wait_for_selector(f".deck[data-plane='{-STEP_UM}']")
-    soft = _variance(page, ".lens canvas")
+    until(lambda: sharp > 1.3 * _variance(page, ".lens canvas"))
     page.keyboard.press("i")
     page.wait_for_selector(".deck[data-plane='0']")
-    assert _variance(page, ".lens canvas") == sharp > 1.3 * soft
+    until(lambda: _variance(page, ".lens canvas") == sharp)
     page.keyboard.press("PageUp")
     page.wait_for_selector(f".deck[data-plane='{STEP_UM}']")
     page.keyboard.press("PageUp")
@@ -92,20 +100,18 @@ def test_two_keys_on_the_label_page__go_through_the_planes_of_the_cell(page) -> 
 def test_two_keys_on_the_slide__show_the_plane_above_and_below(sign_in) -> None:
     page = sign_in("ada", "/slide")
     page.wait_for_selector(f"{READY}[data-plane='0']")
-    sharp = _variance(page, ".openseadragon-canvas canvas")
+    sharp = _at_rest(page, ".openseadragon-canvas canvas")
     page.keyboard.press("j")
     page.wait_for_selector(f".slideview[data-plane='{-STEP_UM}']")
     page.wait_for_selector("text=plane 2 of 4")
-    page.wait_for_load_state("networkidle")
-    page.wait_for_timeout(800)
-    assert _variance(page, ".openseadragon-canvas canvas") < 0.95 * sharp
+    until(lambda: _at_rest(page, ".openseadragon-canvas canvas") < 0.95 * sharp)
+    page.keyboard.press("i")
+    page.wait_for_selector("text=plane 3 of 4")
+    until(lambda: _variance(page, ".openseadragon-canvas canvas") == pytest.approx(sharp, rel=0.01))
 
 
 def test_heat_of_suggestions__warms_the_slide_where_the_study_shows_them(sign_in, server) -> None:
-    for _ in range(100):
-        if server.rows("SELECT count(*) FROM probes")[0][0]:
-            break
-        time.sleep(0.3)
+    server.wait_for_probe()
     page = sign_in("ben", "/slide")
     page.wait_for_selector(READY)
     warm = """canvas => { const d = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data;
@@ -114,10 +120,9 @@ def test_heat_of_suggestions__warms_the_slide_where_the_study_shows_them(sign_in
     assert page.locator("canvas.rings").evaluate(warm) == 0
     page.keyboard.press("y")
     page.wait_for_selector(".slideview[data-heat='true']")
-    assert page.locator("canvas.rings").evaluate(warm) > 500
+    until(lambda: page.locator("canvas.rings").evaluate(warm) > 500)
     page.keyboard.press("o")
     page.keyboard.press("h")
     page.wait_for_selector("text=Certainty of the suggestion")
-    assert np.sum([int(t) for t in page.locator(".legend .entry small").all_inner_texts()]) == len(
-        server.rows("SELECT id FROM cells")
-    )
+    counted, cells = page.locator(".legend .entry small"), len(server.rows("SELECT id FROM cells"))
+    until(lambda: np.sum([int(text) for text in counted.all_inner_texts()]) == cells)

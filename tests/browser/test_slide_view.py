@@ -3,11 +3,22 @@
 import math
 
 import pytest
+from playwright.sync_api import expect
 
 pytestmark = pytest.mark.browser
 NUM_SLIDES = 4
 ALL_SAVED = ".slideview[data-waiting='0']"
 READY = ".slideview[data-cells]:not([data-cells='']):not([data-painted=''])[data-painted]"
+
+RESTS = """view => new Promise(resolve => {
+  let at = "", frames = 0;
+  const look = () => {
+    frames = at === view.dataset.at ? frames + 1 : 0;
+    at = view.dataset.at;
+    if (frames < 20) requestAnimationFrame(look); else resolve();
+  };
+  look();
+})"""
 
 
 @pytest.fixture
@@ -26,10 +37,9 @@ def _next(page) -> str:
 
 
 def _settled(page) -> tuple[float, float]:
-    """Return where the chosen ring is on the screen, once the view has come to rest."""
-    at = ""
-    while at != (at := page.get_attribute(".slideview", "data-at")):
-        page.wait_for_timeout(400)
+    """Return where the chosen ring is on the screen, once the view rests: the same for twenty drawn frames."""
+    page.locator(".slideview[data-at]").evaluate(RESTS)
+    at = page.get_attribute(".slideview", "data-at")
     box = page.locator(".slidestage").bounding_box()
     x, y = (float(value) for value in at.split(","))
     return box["x"] + x, box["y"] + y
@@ -46,11 +56,11 @@ def test_ring__is_clicked_answered_by_a_key_and_taken_back(slide, server) -> Non
     slide.keyboard.press("5")
     slide.wait_for_selector(f"{ALL_SAVED}[data-acknowledged='1']")
     assert server.labels("ada") == [*before, (cell, "HSIL")]
-    assert slide.locator(".legend .entry", has_text="HSIL").count() == 1
+    expect(slide.locator(".legend .entry", has_text="HSIL")).to_have_count(1)
 
     slide.keyboard.press("z")
     slide.wait_for_selector(f"{ALL_SAVED}[data-acknowledged='2'][data-claimed='{cell}']")
-    assert slide.locator(".legend .entry", has_text="HSIL").count() == 0
+    expect(slide.locator(".legend .entry", has_text="HSIL")).to_have_count(0)
     assert len(server.rows("SELECT id FROM undos")) == 1
 
 
@@ -62,13 +72,21 @@ def test_answers__wait_without_network_and_survive_a_reload(slide, server) -> No
         slide.keyboard.press(key)
     slide.wait_for_selector("text=NOT SAVED: 2 waiting")
     assert server.labels("ada") == before
-    slide.unroute("**/api/v1/labels")
+
+    def late(route) -> None:
+        """Let the page hear what cells there are only after its labels were stored, as it was before them."""
+        told = route.fetch()
+        slide.unroute("**/api/v1/labels")
+        slide.wait_for_selector(ALL_SAVED)
+        route.fulfill(response=told)
+
+    slide.route("**/api/slide-cells/*", late)
     slide.reload()
     slide.wait_for_selector(READY)
     slide.wait_for_selector(ALL_SAVED)
 
     assert server.labels("ada") == before + answered
-    assert int(slide.get_attribute(".slideview", "data-answers")) >= 2
+    slide.wait_for_selector(".slideview:not([data-answers='0']):not([data-answers='1'])[data-answers]")
 
 
 def test_missed_cell__is_marked_by_a_click_and_labelled_at_once(slide, server) -> None:
@@ -154,11 +172,13 @@ def test_opinion__is_never_prefilled_kept_and_not_shown_to_the_next_reader(slide
     name = slide.get_attribute(".slideview", "data-slide")
     query = f"SELECT annotator, adequacy, zone, category, comment FROM opinions WHERE slide_id = '{name}'"
     assert server.rows(query) == [("ada", "unsatisfactory", "absent", None, "thick, blood")]
-    assert slide.locator(".opinion [aria-pressed=true]").count() == 0
+    expect(slide.locator(".opinion [aria-pressed=true]")).to_have_count(0)
 
     other = sign_in("ben", f"/slide?slide={name}")
     other.wait_for_selector(READY)
     other.keyboard.press("s")
     other.wait_for_selector(".opinion")
+    other.get_by_role("button", name="Unsatisfactory").wait_for()
+    assert other.request.get(f"{server.url}/api/opinions?slide={name}").json()["opinions"] == []
     other.wait_for_load_state("networkidle")
     assert other.locator(".opinion li").count() == 0

@@ -2,6 +2,7 @@
 
 import contextlib
 from collections import Counter
+from contextlib import contextmanager
 
 import pytest
 import schemathesis
@@ -10,18 +11,25 @@ from hypothesis.errors import Unsatisfiable
 from schemathesis import GenerationMode
 
 from app.api import api_routes
+from app.settings import BUILT_IN
 from app.sign_in import PUBLIC, ROUTE_RIGHTS, room_of
 from labeling import tokens
 from labeling.accounts import RIGHTS, ROLES
 from tests.api_site import Site
+from tests.studies import POSTGRESQL, home_of_kind
 
 
-@pytest.fixture(scope="module")
-def site(tmp_path_factory):
+@pytest.fixture(scope="module", params=[BUILT_IN, pytest.param(POSTGRESQL, marks=pytest.mark.slow)])
+def site(request: pytest.FixtureRequest, tmp_path_factory):
+    """Served from each kind of database, from a server at night."""
     folder = tmp_path_factory.mktemp("api")
-    made = Site(folder / "home", folder / "drawn")
-    yield made
-    made.database.close()
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        contextmanager(home_of_kind)(request.param, request, folder, patch) as home,
+    ):
+        made = Site(home, folder / "drawn")
+        yield made
+        made.database.close()
 
 
 @pytest.fixture(scope="module")
@@ -63,6 +71,8 @@ def test_routes__each_role_with_a_token(site, document, role: str) -> None:
             assert stranger.request(method, url).status_code == 401
 
 
+PATIENCE_SECONDS = 300
+"""How fast an answer comes is not asked here."""
 EXAMPLES = 25
 """Of each route, twice: once as described, once with something wrong in it."""
 
@@ -78,7 +88,7 @@ def test_every_route__holds_what_its_description_says(site) -> None:
         for mode in GenerationMode:
             statuses += _try(operation, mode, headers)
 
-    assert len(operations) == 14
+    assert len(operations) == 15
     assert statuses.total() > EXAMPLES * len(operations)
     assert {200, 400, 404} <= set(statuses)
 
@@ -90,7 +100,7 @@ def _try(operation, mode: GenerationMode, headers: dict[str, str]) -> Counter[in
     @settings(max_examples=EXAMPLES, deadline=None, database=None, derandomize=True,
               suppress_health_check=list(HealthCheck))  # fmt: skip
     def run(case) -> None:
-        statuses[case.call_and_validate().status_code] += 1
+        statuses[case.call_and_validate(timeout=PATIENCE_SECONDS).status_code] += 1
 
     with contextlib.suppress(Unsatisfiable):  # there is nothing that could be wrong
         run()

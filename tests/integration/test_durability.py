@@ -23,6 +23,8 @@ from labeling.verification import check_chain
 from tests.studies import KINDS, home_of_kind
 
 CELLS = 400
+LEAST = 3
+"""Labels of each doctor, however slow the machine is."""
 
 
 @pytest.fixture(params=KINDS)
@@ -126,7 +128,7 @@ class _Doctor(threading.Thread):
     def run(self) -> None:
         generator = random.Random(self.name)
         time.sleep(generator.uniform(0, self._pause))
-        while time.monotonic() < self._until:
+        while time.monotonic() < self._until or len(self.keys) < LEAST:
             items = leases.take(self._services.database, self.name, 1, reads=5, lease_seconds=60)
             if not items:
                 return
@@ -161,7 +163,7 @@ def _label_together(home: Path, count: int, *, pause_seconds: float, seconds: fl
 
 
 def test_sixteen_doctors_at_once__none_lost_none_twice(home: Path) -> None:
-    assert len(_label_together(home, 16, pause_seconds=0.05, seconds=3)) > 16
+    assert len(_label_together(home, 16, pause_seconds=0.05, seconds=3)) >= 16 * LEAST
 
 
 @pytest.mark.slow

@@ -25,9 +25,10 @@ from pathlib import Path
 from app.services import Services
 from labeling.export import export_labels
 services = Services.open(Path(sys.argv[1]))
-def told(done, total):
-    print("working", flush=True)
-    time.sleep(60)
+def told(stage, done, total):
+    if stage == sys.argv[4]:
+        print("working", flush=True)
+        time.sleep(600)
 export_labels(services.database, sys.argv[2], Path(sys.argv[3]), label_set=services.label_set, on_progress=told)
 """
 
@@ -47,12 +48,14 @@ def study(tmp_path_factory: pytest.TempPathFactory):
     services.database.close()
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in (*FORMATS, ZIPPED)]
-)
+@pytest.mark.parametrize(("name", "stage"), [
+    *(pytest.param(name, "rows", marks=() if name in QUICK else pytest.mark.slow) for name in (*FORMATS, ZIPPED)),
+    pytest.param(ZIPPED, "packed", marks=pytest.mark.slow),
+    pytest.param("webdataset", "checked", marks=pytest.mark.slow),
+])  # fmt: skip
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
 def test_export__stopped_in_the_middle_leaves_no_half_file(
-    study, tmp_path: Path, name: str, how: signal.Signals
+    study, tmp_path: Path, name: str, stage: str, how: signal.Signals
 ) -> None:
     name, ending = name.partition(".")[::2]
     is_file = bool(ending) or name not in FOLDERS
@@ -61,11 +64,11 @@ def test_export__stopped_in_the_middle_leaves_no_half_file(
         out.write_text("old")
     else:
         out.mkdir()
-    child = subprocess.Popen([sys.executable, "-c", CHILD, str(study.home), name, str(out)], stdout=subprocess.PIPE,
-                             stderr=subprocess.PIPE, text=True)  # fmt: skip
+    child = subprocess.Popen([sys.executable, "-c", CHILD, str(study.home), name, str(out), stage],
+                             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)  # fmt: skip
     assert child.stdout.readline() == "working\n", child.stderr.read()
     os.kill(child.pid, how)
-    child.communicate(timeout=30)
+    child.communicate(timeout=120)
 
     assert out.read_text() == "old" if is_file else list(out.iterdir()) == []
     if how == signal.SIGINT:
@@ -73,3 +76,27 @@ def test_export__stopped_in_the_middle_leaves_no_half_file(
     report = export_labels(study.database, name, out, label_set=study.label_set)
     assert report.rows > 0
     assert [p.name for p in tmp_path.iterdir()] == [out.name], "what a killed one left is gone after the next"
+
+
+def test_progress__every_stage_is_told_from_its_beginning_to_its_end(study, tmp_path: Path) -> None:
+    told: list[tuple[str, int, int]] = []
+    report = export_labels(study.database, "imagefolder", tmp_path / "out.zip", label_set=study.label_set,
+                           on_progress=lambda *said: told.append(said))  # fmt: skip
+
+    files = report.rows + 1  # and the table of them
+    assert list(dict.fromkeys(stage for stage, _, _ in told)) == ["rows", "packed", "checked"]
+    assert ("rows", report.rows, report.rows) in told
+    assert [done for stage, done, total in told if stage == "packed" and total == files] == [0, files]
+    assert told[-2:] == [("checked", 0, 1), ("checked", 1, 1)]
+
+
+def test_progress__reference_labels_are_counted_beforehand(study, tmp_path: Path) -> None:
+    told: list[tuple[str, int, int]] = []
+    report = export_labels(study.database, "csv", tmp_path / "out.csv", label_set=study.label_set,
+                           on_progress=lambda *said: told.append(said))  # fmt: skip
+
+    at_most = 1000 + 500  # labels, and a reference label of each cell unless its answers tie
+    assert 1000 < report.rows <= at_most
+    assert [row for row in told if row[0] == "rows"] == [
+        ("rows", 500, at_most), ("rows", 1000, at_most), ("rows", report.rows, report.rows)
+    ]  # fmt: skip

@@ -47,6 +47,13 @@ def has_checkpoint(run: Path) -> bool:
     return any((run / "checkpoints").glob("step-*/manifest.json"))
 
 
+def last_step(run: Path) -> int:
+    """Return how far a run is that may be writing right now."""
+    log = run / "metrics.jsonl"
+    whole = log.read_text().rpartition("\n")[0] if log.exists() else ""
+    return json.loads(whole.rpartition("\n")[2])["step"] if whole else 0
+
+
 def curve(run: Path):
     rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     return [(row["step"], row["loss"], row["gradient_norm"]) for row in rows]
@@ -56,16 +63,17 @@ def curve(run: Path):
 def test_killed_run__curve_and_weights_equal_the_unbroken_run(tmp_path, kills):
     config = dataclasses.replace(TINY, steps=15 * kills)
     pack = noise_pack(tmp_path / "pack", tiles=24, side_px=36)
-    started = time.monotonic()
     unbroken = run_in_child(config, pack, tmp_path / "unbroken", resume=False)
     unbroken.join(240)
-    seconds = time.monotonic() - started
     assert unbroken.exitcode == 0
 
     chance, run, hits = random.Random(20), tmp_path / "run", 0
     for _ in range(kills):
         child = run_in_child(config, pack, run, resume=has_checkpoint(run))
-        time.sleep(chance.uniform(0.2, 1.4) * seconds / kills)
+        goal = last_step(run) + chance.randint(1, 12)
+        while child.is_alive() and last_step(run) < goal:
+            time.sleep(0.005)
+        time.sleep(chance.uniform(0, 0.03))
         child.kill()
         child.join(60)
         hits += child.exitcode == -9

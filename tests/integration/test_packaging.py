@@ -4,10 +4,8 @@ import io
 import os
 import re
 import shutil
-import socket
 import subprocess
 import sys
-import time
 import zipfile
 from pathlib import Path
 
@@ -19,6 +17,8 @@ from dockerfile_parse import DockerfileParser
 
 from tests.docs_text import ROOT
 from tests.own_environment import Environment, make_environment
+from tests.postgresql import OWNER, PASSWORD, Server
+from tests.waiting import free_port, until
 
 DEPLOY = ROOT / "docs" / "deploy"
 PACKAGES = ("app", "jepa", "labeling", "datasets")
@@ -61,16 +61,14 @@ def test_wheel__installed_elsewhere_knows_its_verbs_and_serves_the_label_page(in
     made = installed.run("cytojepa", "users", "add", "ada", "--generate", "--json", "--home", home, cwd=tmp_path)
     password = re.search(r'"password": "([^"]+)"', made.stdout)
     assert password is not None, made.stderr
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     command = [installed.folder / "bin" / "cytojepa", "serve", "--home", home, "--port", str(port)]
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
     with subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE) as server:
         try:
             url = f"http://127.0.0.1:{port}"
-            _wait(url)
-            with httpx.Client(base_url=url) as client:
+            until(lambda: _is_healthy(url))
+            with httpx.Client(base_url=url, timeout=60) as client:
                 signed_in = client.post("/login", data={"name": "ada", "password": password.group(1)})
                 assert signed_in.status_code == 303
                 assert client.get("/", headers={"accept": "text/html"}).status_code == 200
@@ -84,14 +82,11 @@ def test_wheel__installed_elsewhere_knows_its_verbs_and_serves_the_label_page(in
     assert int(assets.stdout) > 10_000, assets.stderr
 
 
-def _wait(url: str) -> None:
-    for _ in range(300):
-        try:
-            if httpx.get(f"{url}/health").status_code == 200:
-                return
-        except httpx.TransportError:
-            time.sleep(0.2)
-    pytest.fail(f"no answer from {url}")
+def _is_healthy(url: str) -> bool:
+    try:
+        return httpx.get(f"{url}/health", timeout=5).status_code == 200
+    except httpx.TransportError:
+        return False
 
 
 @pytest.mark.slow
@@ -168,6 +163,44 @@ def test_dockerfile__two_stages_copies_what_is_there_and_runs_as_nobody_special(
     assert re.fullmatch(r"[1-9]\d*:[1-9]\d*", final["USER"])
     assert [kind for kind, _ in _steps(1)].index("USER") < [kind for kind, _ in _steps(1)].index("ENTRYPOINT")
     assert "--require-hashes" in (DEPLOY / "install.sh").read_text()
+
+
+def test_build__sees_what_it_copies_and_nothing_else() -> None:
+    lines = (DEPLOY / "Dockerfile.dockerignore").read_text().splitlines()
+    rules = [line for line in lines if not line.startswith("#")]
+    copied = {name for kind, words in _steps(0) if kind == "COPY" for name in words.split()[:-1]}
+
+    assert rules == ["*", *(rule for rule in rules if rule.startswith("!")), "**/__pycache__"]
+    assert {rule[1:] for rule in rules if rule.startswith("!")} == copied
+
+
+def test_compose__its_accounts_and_tables_are_made_on_a_real_server(server: Server, tmp_path: Path) -> None:
+    """The steps of `database` and `tables` without their containers; only names and places are others."""
+    secret, account, url = tmp_path / "app.password", "study_app_of_compose", server.database()
+    secret.write_text("a password with 'quotes' \"and\" $signs\n")
+    script = (DEPLOY / "accounts.sh").read_text().replace("/run/secrets/app_password", str(secret))
+    connection = {"PGHOST": "127.0.0.1", "PGPORT": str(server.port), "PGPASSWORD": PASSWORD}
+    subprocess.run(["sh", "-c", script.replace("study_app", account)], check=True, env={
+        **os.environ, **connection, "POSTGRES_USER": "root", "POSTGRES_DB": str(url.database)})  # fmt: skip
+    tables = _compose()["services"]["tables"]
+    places = {"study_app@database/study": f"{account}@127.0.0.1:{server.port}/{url.database}",
+              "study_owner@database/study": f"{OWNER}@127.0.0.1:{server.port}/{url.database}",
+              "/run/secrets/app_password": str(secret),
+              "/run/secrets/owner_password": str(tmp_path / "owner")}  # fmt: skip
+    (tmp_path / "owner").write_text(PASSWORD)
+    environment = dict(tables["environment"])
+    for here, there in places.items():
+        environment = {name: value.replace(here, there) for name, value in environment.items()}
+    for words in (tables["command"], ["users", "add", "ada", "--generate"]):
+        command = [sys.executable, "-m", "app.cli", *words, "--home", tmp_path / "study", "--json"]
+        done = subprocess.run(command, env={**os.environ, **environment}, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+    with server.admin(url.database) as opened:
+        owners = {owner for (owner,) in opened.execute("SELECT tableowner FROM pg_tables WHERE schemaname = 'public'")}
+        people = opened.execute("SELECT name FROM accounts").fetchall()
+    server.drop(url.database)
+
+    assert (owners, people) == ({OWNER}, [("ada",)])
 
 
 def _compose() -> dict:

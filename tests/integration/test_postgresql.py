@@ -25,6 +25,7 @@ from labeling.records import CHAINED_TABLES
 from labeling.verification import check_chain
 from tests.postgresql import APP, OWNER, PASSWORD, Server
 from tests.studies import database_name, on_server
+from tests.waiting import PATIENCE_SECONDS
 
 ALL_CHAINED = (*CHAINED_TABLES, "events")
 
@@ -218,13 +219,13 @@ def test_cut__in_the_middle_of_a_transaction_is_told_and_stores_nothing(study: S
 @on_server
 def test_hang__who_hangs_in_a_transaction_is_ended_and_the_others_go_on(study: Services, monkeypatch) -> None:
     """A stopped process must not stop the study: here with a pause of a second in place of thirty."""
-    is_inside, took = threading.Event(), []
+    is_inside, has_turn = threading.Event(), threading.Event()
 
     def hang() -> None:
         with study.database.write() as session:
             session.connection().exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = '1s'")
             is_inside.set()
-            time.sleep(3)
+            has_turn.wait(PATIENCE_SECONDS)
             session.connection().exec_driver_sql("DELETE FROM leases")
 
     def hang_and_be_told() -> None:
@@ -235,11 +236,12 @@ def test_hang__who_hangs_in_a_transaction_is_ended_and_the_others_go_on(study: S
     thread.start()
     is_inside.wait()
     other = Services.open(study.home)  # as another process would: it takes a turn to write
-    took.append(thread.is_alive())
+    is_hanging = thread.is_alive()
+    has_turn.set()
     thread.join()
     other.database.close()
 
-    assert took == [True]
+    assert is_hanging
 
 
 @pytest.mark.parametrize("how", [signal.SIGQUIT, signal.SIGINT], ids=["crash", "restart"])

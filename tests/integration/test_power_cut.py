@@ -24,6 +24,8 @@ from tests.builders import study_of_cells
 
 SOURCE = Path(__file__).parents[1] / "powercut.c"
 DATABASE_FILES = "catalog.sqlite*"
+LEAST = 12
+"""Labels before each power cut, however slow the machine is."""
 LABELLER = """
 import os, sys
 from pathlib import Path
@@ -60,8 +62,9 @@ def _label_until_the_power_goes(home: Path, disk: Path, recorder: Path, first: i
     environment = {**os.environ, "LD_PRELOAD": str(recorder), "POWERCUT_FOLDER": str(home), "POWERCUT_DISK": str(disk)}
     child = subprocess.Popen([sys.executable, "-c", LABELLER, str(home), str(first), level], env=environment,
                              stdout=subprocess.PIPE)  # fmt: skip
-    told = os.read(child.stdout.fileno(), 4)
-    assert told, "the labelling process ended by itself"
+    told = b""
+    while len(told) < 4 * LEAST:
+        told += os.read(child.stdout.fileno(), 4) or pytest.fail("the labelling process ended by itself")
     time.sleep(seconds)
     os.kill(child.pid, signal.SIGKILL)
     told += child.stdout.read()

@@ -69,7 +69,7 @@ def study(tmp_path_factory) -> Iterator[tuple[Services, Path]]:
     find_cells(services.database, services.home, services.secret_key, FindOptions(side_um=64, side_px=256))
     events = [LabelEvent(key=cell, cell_id=cell, category="HSIL") for cell in catalog.cell_ids(services.database)[:5]]
     record(services.database, "ada", events, label_set=services.label_set)
-    make_export(services, "csv", Selection(), by="ada", on_progress=lambda done, total: None)
+    make_export(services, "csv", Selection(), by="ada", on_progress=lambda stage, done, total: None)
     yield services, planted
     services.database.close()
 

@@ -15,7 +15,7 @@ class SlidePage {
     speak(data, root);
     this.commands = commandKeys(data.commands);
     this.slides = null; this.cells = NO_CELLS; this.answers = new Map(); this.past = []; this.redoStack = []; this.visited = [];
-    this.acknowledged = new Set(); this.thumbs = new Map();
+    this.acknowledged = new Set(); this.refused = new Set(); this.thumbs = new Map();
     this.selected = null; this.current = null; this.claiming = null; this.confidence = null; this.comment = "";
     this.said = ""; this.problem = ""; this.from = new URLSearchParams(location.search).get("from");
     this.tally = { taken: 0, saved: 0, refused: 0, ignored: 0 };
@@ -86,15 +86,17 @@ class SlidePage {
   }
 
   async loadCells(slide) {
+    // The answer may not know yet what is waiting now, and that may be acknowledged before the answer is here.
+    const sent = this.outbox.events(), gone = this.outbox.takenBack();
     try {
       const found = await getJson(`/api/slide-cells/${slide.slide}`);
       if (this.root.dataset.slide !== slide.slide) return;
       this.cells = { ids: found.cells, xs: found.x, ys: found.y, radii: found.radius_um, planes: found.planes, guesses: found.guesses, mpp: slide.mpp };
       this.answers = new Map(found.answers.map(a => [a.cell, a]));
       found.answers.forEach(a => this.acknowledged.add(a.key));
-      const gone = this.outbox.takenBack();
+      this.outbox.takenBack().forEach(key => gone.add(key));
       for (const [cell, a] of this.answers) if (gone.has(a.key)) this.answers.delete(cell);
-      for (const e of this.outbox.events()) if (e.kind === "label") this.remember(e);
+      for (const e of [...sent, ...this.outbox.events()]) if (this.isMissing(e, gone)) this.remember(e);
       this.root.dataset.cells = found.cells.length;
     } catch (error) { this.failed(error); this.said = tr("The cells of this slide did not arrive: {reason}", { reason: error.message }); }
     this.draw();
@@ -107,6 +109,8 @@ class SlidePage {
     return ids.length - 1;
   }
 
+  isMissing(e, gone) { return e.kind === "label" && !gone.has(e.key) && !this.refused.has(e.key) && (this.outbox.waiting.has(e.key) || !this.answers.has(e.cell)); }
+
   remember(event) {  // an answer that the server has not acknowledged yet
     if (this.cells.ids.includes(event.cell)) this.answers.set(event.cell, { ...event, image: `/api/v1/cells/${event.cell}/image`, suggestion: null });
   }
@@ -114,6 +118,7 @@ class SlidePage {
   elsewhere(event) { if (event.kind === "label") { this.remember(event); this.draw(); } }
 
   receive(receipts, own) {
+    for (const r of receipts) (r.accepted ? this.acknowledged : this.refused).add(r.key);
     const done = new Map(receipts.map(r => [r.key, r]));
     for (const label of [...this.past.flatMap(s => s.labels), ...this.answers.values()]) {
       const receipt = done.get(label.key);

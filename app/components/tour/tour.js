@@ -11,8 +11,8 @@ class Tour {
     this.at = 0; this.last = null; this.said = "";
     this.build();
     document.addEventListener("keydown", this.onKey = e => this.key(e), true);
-    document.addEventListener("keyup", this.onKeyUp = e => { if (this.commands.get(keyOf(e))?.id === "wide") this.wide(false); }, true);
-    window.addEventListener("blur", this.onBlur = () => this.wide(false));
+    document.addEventListener("keyup", this.onKeyUp = e => { if (this.commands.get(keyOf(e))?.id === "wide") this.wideOver(); }, true);
+    window.addEventListener("blur", this.onBlur = () => this.wideOver());
     this.show();
   }
 
@@ -70,9 +70,30 @@ class Tour {
     if (!this.step) return;
     if (id === "ring") this.view.toggleRing();
     if (id === "stain") this.view.toggleStain();
-    if (id === "wide") this.wide(true).then(() => { if (isClick) setTimeout(() => this.wide(false), 1200); });
+    if (id === "wide") this.wideBegins(isClick);
     if (id === "undo") this.last = null;
-    if (this.step.until === id) setTimeout(() => this.done(), id === "wide" ? 900 : id === "undo" ? 0 : 1300);
+    if (this.step.until === id && id !== "wide") this.doneAfter(id === "undo" ? 0 : 1300);
+  }
+
+  doneAfter(pause) {  // a key that is pressed twice ends one step, not two
+    const { step } = this;
+    setTimeout(() => { if (this.step === step) this.done(); }, pause);
+  }
+
+  // The wider field is seen as long as its key is held, and a moment at least, however late it arrives.
+  async wideBegins(isClick) {
+    const { step } = this;
+    this.isHeld = !isClick; this.isSeen = false;
+    await this.wide(true);
+    setTimeout(() => { this.isSeen = true; if (!this.isHeld && this.step === step) this.wideOver(); }, isClick ? 1200 : 900);
+  }
+
+  wideOver() {
+    const isAsked = this.step?.until === "wide";
+    this.isHeld = false;
+    if (isAsked && !this.isSeen) return;      // its timer comes
+    this.wide(false);
+    if (isAsked) this.done();
   }
 
   async wide(isOn) {
@@ -85,7 +106,7 @@ class Tour {
   }
 
   done() {
-    if (!this.step || this.isMoving) return;
+    if (!this.step) return;
     this.said = this.step.say;
     if (this.view.stain) this.view.toggleStain();
     if (this.view.hasRing) this.view.toggleRing();
