@@ -109,7 +109,10 @@ def load_pool(services: Services) -> Pool:
         }
     cells = [cell for cell in catalog.cells(services.database) if cell.id in labels]
     if len(set(labels.values())) < 2:
-        raise DatasetError("evaluation needs cells that came with labels of two classes. Ingest such a set.")
+        raise DatasetError(
+            "evaluation needs cells that came with labels of two classes. Ingest such a set, or export the doctors' "
+            "labels with `cytojepa export imagefolder` and give its folder with --cells."
+        )
     if len({cell.slide_id for cell in cells}) < 2:
         raise DatasetError(
             "all labelled cells are of one slide or group, which train and test would share. "

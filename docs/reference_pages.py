@@ -1,5 +1,7 @@
-"""The two pages that are lists, settings and commands: written from the program whenever the site is built."""
+"""The three pages that are lists, settings, options of a run and commands: written from the program with the site."""
 
+import ast
+import inspect
 from collections.abc import Iterator
 
 import click
@@ -10,6 +12,7 @@ from mkdocs.structure.files import File, Files
 from app.cli import VERBS, cytojepa
 from app.setting_comments import COMMENTS
 from app.settings import SETTINGS_VERSION, Settings
+from jepa.config import PRESETS, RunConfig
 
 
 def settings_page() -> str:
@@ -51,6 +54,9 @@ is_class = true
 covers = []
 ```
 
+The parts `share_...` need not add up to 100: a part is its share of their sum. A repeat comes after 24 hours at the
+earliest. The sign-in with the hospital's accounts has a table `[sign_on]` of its own: [Security](security.md).
+
 `crop_um` and `crop_px` decide how cells are cut when they are ingested. Change them only before the first `cytojepa
 ingest`.
 
@@ -65,6 +71,52 @@ def described_settings() -> list[tuple[str, str, str]]:
     values = {name: getattr(defaults, name) for name in COMMENTS} | {"label_set": defaults.label_set.id}
     plain = {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
     return [(name, tomlkit.item(plain[name]).as_string(), meaning) for name, meaning in COMMENTS.items()]
+
+
+def run_options_page() -> str:
+    """Return the page of the options of a pretraining run: default and meaning of each, and what the presets change."""
+    fresh = RunConfig()
+    rows = "\n".join(
+        f"| `{name}` | `{_toml(getattr(fresh, name))}` | {meaning} |" for name, meaning in described_options()
+    )
+    changed = "\n".join(f"| `{name}` | {_changes(preset, fresh)} |" for name, preset in PRESETS.items())
+    return f"""# Options of a run
+
+For a run file (TOML) and for `pretrain --set KEY=VALUE`. A run file may begin with `preset = "NAME"`. What is left out
+has the preset's value, or without one the default. `none` is no value; it is given as `--set clip_norm=none`. What the
+presets are for: [Guide](engineers.md#pretraining).
+
+| option | default | meaning |
+|---|---|---|
+{rows}
+
+| preset | differs from the defaults in |
+|---|---|
+{changed}
+"""
+
+
+def described_options() -> list[tuple[str, str]]:
+    """Return every option of a pretraining run with the text that stands below it in the program, in order."""
+    (found,) = ast.parse(inspect.getsource(RunConfig)).body
+    assert isinstance(found, ast.ClassDef)
+    texts = {
+        node.target.id: " ".join(after.value.value.split())
+        for node, after in zip(found.body, found.body[1:], strict=False)
+        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name)
+        and isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant) and isinstance(after.value.value, str)
+    }  # fmt: skip
+    return list(texts.items())
+
+
+def _toml(value: object) -> str:
+    plain = list(value) if isinstance(value, tuple) else value
+    return "none" if plain is None else str(tomlkit.item(plain).as_string())
+
+
+def _changes(preset: RunConfig, fresh: RunConfig) -> str:
+    names = [name for name, _ in described_options() if getattr(preset, name) != getattr(fresh, name)]
+    return ", ".join(f"`{name} = {_toml(getattr(preset, name))}`" for name in names)
 
 
 def commands_page() -> str:
@@ -91,7 +143,7 @@ def _section(name: str, command: click.Command) -> str:
         return "\n".join(_section(f"{name} {sub}", inner) for sub, inner in sorted(command.commands.items()))
     arguments = "".join(f" {_argument(p)}" for p in command.params if isinstance(p, click.Argument))
     options = [p for p in command.params if isinstance(p, click.Option) and p.name not in ("home", "as_json")]
-    lines = [f"## {name}", f"`cytojepa {name}{arguments}`", (command.help or "").replace("\n", " ")]
+    lines = [f"## {name}", f"`cytojepa {name}{arguments}`", " ".join((command.help or "").split())]
     lines += [
         f"{_argument(p)} is one of {', '.join(f'`{choice}`' for choice in p.type.choices)}."
         for p in command.params
@@ -114,11 +166,15 @@ def _rows(options: list[click.Option]) -> Iterator[str]:
             words = f"{words} One of {', '.join(option.type.choices)}.".strip()
         if isinstance(option.default, int | float | str) and not option.is_flag and str(option.default):
             words = f"{words} Default {option.default}.".strip()
-        name = option.opts[0] if option.is_flag else f"{option.opts[0]} {(option.metavar or option.name or '').upper()}"
+        name = (
+            ", ".join([option.opts[0], *option.secondary_opts])
+            if option.is_flag
+            else f"{option.opts[0]} {(option.metavar or option.name or '').upper()}"
+        )
         yield f"| `{name.replace('|', chr(92) + '|')}` | {words.replace('|', chr(92) + '|') or '-'} |"
 
 
-PAGES = {"settings.md": settings_page, "commands.md": commands_page}
+PAGES = {"settings.md": settings_page, "run_options.md": run_options_page, "commands.md": commands_page}
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:

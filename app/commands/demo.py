@@ -14,7 +14,7 @@ from app.commands.output import emit, home_option, json_option, verb
 
 @click.command()
 @click.option("--host", default="127.0.0.1", help="Address to listen on.")
-@click.option("--port", type=click.IntRange(1, 65535), default=8501)
+@click.option("--port", type=click.IntRange(1, 65535), default=8501, help="TCP port.")
 @click.option("--headless", is_flag=True, help="Do not open a browser.")
 @click.option("--fast", "is_fast", is_flag=True, help="A handful of slides and steps.")
 @click.option("--prepare-only", is_flag=True, help="Make the study and tell its passwords; do not serve it.")

@@ -15,7 +15,12 @@ from datasets.told import told
 
 @click.command()
 @click.option("--slide", "slide_ids", multiple=True, metavar="ID", help="Only this slide, even if it has points.")
-@click.option("--most-per-mm2", type=click.FloatRange(min=1), help="Keep only the surest nuclei of each tile.")
+@click.option(
+    "--most-per-mm2",
+    type=click.FloatRange(min=1),
+    metavar="N",
+    help="At most so many nuclei for each mm2 of a tile, the surest.",
+)
 @click.option("--grid/--no-grid", "has_grid", default=True, show_default=True,
               help="Also offer stained places in which no nucleus was found.")  # fmt: skip
 @workers_option

@@ -24,7 +24,9 @@ from jepa.watch import TileLabels
 
 @click.command()
 @click.argument("run_file", required=False, type=click.Path(path_type=Path, exists=True))
-@click.option("--preset", type=click.Choice(tuple(PRESETS)), help="Instead of RUN.toml [default: fit for the machine].")
+@click.option(
+    "--preset", type=click.Choice(tuple(PRESETS)), help="Instead of RUN.toml [default: small on a GPU, else demo]."
+)
 @click.option("--steps", type=click.IntRange(min=1), help="How many optimiser steps.")
 @click.option("--resume", is_flag=True, help="Go on with the newest run of this workspace.")
 @click.option(
@@ -130,7 +132,7 @@ def _progress_note(progress: Progress) -> str:
     "published .pth, an exported .safetensors; timm:NAME with its weights in the folder weights; several joined by +.",
 )
 @click.option("--set", "pairs", multiple=True, metavar="KEY=VALUE", help="Replace an option of the encoder (mpp, ...).")
-@click.option("--batch-size", type=click.IntRange(1, 4096), default=64)
+@click.option("--batch-size", type=click.IntRange(1, 4096), default=64, help="Cells at once.")
 @home_option
 @json_option
 @long_verb("embed", is_alone=True)

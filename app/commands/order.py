@@ -23,8 +23,12 @@ SAID = {
 @click.option("--first-slide", "first_slides", multiple=True, metavar="ID", help="Its cells come first; repeatable.")
 @click.option("--first-class", "first_classes", multiple=True, metavar="ID", help="Cells suggested as this come first.")
 @click.option("--only-slide", "only_slides", multiple=True, metavar="ID", help="Nothing but its cells; repeatable.")
-@click.option("--second-reads-of", multiple=True, metavar="NAME", help="A second doctor decides this one's cells too.")
-@click.option("--second-reader", "second_readers", multiple=True, metavar="NAME", help="Who does that; else all.")
+@click.option(
+    "--second-reads-of", multiple=True, metavar="NAME", help="A second doctor decides what this one labelled."
+)
+@click.option(
+    "--second-reader", "second_readers", multiple=True, metavar="NAME", help="Who does that; else all doctors."
+)
 @click.option("--clear", "is_clearing", is_flag=True, help="Back to the order of the rules.")
 @home_option
 @json_option

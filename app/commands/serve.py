@@ -11,7 +11,7 @@ from labeling import accounts
 
 @click.command()
 @click.option("--host", default="127.0.0.1", help="Address to listen on; 127.0.0.1 is this machine only.")
-@click.option("--port", type=click.IntRange(1, 65535), default=8501)
+@click.option("--port", type=click.IntRange(1, 65535), default=8501, help="TCP port.")
 @home_option
 @verb
 def serve(host: str, port: int, home: Path) -> None:

@@ -53,8 +53,8 @@ def fit(is_watching: bool, home: Path, as_json: bool) -> None:
 
 
 @click.command()
-@click.option("--annotator", required=True, metavar="NAME")
-@click.option("--limit", type=click.IntRange(1, 1_000_000), default=10)
+@click.option("--annotator", required=True, metavar="NAME", help="For whom: the name of an account.")
+@click.option("--limit", type=click.IntRange(1, 1_000_000), default=10, help="At most so many cells.")
 @click.option("--slide", "slides", multiple=True, metavar="ID", help="Only this slide; may be given more than once.")
 @click.option("--suggested", multiple=True, metavar="ID", help="Only cells for which this category is suggested.")
 @home_option
@@ -114,7 +114,9 @@ class _Moment(click.ParamType[datetime]):
     "--rows", "kind", type=click.Choice(["label", "reference"]), help="Only labels, or only reference labels."
 )
 @click.option("--agreement", type=click.Choice(AGREEMENTS), help="Only cells on which two doctors agree, differ, ...")
-@click.option("--min-share", type=click.FloatRange(0, 1), help="Only cells whose commonest answer has this share.")
+@click.option(
+    "--min-share", type=click.FloatRange(0, 1), help="Only cells whose commonest answer has this share, 0 to 1."
+)
 @click.option("--min-readers", type=click.IntRange(1, 100), default=1, help="With --min-share: decided by so many.")
 @click.option("--since", type=_Moment(), help="Only what was stored from this moment on (UTC, 2026-01-31T12:00).")
 @click.option("--until", type=_Moment(), help="Only what was stored before this moment (UTC).")

@@ -68,17 +68,17 @@ def test_acquisition__the_example_ranks_the_worklist_and_is_compared(environment
     _write_labels(home, labels)
     _cytojepa(environment, "import", labels, "--annotator", "ada", home=home)
     scores = {}
-    for rule in ("rarity-margin", "likely-severe"):
+    for rule in ("rarity-margin", "rare-entropy"):
         file = home / "cytojepa.toml"
         file.write_text(f'[study]\nacquisition = "{rule}"\n')
         _cytojepa(environment, "fit", home=home)
         items = _cytojepa(environment, "worklist", "--annotator", "eva", "--limit", "200", home=home)["items"]
         scores[rule] = {item["cell"]: item["score"] for item in items if item["score"] is not None}
-    common = scores["rarity-margin"].keys() & scores["likely-severe"].keys()
+    common = scores["rarity-margin"].keys() & scores["rare-entropy"].keys()
 
     assert len(common) > 20
-    assert all(0 <= scores["likely-severe"][cell] <= 2 for cell in common)
-    assert max(scores["likely-severe"].values()) > 1 > max(scores["rarity-margin"].values())
+    assert all(0 <= scores["rare-entropy"][cell] <= 2 for cell in common)
+    assert max(scores["rare-entropy"].values()) > 1 > max(scores["rarity-margin"].values())
 
 
 def _write_labels(home: Path, out: Path) -> None:

@@ -17,7 +17,7 @@ from app.settings import Settings
 from datasets.bethesda import BETHESDA
 from datasets.errors import SettingsError
 from docs import reference_pages
-from jepa.config import RunConfig
+from jepa.config import PRESETS, RunConfig
 from tests.docs_text import DOCS, PAGES, ROOT, Command, blocks, blocks_of, commands, table
 
 COMMANDS = [c for c in dict.fromkeys(commands()) if c.words[:2] != ("export", "tally")]
@@ -97,6 +97,10 @@ def test_reference_pages__tell_every_verb_and_every_setting() -> None:
     assert [verb for verb in VERBS if f"\n## {verb}" not in commands_page] == []
     assert [field.name for field in dataclasses.fields(Settings) if f"| `{field.name}` |" not in settings_page] == []
     assert "| `reads` | `1` |" in settings_page
+    options_page = reference_pages.run_options_page()
+    assert [field.name for field in dataclasses.fields(RunConfig) if f"| `{field.name}` |" not in options_page] == []
+    assert all(f"| `{preset}` |" in options_page for preset in PRESETS)
+    assert "| `--grid, --no-grid` |" in commands_page
     assert "| `--password-stdin` |" in commands_page
 
 
