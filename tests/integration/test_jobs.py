@@ -170,14 +170,14 @@ def test_stop__the_second_time_ends_it_at_once(study: Services) -> None:
               "  while True:\n    try:\n      print(flush=True)\n      time.sleep(600)\n"
               "    except KeyboardInterrupt: pass\n")  # fmt: skip
     child = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE)
-    with child.stdout:
-        assert child.stdout.readline() == b"\n"
-    job = _wait(study, lambda job: job.state == "running")
-    jobs.stop_job(study, job.id, by="mara")
-    time.sleep(0.5)
-    assert (child.poll(), job_files.job_of(study.home, job.id).state) == (None, "stopping")
-    jobs.stop_job(study, job.id, by="mara")
-    assert child.wait() == -signal.SIGKILL
+    with child.stdout as said:
+        assert said.readline() == b"\n"
+        job = _wait(study, lambda job: job.state == "running")
+        jobs.stop_job(study, job.id, by="mara")
+        assert said.readline() == b"\n"  # it caught the first wish and goes on
+        assert (child.poll(), job_files.job_of(study.home, job.id).state) == (None, "stopping")
+        jobs.stop_job(study, job.id, by="mara")
+        assert child.wait() == -signal.SIGKILL
     assert job_files.job_of(study.home, job.id).state == "dead"
     with pytest.raises(JobError, match="not at work"):
         jobs.stop_job(study, job.id, by="mara")

@@ -178,7 +178,7 @@ def test_split__never_divides_a_slide_and_is_about_70_15_15(rich, tmp_path) -> N
 def test_export__interrupted_leaves_the_old_file(rich, tmp_path, monkeypatch) -> None:
     (tmp_path / "all.csv").write_text("old")
 
-    def stop(done: int, total: int) -> None:
+    def stop(stage: str, done: int, total: int) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
