@@ -1,6 +1,6 @@
 """How good are suggestions from few labels? Encoders beside chance, size alone and no training.
 
-Truth is what came with the data (annotator `imported`).
+Truth is what came with the data (annotator `imported`), or what the doctors of this study decided.
 """
 
 from collections.abc import Callable, Sequence
@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import balanced_accuracy_score
+from sqlalchemy.orm import Session
 
 from app.services import Services
 from app.training import read_crop
@@ -20,6 +21,7 @@ from labeling import curves
 from labeling.acquisition import DEFAULT_RULE
 from labeling.answers import blind_cells, current_labels
 from labeling.curves import Truth
+from labeling.export.rows import Selection, Study, iter_references
 from labeling.judging import interval_over_slides
 from labeling.probes import LinearProbe
 from labeling.records import IMPORTED
@@ -28,6 +30,13 @@ _GOAL = 0.95
 """Share of the all-labels score for which labels are counted."""
 _RARE = 0.05
 """A class with a smaller share of the cells is called rare."""
+
+TRUTHS = ("imported", "doctors")
+"""Whose labels an evaluation takes as truth."""
+_ELSEWHERE = {
+    "imported": "Ingest a set that came with labels, or take the doctors' with --truth doctors.",
+    "doctors": "Label more cells, or take what came with the data with --truth imported.",
+}
 
 Floats = NDArray[np.float32]
 
@@ -95,23 +104,25 @@ class Pool:
         return Truth(classes=self.truth, slides=self.slides)
 
 
-def load_pool(services: Services) -> Pool:
-    """Collect the cells whose imported label is a class of the study.
+def load_pool(services: Services, truth: str = TRUTHS[0]) -> Pool:
+    """Collect the cells whose truth is a class of the study.
+
+    Args:
+        services: The open workspace.
+        truth: `imported`: what came with the data; `doctors`: the adjudicator's verdict, else the majority of the
+            doctors' current labels, without the blind test set.
 
     Raises:
         DatasetError: There are none of two classes, or all lie on one slide.
     """
     with services.database.read() as session:
-        labels = {
-            label.cell_id: label.category
-            for label in current_labels(session, include_imported=True)
-            if label.annotator == IMPORTED and label.category in services.label_set.class_ids
-        }
+        found = _decided(session, services) if truth == "doctors" else _imported(session)
+    labels = {cell_id: name for cell_id, name in found.items() if name in services.label_set.class_ids}
     cells = [cell for cell in catalog.cells(services.database) if cell.id in labels]
     if len(set(labels.values())) < 2:
         raise DatasetError(
-            "evaluation needs cells that came with labels of two classes. Ingest such a set, or export the doctors' "
-            "labels with `cytojepa export imagefolder` and give its folder with --cells."
+            f"evaluation needs cells of two classes, and the truth `{truth}` has {len(set(labels.values()))}. "
+            f"{_ELSEWHERE[truth]}"
         )
     if len({cell.slide_id for cell in cells}) < 2:
         raise DatasetError(
@@ -125,6 +136,17 @@ def load_pool(services: Services) -> Pool:
         slides=np.array([cell.slide_id for cell in cells]),
         sizes=np.log(np.array(sizes, np.float32)),
     )
+
+
+def _imported(session: Session) -> dict[str, str]:
+    everybody = current_labels(session, include_imported=True)
+    return {label.cell_id: label.category for label in everybody if label.annotator == IMPORTED}
+
+
+def _decided(session: Session, services: Services) -> dict[str, str]:
+    doctors = {label.cell_id for label in current_labels(session)} - blind_cells(session)
+    rows = iter_references(session, Study(label_set=services.label_set, crop_px=0), Selection())
+    return {row["cell"]: row["category"] for row in rows if row["cell"] in doctors}
 
 
 def store_features(services: Services, pool: Pool) -> Floats:

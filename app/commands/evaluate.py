@@ -27,7 +27,9 @@ BASELINES = (SIZE, RANDOM, HANDCRAFTED)
 
 
 @click.command()
-@click.option("--workspace", is_flag=True, help="Evaluate this study's cells that came with labels.")
+@click.option("--workspace", is_flag=True, help="Evaluate this study's cells that have labels.")
+@click.option("--truth", type=click.Choice(evaluation.TRUTHS), default=evaluation.TRUTHS[0],
+              help="With --workspace: labels that came along, or the doctors' (verdict, else majority).")  # fmt: skip
 @click.option(
     "--cells", "folder", type=click.Path(path_type=Path, exists=True, file_okay=False),
     help="Evaluate class-named folders, or fields with a table of points; nothing is kept.",
@@ -50,14 +52,11 @@ BASELINES = (SIZE, RANDOM, HANDCRAFTED)
 @home_option
 @json_option
 @verb
-def evaluate(workspace: bool, folder: Path | None, groups_file: Path | None, mpp: float | None, encoders: str,
-             shots: str, seeds: int, is_active: bool, acquisition: str, budget: int, report_file: Path | None,
-             home: Path, as_json: bool) -> None:  # fmt: skip
+def evaluate(workspace: bool, truth: str, folder: Path | None, groups_file: Path | None, mpp: float | None,
+             encoders: str, shots: str, seeds: int, is_active: bool, acquisition: str, budget: int,
+             report_file: Path | None, home: Path, as_json: bool) -> None:  # fmt: skip
     """Score frozen encoders by linear probes; train and test never share a slide."""
-    if workspace == (folder is not None):
-        raise click.UsageError("give either --workspace or --cells FOLDER.")
-    if folder is None and (groups_file or mpp):
-        raise click.UsageError("--groups and --mpp go with --cells FOLDER.")
+    _refuse_unfit(folder, is_workspace=workspace, truth=truth, of_folder=bool(groups_file or mpp))
     if acquisition not in RULES:
         raise click.UsageError(f"--acquisition {acquisition}: there are {', '.join(RULES)}.")
     counts = _shots(shots)
@@ -65,7 +64,7 @@ def evaluate(workspace: bool, folder: Path | None, groups_file: Path | None, mpp
         target = _temporary_study(Path(scratch), folder, groups_file, mpp) if folder else Services.open(home)
         # Looking must not make a workspace: where there is none, what is evaluated stands for it.
         study = Services.open(home) if home.exists() and home != target.home else target
-        desk = _Desk(study=study, target=target, pool=evaluation.load_pool(target))
+        desk = _Desk(study=study, target=target, pool=evaluation.load_pool(target, truth))
         names = desk.names(encoders)
         scores, curves, doctors = [], [], []
         for name in names:
@@ -90,6 +89,15 @@ def evaluate(workspace: bool, folder: Path | None, groups_file: Path | None, mpp
     if report_file:
         write_atomically(report_file, report.render(findings).encode())
     emit(as_json, _result(findings, report_file), _lines(findings))
+
+
+def _refuse_unfit(folder: Path | None, *, is_workspace: bool, truth: str, of_folder: bool) -> None:
+    if is_workspace == (folder is not None):
+        raise click.UsageError("give either --workspace or --cells FOLDER.")
+    if folder is not None and truth != evaluation.TRUTHS[0]:
+        raise click.UsageError(f"--truth {truth} goes with --workspace: a folder has only the labels of its names.")
+    if folder is None and of_folder:
+        raise click.UsageError("--groups and --mpp go with --cells FOLDER.")
 
 
 def _blind(study: Services) -> str | None:
