@@ -167,6 +167,7 @@ def test_kill_9__loses_no_acknowledged_label_and_doubles_none(page, server) -> N
     assert server.labels("ada") == before + answered
 
 
+@pytest.mark.slow  # on a quiet machine the order came later twice; the reasons and leases that it prints tell why
 def test_new_order__reaches_within_a_few_cells_a_deck_that_was_full_before_it(sign_in, server) -> None:
     page = sign_in("ben")
     page.wait_for_selector(".deck[data-cell]")
@@ -181,15 +182,16 @@ def test_new_order__reaches_within_a_few_cells_a_deck_that_was_full_before_it(si
     server.wait_for_rows("SELECT cell_id FROM worklist_items WHERE reason = 'its slide comes first in this study'")
     with page.expect_response("**/api/v1/release"), page.expect_response("**/api/v1/worklist?**"):
         answered += _press(page, 1)
-    pressed = 1
-    while "its slide comes first" not in page.inner_text(".why") and pressed < 9:
+    whys = [page.inner_text(".why")]
+    while "its slide comes first" not in whys[-1] and len(whys) < 9:
         answered += _press(page, 1)
-        pressed += 1
+        whys.append(page.inner_text(".why"))
     page.wait_for_selector(ALL_SAVED)
     orders.give(services.database, Order(), by="dora", label_set=services.label_set)
     services.database.close()
 
-    assert pressed < 9, "a full deck holds twelve"
+    free = server.rows(f"SELECT slide_id, count(*) FROM cells WHERE id NOT IN ({labelled}) GROUP BY 1")
+    assert len(whys) < 9, f"a full deck holds twelve; {slide=}, {free=}, {whys=}"
     assert server.labels("ben") == answered
     assert len(dict(answered)) == len(answered)
 
