@@ -3,11 +3,11 @@
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from app.present import PresentSuggestions
+from app.present import PresentSuggestions, offer_of
 from app.services import Services
 from labeling import choices, leases
 from labeling.choices import CHOSEN_REASON, GROUNDS
-from labeling.leases import Offer, WorkItem
+from labeling.leases import WorkItem
 from labeling.openings import Focus
 
 
@@ -88,12 +88,8 @@ def take_suggested(
     cells = (cell for name in focus.suggested for cell in present.saying(name, table) if cell not in exclude)
     with services.database.read() as session:
         free = choices.open_among(session, annotator, cells, focus, reads=settings.reads, most=2 * most)
-    offers = {}
-    for cell in free:
-        category, probability = table.of(cell) or (None, None)
-        offers[cell] = Offer(cell_id=cell, reason=CHOSEN_REASON, suggestion=category, probability=probability,
-                             probe_id=table.probe_id)  # fmt: skip
-    mine = leases.claim(services.database, annotator, list(offers.values()), most=most, reads=settings.reads,
+    offers = [offer_of(cell, CHOSEN_REASON, table) for cell in free]
+    mine = leases.claim(services.database, annotator, offers, most=most, reads=settings.reads,
                         lease_seconds=settings.lease_seconds)  # fmt: skip
     held = leases.held(services.database, annotator)
     return [held[cell] for cell in mine if cell in held]

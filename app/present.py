@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from app.services import Services
 from datasets.embeddings import EmbeddingStore, store_state
 from labeling.labels import LateGuess
+from labeling.leases import Offer
 from labeling.suggestions import SuggestionTable, current
 
 
@@ -62,3 +63,11 @@ class PresentSuggestions:
             for cell_id, guess in found.items()
             if guess is not None
         }
+
+
+def offer_of(cell_id: str, reason: str, table: SuggestionTable | None) -> Offer:
+    """Return a cell that a page would like to show, with what the probe says of it now; nothing without a vector."""
+    guess = table.of(cell_id) if table else None
+    category, probability = guess or (None, None)
+    return Offer(cell_id=cell_id, reason=reason, suggestion=category, probability=probability,
+                 probe_id=table.probe_id if table and guess else None)  # fmt: skip

@@ -14,10 +14,10 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from app.present import offer_of
 from app.services import Services
 from datasets.embeddings import EmbeddingStore
 from labeling import foils, leases
-from labeling.leases import Offer
 from labeling.neighbours import more_like
 from labeling.suggestions import SuggestionTable, current
 from labeling.worklist import peek
@@ -26,6 +26,7 @@ _GROWTH = 8
 """How much farther to look when the nearest cells are all decided or held."""
 _RANDOM = random.SystemRandom()
 """Nobody can know beforehand where a foil stands."""
+_LIKE = "resembles the other cells of a gallery page"
 
 Order = Literal["likeness", "certainty"]
 
@@ -58,7 +59,7 @@ def chosen_page(services: Services, annotator: str, cell_ids: list[str]) -> Gall
     """Lease the cells that somebody chose on the map, as far as they need a reader."""
     settings, store = services.settings, services.store()
     suggestions = current(services.database, services.probes_folder, store)
-    found = leases.claim(services.database, annotator, [_offer(cell_id, suggestions) for cell_id in cell_ids],
+    found = leases.claim(services.database, annotator, [offer_of(cell_id, _LIKE, suggestions) for cell_id in cell_ids],
                          most=len(cell_ids), reads=settings.reads, lease_seconds=settings.lease_seconds)  # fmt: skip
     return GalleryPage(cell_ids=tuple(found), seed=None, suggestions=suggestions)
 
@@ -96,7 +97,7 @@ def _claimed(
     unwanted = set(wanted.exclude)
     found: list[str] = []
     for near in _batches(services, store, suggestions, wanted):
-        offers = [_offer(cell_id, suggestions) for cell_id in near if cell_id not in unwanted.union(found)]
+        offers = [offer_of(cell_id, _LIKE, suggestions) for cell_id in near if cell_id not in unwanted.union(found)]
         found += leases.claim(services.database, annotator, offers, most=limit - len(found),
                               reads=settings.reads, lease_seconds=settings.lease_seconds)  # fmt: skip
         if len(found) >= limit:
@@ -152,7 +153,7 @@ def _with_foils(
     fitting = foils.candidates(known, looks_like, services.label_set, suggested=shown)
     fitting = [cell for cell in fitting if cell not in found and cell not in wanted.exclude]
     drawn = _RANDOM.sample(fitting, min(4 * count, len(fitting)))
-    offers = [_offer(cell, suggestions) for cell in drawn]
+    offers = [offer_of(cell, _LIKE, suggestions) for cell in drawn]
     lent = foils.lend(services.database, annotator, offers, most=count, lease_seconds=settings.lease_seconds)
     dropped = found[wanted.limit - len(lent) :] if len(found) + len(lent) > wanted.limit else []
     leases.give_back(services.database, annotator, dropped)
@@ -165,10 +166,3 @@ def _with_foils(
 def _next_cell(services: Services, annotator: str, rows: dict[str, int]) -> str | None:
     ahead = peek(services.database, annotator, 20, reads=services.settings.reads)
     return next((item.cell_id for item in ahead if item.cell_id in rows), None)
-
-
-def _offer(cell_id: str, suggestions: SuggestionTable | None) -> Offer:
-    guess = suggestions.of(cell_id) if suggestions else None
-    category, probability = guess or (None, None)
-    return Offer(cell_id=cell_id, reason="resembles the other cells of a gallery page", suggestion=category,
-                 probability=probability, probe_id=suggestions.probe_id if suggestions and guess else None)  # fmt: skip

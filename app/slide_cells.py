@@ -2,11 +2,12 @@
 
 from dataclasses import dataclass
 
+from app.present import offer_of
 from app.services import Services
 from datasets import catalog, places
 from datasets.catalog import Cell
 from labeling import answers, leases
-from labeling.leases import Offer, WorkItem
+from labeling.leases import WorkItem
 from labeling.records import Label
 from labeling.suggestions import SuggestionTable, current
 
@@ -68,11 +69,7 @@ def claim(services: Services, annotator: str, cell_id: str) -> Claimed | None:
     """Lease a cell of a slide to the one who chose it there; None where it needs no reader of his."""
     database, settings = services.database, services.settings
     known = leases.held(database, annotator).get(cell_id)
-    table = _suggestions(services)
-    guess = table.of(cell_id) if table else None
-    category, probability = guess or (None, None)
-    offer = Offer(cell_id=cell_id, reason=ON_SLIDE, suggestion=category, probability=probability,
-                  probe_id=table.probe_id if table and guess else None)  # fmt: skip
+    offer = offer_of(cell_id, ON_SLIDE, _suggestions(services))
     if known is None:
         leases.claim(database, annotator, [offer], most=1, reads=settings.reads, lease_seconds=settings.lease_seconds)
     item = known or leases.held(database, annotator).get(cell_id)

@@ -7,10 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-import httpx
-import pytest
-
-from tests.waiting import free_port, until
+from tests.waiting import free_port, until, until_served
 
 PASSWORD = "a long test password"
 START_SECONDS = 240
@@ -30,15 +27,7 @@ class Server:
     def start(self) -> None:
         with self.log.open("ab") as log:
             self.child = subprocess.Popen(self.command(), stdout=log, stderr=log, start_new_session=True)
-        until(self._answers_or_has_ended, START_SECONDS)
-        if self.child.poll() is not None:
-            pytest.fail(self.log.read_text())
-
-    def _answers_or_has_ended(self) -> bool:
-        try:
-            return httpx.get(f"{self.url}/health", timeout=5).status_code == 200
-        except httpx.TransportError:
-            return self.child.poll() is not None
+        until_served(self.url, self.child, self.log, START_SECONDS)
 
     def kill(self) -> None:
         os.killpg(self.child.pid, signal.SIGKILL)

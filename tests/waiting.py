@@ -3,11 +3,13 @@
 import os
 import random
 import socket
+import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
+import httpx
 import pytest
 
 T = TypeVar("T")
@@ -25,6 +27,20 @@ def until(look: Callable[[], T], seconds: float = PATIENCE_SECONDS) -> T:
             pytest.fail(f"not reached in {seconds:.0f} s; seen last: {seen!r}")
         time.sleep(0.1)
     return seen
+
+
+def until_served(url: str, child: subprocess.Popen[bytes], log: Path, seconds: float = PATIENCE_SECONDS) -> None:
+    """Wait until a `cytojepa serve` answers; fail with its log when it ends before."""
+
+    def answers_or_has_ended() -> bool:
+        try:
+            return httpx.get(f"{url}/health", timeout=5).status_code == 200
+        except httpx.TransportError:
+            return child.poll() is not None
+
+    until(answers_or_has_ended, seconds)
+    if child.poll() is not None:
+        pytest.fail(log.read_text())
 
 
 def free_port() -> int:

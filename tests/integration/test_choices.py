@@ -21,7 +21,7 @@ from labeling.openings import Focus
 from labeling.orders import Order
 from labeling.records import Assignment, BlindSlide, Candidate, Label
 from tests.api_site import PASSWORD, gated
-from tests.builders import vector_study, vector_truth
+from tests.builders import label_vector_study, vector_study
 
 LABELLED = [f"CE{n:05d}" for n in range(0, 400, 3)]
 
@@ -29,8 +29,7 @@ LABELLED = [f"CE{n:05d}" for n in range(0, 400, 3)]
 @pytest.fixture
 def study(services):
     vector_study(services)
-    events = [LabelEvent(key=f"k{cell}", cell_id=cell, category=vector_truth(int(cell[2:]))) for cell in LABELLED]
-    assert all(r.accepted for r in record(services.database, "ada", events, label_set=services.label_set))
+    assert label_vector_study(services) == LABELLED
     refit_study(services)
     for name in ("ben", "eva"):
         accounts.add_account(services.database, name, "annotator", PASSWORD)

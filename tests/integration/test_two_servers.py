@@ -26,7 +26,7 @@ from labeling.records import Label, Lease, Probe, SignInFailure
 from labeling.verification import check_chain
 from tests.cutting_proxy import CuttingProxy
 from tests.studies import on_server
-from tests.waiting import PATIENCE_SECONDS, free_port, until
+from tests.waiting import PATIENCE_SECONDS, free_port, until, until_served
 
 PASSWORD = "a long password"
 # The pool outlasts the doctors at their pace: about three minutes, where the test takes seconds.
@@ -45,15 +45,7 @@ class Process:
                                           env={**os.environ, "OMP_NUM_THREADS": "1"})  # fmt: skip
 
     def wait(self) -> None:
-        until(self._answers_or_has_ended)
-        if self.child.poll() is not None:
-            pytest.fail(self._log.read_text())
-
-    def _answers_or_has_ended(self) -> bool:
-        try:
-            return httpx.get(f"http://127.0.0.1:{self.port}/health", timeout=5).status_code == 200
-        except httpx.TransportError:
-            return self.child.poll() is not None
+        until_served(f"http://127.0.0.1:{self.port}", self.child, self._log)
 
     def kill(self) -> None:
         if self.child.poll() is None:

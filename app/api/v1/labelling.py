@@ -79,6 +79,7 @@ class _Labelling:
         """
         focus = self._focus(slides, suggested, ground)
         settings, database, known = self._services.settings, self._services.database, ids_of("held", held, MOST_HELD)
+        made = edition(database)  # before the cells: a fit in between must not pass old ones off as new
         items = leases.take(
             database, person.name, limit, reads=settings.reads, lease_seconds=settings.lease_seconds, exclude=known,
             shares=settings.shares, focus=focus,
@@ -93,9 +94,7 @@ class _Labelling:
         tr = self._words(person, spoken)
         planes = places.planes_of_cells(database, [i.cell_id for i in items])
         rows = [self._work_cell(item, scales.get(item.cell_id), planes.get(item.cell_id), tr) for item in items]
-        return work_shapes.Worklist(
-            items=rows, done=sorted(done), progress=self._progress(person), edition=edition(database)
-        )
+        return work_shapes.Worklist(items=rows, done=sorted(done), progress=self._progress(person), edition=made)
 
     def choices(
         self, person: Labeller, slides: SlideIds = "", suggested: Category = "", ground: Ground = ""
