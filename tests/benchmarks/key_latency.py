@@ -3,9 +3,9 @@
     python -m tests.benchmarks.key_latency [--keys 200] [--doctors 20] [--fits] [--pretraining]
 
 `--doctors`: so many are signed in and label, all but one of them about once a second over HTTP; `--fits`: the probe is
-fitted again and again in a process beside the server; `--pretraining`: the encoder is pretrained on the study's cells as
-the page Jobs starts it, from before the first key to after the last. All weigh on the deck's study, which the widgets do
-not share.
+fitted again and again in a process beside the server; `--pretraining`: the encoder is pretrained on the study's cells
+as the page Jobs starts it, from before the first key to after the last. All weigh on the deck's study, which the
+widgets do not share.
 
 Both pages are pressed in one run, in turns, on studies of the same cells; ratios are safer than the
 absolute figures. Paint: key down to the frame in which the next cell is in the page. Commit: key
