@@ -9,7 +9,7 @@ from app.services import Services
 from labeling import orders
 from labeling.orders import Order
 from labeling.records import Lease
-from tests.waiting import PATIENCE_SECONDS
+from tests.waiting import PATIENCE_SECONDS, until
 
 pytestmark = pytest.mark.browser
 NUM_SLIDES = 4
@@ -247,6 +247,41 @@ def test_new_order__reaches_within_a_few_cells_a_deck_that_was_full_before_it(si
     assert len(whys) < 9, f"a full deck holds twelve; {slide=}, {free=}, {whys=}"
     assert server.labels("ben") == answered
     assert len(dict(answered)) == len(answered)
+
+
+def test_page_that_is_left__gives_colleagues_what_nobody_has_seen_and_keeps_the_place(sign_in, server) -> None:
+    page = sign_in("vera")
+    page.wait_for_selector(".deck[data-cell]")
+    _has_ahead(page, 8)
+    cell = page.get_attribute(".deck", "data-cell")
+    held = "SELECT count(*) FROM leases WHERE annotator = 'vera'"
+    assert server.rows(held)[0][0] > 8
+    for leave in (lambda: page.click("text=Progress"), lambda: page.goto(f"{server.url}/settings")):
+        leave()
+        until(lambda: server.rows(held) == [(4,)])
+        page.goto(server.url)
+        page.wait_for_selector(f".deck[data-cell='{cell}']")
+        _has_ahead(page, 8)
+
+
+def test_picture_that_does_not_come__leaves_no_answered_cell_on_screen(sign_in, server) -> None:
+    page = sign_in("vera")
+    page.wait_for_selector(".deck[data-cell]")
+    before = len(server.labels("vera"))
+    page.route("**/image", lambda route: route.abort())
+    cell = page.get_attribute(".deck", "data-cell")
+    while cell is not None:
+        page.keyboard.press("1")
+        page.wait_for_selector(f".deck:not([data-cell='{cell}'])")
+        cell = page.get_attribute(".deck", "data-cell")
+    page.wait_for_selector("text=Fetching the next cells")
+    page.keyboard.press("1")
+    page.wait_for_selector("text=Key 1 was not taken: the cell was not on screen yet.")
+    page.unroute("**/image")
+    page.wait_for_selector(".deck[data-cell]")
+    page.wait_for_selector(ALL_SAVED)
+    assert int(page.get_attribute(".deck", "data-ignored")) == 1
+    assert int(page.get_attribute(".deck", "data-taken")) == len(server.labels("vera")) - before > 0
 
 
 def test_own_choice__holds_over_a_reload_ends_with_one_click_and_says_when_nothing_is_left(page, server) -> None:
