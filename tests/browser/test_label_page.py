@@ -8,7 +8,6 @@ from app.services import Services
 from labeling import orders
 from labeling.orders import Order
 from labeling.records import Lease
-from tests.waiting import until
 
 pytestmark = pytest.mark.browser
 NUM_SLIDES = 4
@@ -246,21 +245,6 @@ def test_new_order__reaches_within_a_few_cells_a_deck_that_was_full_before_it(si
     assert len(whys) < 9, f"a full deck holds twelve; {slide=}, {free=}, {whys=}"
     assert server.labels("ben") == answered
     assert len(dict(answered)) == len(answered)
-
-
-def test_page_that_is_left__gives_colleagues_what_nobody_has_seen_and_keeps_the_place(sign_in, server) -> None:
-    page = sign_in("vera")
-    page.wait_for_selector(".deck[data-cell]")
-    _has_ahead(page, 8)
-    cell = page.get_attribute(".deck", "data-cell")
-    held = "SELECT count(*) FROM leases WHERE annotator = 'vera'"
-    assert server.rows(held)[0][0] > 8
-    for leave in (lambda: page.click("text=Progress"), lambda: page.goto(f"{server.url}/settings")):
-        leave()
-        until(lambda: server.rows(held) == [(4,)])
-        page.goto(server.url)
-        page.wait_for_selector(f".deck[data-cell='{cell}']")
-        _has_ahead(page, 8)
 
 
 def test_picture_that_does_not_come__leaves_no_answered_cell_on_screen(sign_in, server) -> None:
