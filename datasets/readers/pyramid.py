@@ -1,5 +1,6 @@
 """Vendor pyramids and tiled TIFF through OpenSlide: SVS, NDPI, MRXS, BIF, SCN, CZI and others."""
 
+import functools
 from pathlib import Path
 
 import cv2
@@ -17,6 +18,10 @@ from datasets.readers.tiles import TiledLevels
 _TILED_FORMATS = ("aperio", "generic-tiff")
 """Formats whose levels may be pages of JPEG tiles."""
 _WAY_OUT = "save it anew with the scanner's software, or leave it out"
+_KEPT_BYTES = 128 << 20
+"""Decoded parts that all slides of this process share. An NDPI's are strips that can be as wide as the slide: those of
+one region of 256 px are 105 MB in a slide of 100,000 px, and its neighbours lie in the same ones."""
+_OPAQUE = np.array([0, 0, 0, 255], np.uint8).view(np.uint32)[0]
 
 
 class PyramidReader:
@@ -34,6 +39,7 @@ class PyramidReader:
             self._slide = openslide.OpenSlide(path)
         except openslide.OpenSlideError as error:
             raise UnreadableFile(f"OpenSlide cannot open it ({_reason(error, path)}); {_WAY_OUT}") from error
+        self._slide.set_cache(_kept_parts())
         properties = self._slide.properties
         # A MIRAX scan is a small island in a large empty frame: only the island is the slide.
         self._left, self._top = (_whole(properties.get(f"openslide.bounds-{axis}")) or 0 for axis in "xy")
@@ -114,10 +120,15 @@ class PyramidReader:
             self._stack.close()
 
 
+@functools.cache
+def _kept_parts() -> openslide.OpenSlideCache:
+    return openslide.OpenSlideCache(_KEPT_BYTES)
+
+
 def _on_ground(pixels: Image.Image) -> Picture:
     """Return what OpenSlide read as RGB. What was not scanned is transparent and would turn black as it is."""
     found = np.asarray(pixels, np.uint8)
-    if (found[..., 3] == 255).all():
+    if np.bitwise_and.reduce(found.view(np.uint32), axis=None) & _OPAQUE == _OPAQUE:
         return np.asarray(cv2.cvtColor(found, cv2.COLOR_RGBA2RGB), np.uint8)
     ground = Image.new("RGBA", pixels.size, OUTSIDE)
     return np.asarray(Image.alpha_composite(ground, pixels).convert("RGB"), np.uint8)
