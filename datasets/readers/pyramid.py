@@ -101,7 +101,7 @@ class PyramidReader:
         try:
             pixels = self._slide.read_region(corner, level, (inner_width, inner_height))
         except openslide.OpenSlideError as error:
-            raise UnreadableFile(f"damaged ({_reason(error, None)}); {_WAY_OUT}") from error
+            raise UnreadableFile(f"damaged ({_reason(error, self._path)}); {_WAY_OUT}") from error
         return paste(place, x, y, width, height, _on_ground(pixels))
 
     def _tiled_levels(self) -> TiledLevels | None:
@@ -170,9 +170,14 @@ def _whole(text: str | None) -> int | None:
     return int(text) if text is not None and text.isdigit() else None
 
 
-def _reason(error: Exception, path: Path | None) -> str:
-    """Return OpenSlide's sentence without the path, which can be a name."""
+def _reason(error: Exception, path: Path) -> str:
+    """Return OpenSlide's sentence without the path, which can be a name, as that of a MIRAX scan's folder can."""
     text = str(error)
-    if path is not None:
-        text = text.replace(str(path), "it").replace(path.name, "it")
+    for known, instead in (
+        (str(path), "it"),
+        (path.name, "it"),
+        (f"{path.with_suffix('')}/", ""),
+        (f"{path.parent}/", ""),
+    ):
+        text = text.replace(known, instead)
     return text[:200]
