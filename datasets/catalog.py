@@ -9,7 +9,8 @@ from typing import Any
 from sqlalchemy import DDL, JSON, ForeignKey, Index, String, event, func, literal_column, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from datasets.db import Base, Database, UtcDateTime, insert_into, repeated
+from datasets.db import Base, Database, UtcDateTime, repeated
+from datasets.transactions import insert_into
 
 
 class Slide(Base):
