@@ -48,6 +48,15 @@ _OPTIONS = {
 }
 _PASSING = ("40001", "40P01", "57P01", "57P02", "57P03", "25P03")
 """SQLSTATEs after which the same transaction may simply be tried again; class 08 too."""
+_REMEDIES = {
+    "no password supplied": "Name its file in CYTOJEPA_DATABASE_PASSWORD_FILE, or write it into .pgpass in the home "
+    "folder of the account that runs the program; that file is read only with mode 0600.",
+    "root certificate file": "Copy the certificate of the authority that signed the server's there, or name it with "
+    "sslrootcert=FILE in the address.",
+    "certificate verify failed": "Another authority signed the server's certificate: name its own by sslrootcert=FILE.",
+    "does not match host name": "Write the name into the address that the server's certificate bears.",
+}
+"""What libpq says -> the way out."""
 
 
 class PostgresStore:
@@ -72,7 +81,7 @@ class PostgresStore:
                     self._check_server(connection)
                 cleaning.pop_all()  # only a refused server leaves nothing open
         except sqlalchemy.exc.OperationalError as error:
-            raise DatabaseError(f"{self.name}: cannot be reached ({_first_line(error)}).") from error
+            raise DatabaseError(f"{self.name}: cannot be reached ({_first_line(error)}).{_remedy(error)}") from error
 
     def _check_server(self, connection: Connection) -> None:
         query = "SELECT current_setting('server_version_num')::int / 10000, datcollate, pg_encoding_to_char(encoding)"
@@ -241,3 +250,7 @@ def _make_engine(url: URL) -> Engine:
 
 def _first_line(error: sqlalchemy.exc.DBAPIError) -> str:
     return str(error.orig).strip().splitlines()[0]
+
+
+def _remedy(error: sqlalchemy.exc.DBAPIError) -> str:
+    return next((f" {way_out}" for fact, way_out in _REMEDIES.items() if fact in str(error.orig)), "")

@@ -27,6 +27,7 @@ class Deck {
     this.which = new Which(this);
     this.outbox = new Outbox({ name: "labels", account: this.account, url: "/api/v1/labels", csrf: this.csrf,
       on: { change: () => this.draw(), receipts: (list, own, body) => this.receive(list, own, body), elsewhere: e => this.elsewhere(e) } });
+    this.past = this.outbox.steps();
     this.build();
     document.addEventListener("keydown", this.onKey = e => this.key(e), true);
     document.addEventListener("keyup", this.onKeyUp = e => { if (this.commands.get(keyOf(e))?.id === "wide") this.wide(false); }, true);
@@ -59,11 +60,7 @@ class Deck {
     try {
       const known = this.past.find(step => step.labels.every(l => this.isKnown(l)));
       const { steps } = await getJson(`/api/v1/recent?limit=${PAST_KEPT}${known ? `&before=${known.step}` : ""}`);
-      const gone = this.outbox.takenBack(), here = new Set(this.past.map(step => step.step));
-      const found = steps.map(s => ({ ...s, labels: s.labels.filter(l => !gone.has(l.key) && !this.redone(l.key)) }))
-        .filter(s => s.labels.length && !here.has(s.step));
-      found.forEach(s => s.labels.forEach(l => this.acknowledged.add(l.key)));
-      this.past = [...found.reverse(), ...this.past];
+      withEarlier(this, steps, key => this.redone(key));
     } catch (error) { this.failed(error); } finally { this.isReading = false; }
     this.draw();
   }
@@ -90,7 +87,9 @@ class Deck {
     if (this.current && gone.has(this.current.cell)) this.next();
   }
 
-  elsewhere(event) { if (event.kind === "label") this.drop([event.cell]); }
+  elsewhere(event) {
+    if (event.kind === "label") this.drop([event.cell]); else this.past = withoutUndone(this.past, event);
+  }
 
   receive(receipts, own, { progress, edition }) {
     const done = new Map(receipts.map(r => [r.key, r]));
@@ -217,7 +216,7 @@ class Deck {
       this.tally.ignored++;
       if (isCovered) this.sheets.close();
       const why = isCovered ? tr("Key {key} was not taken: the cell was covered.", category) : tr("Key {key} was not taken: the cell was not on screen yet.", category);
-      return this.say(item && (isCovered || !isSeen) ? why : "");
+      return this.say((item || !this.isEmpty) && (isCovered || !isSeen) ? why : "");
     }
     const label = { cell: item.cell, image: item.image, mpp: item.mpp, key: uuid(), category: category.id,
       confidence: this.confidence || (isUnsure ? "unsure" : null), comment: this.comment || null, suggestion: null };
@@ -234,7 +233,7 @@ class Deck {
     const now = Date.now();
     for (const l of step.labels) {
       this.outbox.add({ key: l.key, kind: "label", cell: l.cell, category: l.category, decided_at: new Date(now).toISOString(),
-        seconds, confidence: l.confidence, comment: l.comment, step: step.labels.length > 1 ? step.step : null });
+        seconds, confidence: l.confidence, comment: l.comment, step: step.labels.length > 1 ? step.step : null }, l.mpp);
     }
     this.tally.taken += step.labels.length;
     this.times = [...this.times.filter(t => t > performance.now() - 60000), performance.now()];

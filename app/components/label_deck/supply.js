@@ -54,7 +54,8 @@ async function redraw(deck) {
   const isOld = item => item.edition !== deck.edition && !deck.reopened.has(item.cell);
   const isBusy = deck.isFetching || deck.outbox.isFailing || now - (deck.times.at(-1) || 0) < PAUSE * 0.9 || now - deck.redrawnAt < REDRAW_EVERY;
   const old = deck.queue.slice(keep).filter(isOld), era = deck.era;
-  if (isBusy || !old.length) return;
+  if (!old.length) return;
+  if (isBusy) return redrawSoon(deck);         // later, without waiting for the next answer
   deck.redrawnAt = now;
   deck.isFetching = true;
   deck.aside = old;

@@ -3,10 +3,7 @@
 async function olderSlideSteps(page) {  // so that undo reaches back beyond a reload
   try {
     const { steps } = await getJson("/api/v1/recent?limit=12");
-    const gone = page.outbox.takenBack(), here = new Set(page.past.map(s => s.step));
-    const found = steps.filter(s => !here.has(s.step)).map(s => ({ ...s, labels: s.labels.filter(l => !gone.has(l.key)) })).filter(s => s.labels.length);
-    found.forEach(s => s.labels.forEach(l => page.acknowledged.add(l.key)));
-    page.past = [...found.reverse(), ...page.past];
+    withEarlier(page, steps);
     page.draw();
   } catch { /* undo then reaches this page's own steps only; the notice tells that the server is away */ }
 }

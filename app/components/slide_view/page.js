@@ -21,7 +21,7 @@ class SlidePage {
     this.tally = { taken: 0, saved: 0, refused: 0, ignored: 0 };
     this.outbox = new Outbox({ name: "labels", account: this.account, url: "/api/v1/labels", csrf: this.csrf,
       on: { change: () => this.draw(), receipts: (list, own) => this.receive(list, own), elsewhere: e => this.elsewhere(e) } });
-    this.root.classList.add("cj");
+    this.past = this.outbox.steps(); this.root.classList.add("cj");
     this.claims = new Claims(this);
     this.rings = new SlideRings(this); this.heat = new Heat(this);
     this.stage = new SlideStage(this);
@@ -87,14 +87,14 @@ class SlidePage {
 
   async loadCells(slide) {
     // The answer may not know yet what is waiting now, and that may be acknowledged before the answer is here.
-    const sent = this.outbox.events(), gone = this.outbox.takenBack();
+    const sent = this.outbox.events();
     try {
       const found = await getJson(`/api/slide-cells/${slide.slide}`);
       if (this.root.dataset.slide !== slide.slide) return;
       this.cells = { ids: found.cells, xs: found.x, ys: found.y, radii: found.radius_um, planes: found.planes, guesses: found.guesses, mpp: slide.mpp };
       this.answers = new Map(found.answers.map(a => [a.cell, a]));
       found.answers.forEach(a => this.acknowledged.add(a.key));
-      this.outbox.takenBack().forEach(key => gone.add(key));
+      const gone = this.outbox.takenBack();
       for (const [cell, a] of this.answers) if (gone.has(a.key)) this.answers.delete(cell);
       for (const e of [...sent, ...this.outbox.events()]) if (this.isMissing(e, gone)) this.remember(e);
       this.root.dataset.cells = found.cells.length;
@@ -115,7 +115,7 @@ class SlidePage {
     if (this.cells.ids.includes(event.cell)) this.answers.set(event.cell, { ...event, image: `/api/v1/cells/${event.cell}/image`, suggestion: null });
   }
 
-  elsewhere(event) { if (event.kind === "label") { this.remember(event); this.draw(); } }
+  elsewhere(event) { if (event.kind === "label") this.remember(event); else this.past = withoutUndone(this.past, event); this.draw(); }
 
   receive(receipts, own) {
     for (const r of receipts) (r.accepted ? this.acknowledged : this.refused).add(r.key);
@@ -267,7 +267,7 @@ class SlidePage {
     const now = new Date().toISOString();
     for (const l of step.labels) {
       this.outbox.add({ key: l.key, kind: "label", cell: l.cell, category: l.category, decided_at: now, seconds,
-        confidence: l.confidence || null, comment: l.comment || null, step: step.labels.length > 1 ? step.step : null });
+        confidence: l.confidence || null, comment: l.comment || null, step: step.labels.length > 1 ? step.step : null }, l.mpp);
       if (this.cells.ids.includes(l.cell)) this.answers.set(l.cell, l);
     }
     this.tally.taken += step.labels.length;
