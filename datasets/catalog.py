@@ -166,7 +166,7 @@ def add_found(
     nuclei: Sequence[Nucleus],
     planes: Sequence[CellPlane] = (),
 ) -> int:
-    """Add the cells of one searched tile and how far the search has come, in one transaction; return how many are new."""
+    """Add the cells of one searched tile and how far the search has come, at once; return how many were new."""
     with database.write() as session:
         added = _add_rows(session, Cell, cells)
         _add_rows(session, Nucleus, nuclei)
