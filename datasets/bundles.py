@@ -115,4 +115,7 @@ def _add_dicom(bundles: Bundles, group: list[tuple[FieldFile, DicomPart]]) -> No
         points = max((file for file, _ in kept), key=lambda file: len(file.points))
         bundles.scans.append(ScanFiles(paths=paths, points=points))
     else:
-        bundles.refused += [(file.path, "a thumbnail without its slide") for file, _ in kept]
+        bundles.refused += [
+            (file.path, "a thumbnail without its slide; give the folder with all instances of the scan")
+            for file, _ in kept
+        ]

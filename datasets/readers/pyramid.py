@@ -9,7 +9,7 @@ import openslide
 from PIL import Image
 
 from datasets.crops import OUTSIDE, Picture
-from datasets.errors import UnreadableFile
+from datasets.errors import WAY_OUT, UnreadableFile
 from datasets.geometry import plausible_mpp
 from datasets.readers.base import MAX_SLIDE_PIXELS, Level, SlideInfo, inner_box, paste
 from datasets.readers.ndpi import NdpiStack
@@ -17,7 +17,6 @@ from datasets.readers.tiles import TiledLevels
 
 _TILED_FORMATS = ("aperio", "generic-tiff")
 """Formats whose levels may be pages of JPEG tiles."""
-_WAY_OUT = "save it anew with the scanner's software, or leave it out"
 _KEPT_BYTES = 128 << 20
 """Decoded parts that all slides of this process share. An NDPI's are strips that can be as wide as the slide: those of
 one region of 256 px are 105 MB in a slide of 100,000 px, and its neighbours lie in the same ones."""
@@ -38,7 +37,7 @@ class PyramidReader:
         try:
             self._slide = openslide.OpenSlide(path)
         except openslide.OpenSlideError as error:
-            raise UnreadableFile(f"OpenSlide cannot open it ({_reason(error, path)}); {_WAY_OUT}") from error
+            raise UnreadableFile(f"OpenSlide cannot open it ({_reason(error, path)}); {WAY_OUT}") from error
         self._slide.set_cache(_kept_parts())
         properties = self._slide.properties
         # A MIRAX scan is a small island in a large empty frame: only the island is the slide.
@@ -101,7 +100,7 @@ class PyramidReader:
         try:
             pixels = self._slide.read_region(corner, level, (inner_width, inner_height))
         except openslide.OpenSlideError as error:
-            raise UnreadableFile(f"damaged ({_reason(error, self._path)}); {_WAY_OUT}") from error
+            raise UnreadableFile(f"damaged ({_reason(error, self._path)}); {WAY_OUT}") from error
         return paste(place, x, y, width, height, _on_ground(pixels))
 
     def _tiled_levels(self) -> TiledLevels | None:
