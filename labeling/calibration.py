@@ -199,7 +199,7 @@ def _quantile(scores: Floats, weights: Floats, alpha: float, slides: int) -> flo
     return float(scores[order][place]) if place < len(scores) else 1.0
 
 
-def novelty(units: Floats, labelled: Floats) -> Floats:
+def novelty(units: NDArray[np.floating], labelled: NDArray[np.floating]) -> Floats:
     """Return how unusual rows are for the labelled cells: shape (n,), 0 (familiar) to 1 (like none of them).
 
     The share of labelled cells that have a closer labelled neighbour than the row has; 1 without two
