@@ -21,7 +21,7 @@ from typing import Any, Self
 import numpy as np
 
 from datasets.decoded import CleanHeader, CleanTiff, DicomPart
-from datasets.errors import UnreadableFile
+from datasets.errors import WAY_OUT, UnreadableFile
 from datasets.readers.base import MAX_REGION_PIXELS, SlideInfo
 from datasets.readers.flat import Picture
 from datasets.shared_memory import shared_memory
@@ -33,7 +33,6 @@ _START_SECONDS = 180.0
 _MOST_BYTES = 1 << 28
 _SHARED_BYTES = 32 << 20
 """Room for a region of 3,300 x 3,300 pixels; larger ones go through the pipe."""
-_WAY_OUT = "save it anew with the scanner's software, or leave it out"
 
 
 class Decoder:
@@ -213,9 +212,9 @@ class Decoder:
             return self._receive(child, deadline)
         except (TimeoutError, BrokenPipeError, EOFError, ValueError) as error:
             self.close()
-            reason = f"the decoder took longer than {seconds:.0f} s; {_WAY_OUT}"
+            reason = f"the decoder took longer than {seconds:.0f} s; {WAY_OUT}"
             if not isinstance(error, TimeoutError):
-                reason = f"the decoder crashed on it; {_WAY_OUT}"
+                reason = f"the decoder crashed on it; {WAY_OUT}"
             raise UnreadableFile(reason) from error
 
     def _is_running(self) -> bool:
@@ -296,5 +295,5 @@ def _end(child: subprocess.Popen[bytes], keeper: int) -> None:
 def _absolute(path: Path) -> str:
     # Links are refused before the child sees them.
     if path.is_symlink() or not path.is_file():
-        raise UnreadableFile("not a regular file")
+        raise UnreadableFile("not a regular file (links are not followed); give the file itself")
     return str(path.absolute())

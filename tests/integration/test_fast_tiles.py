@@ -17,7 +17,7 @@ from datasets.readers.tiles import TiledLevels
 from datasets.sandbox import Decoder
 from datasets.shared_memory import shared_memory
 from datasets.synthetic import draw_slide
-from tests.slide_files import write_aperio, write_pyramid
+from tests.slide_files import write_aperio, write_ndpi_stack, write_pyramid
 
 
 @pytest.fixture(scope="module")
@@ -86,6 +86,23 @@ def test_tiles__other_pages_than_jpeg_tiles_are_left_to_openslide(tmp_path: Path
         TiledLevels(path, [(1200, 900)])
     assert np.array_equal(reader.read_region(100, 100, 300, 200, level=0), picture[100:300, 100:400])
     reader.close()
+
+
+def test_ndpi__strips_are_what_openslide_reads_and_a_damaged_one_is_told(tmp_path: Path, picture: np.ndarray) -> None:
+    path = tmp_path / "a.ndpi"
+    whole = np.ascontiguousarray(np.tile(picture[:896, :1024], (1, 2, 1)))
+    write_ndpi_stack(path, [whole], [0.0], mpp=0.25, restart=64)
+    with openslide.OpenSlide(path) as slide:
+        truth = np.asarray(slide.read_region((300, 200), 0, (400, 300)).convert("RGB"))
+    with Decoder() as decoder:
+        assert np.array_equal(decoder.read_region([path], 300, 200, 400, 300), truth)
+
+    content = bytearray(path.read_bytes())
+    place = content.index(b"\xff\xd3", int(0.8 * len(content))) + 20  # inside the strip behind a restart mark
+    content[place : place + 200] = b"\x55" * 200
+    path.write_bytes(content)
+    with Decoder() as decoder, pytest.raises(UnreadableFile, match="damaged"):
+        decoder.open_slide([path])
 
 
 def test_shared_memory__cannot_be_made_shorter_by_the_child() -> None:
