@@ -1,6 +1,6 @@
 # CytoJEPA: `make demo` to see it, `make test` to check it. `make help` lists the rest.
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint unit integration browser nightly docs chromium postgresql lock wheelhouse sbom clean
+.PHONY: help install demo test lint unit integration browser nightly docs chromium postgresql nginx lock wheelhouse sbom clean
 
 PYTHON ?= python3
 PORT ?= 8501
@@ -51,6 +51,12 @@ postgresql:
 	    apt-get update -qq && apt-get install -y -qq postgresql; \
 	  else echo "No PostgreSQL here: its tests are skipped (Debian's package postgresql)." >&2; fi; }
 
+nginx:
+	@{ command -v nginx || ls /usr/sbin/nginx; } >/dev/null 2>&1 || { \
+	  if command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
+	    apt-get update -qq && apt-get install -y -qq nginx-light; \
+	  else echo "No nginx here: the test of the guides' proxy is skipped (Debian's package nginx-light)." >&2; fi; }
+
 test: lint unit integration browser  ## Everything that a change must pass
 
 lint: $(TEST_INSTALL)  ## Format, lint, import contracts, file sizes, types
@@ -62,13 +68,13 @@ lint: $(TEST_INSTALL)  ## Format, lint, import contracts, file sizes, types
 unit: $(TEST_INSTALL) postgresql  ## Fast tests
 	$(RUN) pytest -q -n 2 --dist loadfile -m "not slow" tests/unit
 
-integration: $(TEST_INSTALL) postgresql  ## Tests with processes, files and real pictures where they are at hand
+integration: $(TEST_INSTALL) postgresql nginx  ## Tests with processes, files and real pictures where they are at hand
 	$(RUN) pytest -q -n 2 --dist loadfile --timeout 600 -m "not slow" tests/integration
 
 browser: $(TEST_INSTALL) chromium  ## Tests in a real browser; they also take the screenshots of the docs
 	$(RUN) pytest -q -n 2 --dist loadfile --timeout 600 -m "not slow" tests/browser
 
-nightly: $(TEST_INSTALL) chromium postgresql  ## The long counts, hours on two cores
+nightly: $(TEST_INSTALL) chromium postgresql nginx  ## The long counts, hours on two cores
 	$(RUN) pytest -q -m slow tests
 
 docs: $(TEST_INSTALL)  ## The site of the guides, in site/; open site/index.html

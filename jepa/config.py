@@ -150,7 +150,7 @@ class RunConfig:
     """Of the networks' products: "float32", "bfloat16", "auto" (bfloat16 on a GPU, else float32), or "fast": bfloat16
     also on a CPU that multiplies it itself."""
     compile: bool = False
-    """Compile the networks (torch.compile): minutes at the start, faster steps on a GPU afterwards."""
+    """Compile the networks (torch.compile; needs a C++ compiler): minutes at the start, faster steps on a GPU."""
     sharding: str = "ddp"
     """Several processes: "ddp" each hold all weights, "fsdp" share them (for ViT-H and larger)."""
 
@@ -258,6 +258,8 @@ class RunConfig:
              "variance, covariance, sigreg and invariance are terms of objective = ijepa."),
             (self.foreground_targets > 0 and (self.mask_rule, self.objective) != ("own", "ijepa"),
              "foreground_targets needs mask_rule = own and objective = ijepa."),
+            (self.compile and (self.mask_rule == "published" or self.target_passes == "union"),
+             "compile needs few lengths of masks: mask_rule = own, and target_passes = joint or separate."),
             (self.seed < 0, "seed must not be negative."),
         ]  # fmt: skip
 

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from datasets.catalog import Cell
 from datasets.db import Database, utc_now
+from datasets.transactions import keep_others_out
 from labeling import mixture, orders
 from labeling.acquisition import Floats, Indices, PoolView, Scores, typical
 from labeling.calibration import novelty
@@ -66,7 +67,7 @@ class Pool:
     known_rows: Indices
     """Shape (rows,): cells that are labelled or leased: near-duplicates of them are not asked."""
     waiting_rows: Indices
-    """Shape (rows,): shared cells that one doctor has decided: the second one sees them first."""
+    """Shape (rows,): shared cells that one doctor has decided: every second place is theirs until a second one has."""
     second_rows: Indices
     """Shape (rows,): cells whose one reader the study's order names: a second doctor decides them too."""
     first_slides: NDArray[np.bool_] | None
@@ -111,15 +112,15 @@ def rank_mixed(
         pool.view, guess.scores, fresh, known, parts=parts, length=LENGTH,
         generator=np.random.default_rng(seed), test_rows=pool.test_rows, dial=dial, first=first,
     )  # fmt: skip
-    waiting = [(int(row), mixture.SHARED) for row in pool.waiting_rows]
     covering = np.array([row for row, arm in queue if arm == mixture.NOVEL], np.intp)
     far = set(covering[novelty(pool.view.units(covering), known) >= _FAR].tolist()) if len(covering) else set()
     is_dialled = dial is not None or bool(first_classes)
     reasons = [_reason(arm, pool, guess, row, is_far=row in far, is_dialled=is_dialled) for row, arm in queue]
-    again = [((int(row), mixture.SECOND), CHECK_REASON) for row in pool.second_rows[:LENGTH]]
-    # Second reads must not stop the work on new cells.
-    chosen = mixture.in_turn(again, list(zip(queue, reasons, strict=True)))
-    both = [*((place, CHECK_REASON) for place in waiting), *chosen]
+    waiting = [(int(row), mixture.SHARED) for row in pool.waiting_rows]
+    waiting += [(int(row), mixture.SECOND) for row in pool.second_rows[:LENGTH]]
+    again = [(place, CHECK_REASON) for place in waiting]
+    # Second reads must not stop the work on new cells, however many wait for a doctor who comes late.
+    both = mixture.in_turn(again, list(zip(queue, reasons, strict=True)))
     return [_candidate(rank, row, why, arm, pool, guess) for rank, ((row, arm), why) in enumerate(both)]
 
 
@@ -149,6 +150,7 @@ def _reason(arm: str, pool: Pool, guess: Guess, row: int, *, is_far: bool, is_di
 
 def publish(session: Session, candidates: Sequence[Candidate]) -> None:
     """Replace the worklist inside an open write transaction; leases that are out stay."""
+    keep_others_out(session)  # a claim notes on which ground the list chose the cell
     session.execute(delete(Candidate))
     if candidates:
         columns = [column.key for column in Candidate.__table__.columns]

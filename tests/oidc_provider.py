@@ -4,6 +4,7 @@ import threading
 import time
 from base64 import urlsafe_b64encode
 from hashlib import sha256
+from pathlib import Path
 from urllib.parse import parse_qs, urlencode
 
 import uvicorn
@@ -22,16 +23,18 @@ CLIENT, SECRET = "cytojepa-test", "a secret made for this test alone"
 class Provider:
     """Signs in whoever comes as `person`; `faults` change what it puts into the ID token."""
 
-    def __init__(self) -> None:
+    def __init__(self, certificate: tuple[Path, Path] | None = None) -> None:
         port = free_port()
-        self.issuer = f"http://127.0.0.1:{port}"
+        self.issuer = f"https://localhost:{port}" if certificate else f"http://127.0.0.1:{port}"
         self.person = {"sub": "4711", "preferred_username": "h.weber", "groups": ["cyto-doctors"]}
         self.faults: dict[str, object] = {}
         self.key = self.signing_key = RSAKey.generate_key(2048, {"kid": "one"})
         self._flows: dict[str, dict[str, str]] = {}
         routes = [Route("/.well-known/openid-configuration", self._describe), Route("/authorize", self._authorize),
                   Route("/token", self._token, methods=["POST"]), Route("/keys", self._keys)]  # fmt: skip
-        config = uvicorn.Config(Starlette(routes=routes), host="127.0.0.1", port=port, log_level="error")
+        cert, key = certificate or (None, None)
+        config = uvicorn.Config(Starlette(routes=routes), host="127.0.0.1", port=port, log_level="critical",
+                                ssl_certfile=cert, ssl_keyfile=key)  # fmt: skip
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._server.run, daemon=True)
 

@@ -74,6 +74,15 @@ class Server:
         path.chmod(0o644)
         return path
 
+    def keep(self, *files: Path) -> list[Path]:
+        """Copy files to where the server may read them, and nobody else may."""
+        kept = [Path(shutil.copy(file, self._folder)) for file in files]
+        for file in kept:
+            file.chmod(0o600)
+            if self._user:
+                shutil.chown(file, self._user)
+        return kept
+
     def _run(self, program: str, *arguments: str) -> None:
         command = [str(self._programs / program), "-D", str(self._data), *arguments]
         done = subprocess.run(command, user=self._user, cwd="/", capture_output=True, text=True, timeout=120)

@@ -1,9 +1,11 @@
 """How long a key takes to the next cell on screen and to the row on disk, beside plain widgets.
 
-    python -m tests.benchmarks.key_latency [--keys 200] [--doctors 20] [--fits]
+    python -m tests.benchmarks.key_latency [--keys 200] [--doctors 20] [--fits] [--pretraining]
 
 `--doctors`: so many are signed in and label, all but one of them about once a second over HTTP; `--fits`: the probe is
-fitted again and again in a process beside the server. Both weigh on the deck's study, which the widgets do not share.
+fitted again and again in a process beside the server; `--pretraining`: the encoder is pretrained on the study's cells
+as the page Jobs starts it, from before the first key to after the last. All weigh on the deck's study, which the
+widgets do not share.
 
 Both pages are pressed in one run, in turns, on studies of the same cells; ratios are safer than the
 absolute figures. Paint: key down to the frame in which the next cell is in the page. Commit: key
@@ -22,18 +24,20 @@ import threading
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import httpx
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from app import job_files, jobs
 from app.services import Services
 from app.settings import Settings
 from app.sign_in import COOKIE
 from labeling import accounts
 from tests.browser.conftest import FLAGS, PASSWORD, PATIENCE_MS, Server, small_vectors
 from tests.builders import drawn_study
+from tests.waiting import until
 
 _TURNS = 4
 _WATCH = """selector => {
@@ -133,6 +137,29 @@ def _company(home: Path, url: str, doctors: int, *, fits: bool) -> Iterator[dict
         services.database.close()
 
 
+@contextmanager
+def _pretraining(home: Path, counts: dict[str, int]) -> Iterator[None]:
+    """Pretrain beside the server, as its page does; count the steps that were made meanwhile."""
+    services = Services.open(home)
+    job_id = jobs.start_job(services, "pretrain", ["pretrain", "--preset=tiny", "--steps=1000000"], by="ada")
+    try:
+        before = until(lambda: _steps(home, job_id), 600)
+        yield
+        counts["steps of pretraining"] = _steps(home, job_id) - before
+    finally:
+        while job_files.job_of(home, job_id).is_alive:
+            jobs.stop_job(services, job_id, by="ada")
+            time.sleep(5)  # asked a second time it is ended at once
+        services.database.close()
+
+
+def _steps(home: Path, job_id: str) -> int:
+    job = job_files.job_of(home, job_id)
+    if not job.is_alive:
+        raise RuntimeError(f"the pretraining ended: {job.sentence}")
+    return job.done if job.total == 1_000_000 else 0
+
+
 def _opened(browser: Browser, server: Server, selector: str) -> Page:
     page = browser.new_page(viewport={"width": 1440, "height": 900})
     page.set_default_timeout(PATIENCE_MS)
@@ -151,6 +178,7 @@ def main() -> None:
     parser.add_argument("--keys", type=int, default=200)
     parser.add_argument("--doctors", type=int, default=1)
     parser.add_argument("--fits", action="store_true")
+    parser.add_argument("--pretraining", action="store_true")
     asked = parser.parse_args()
     found = {name: {"paint": [], "commit": []} for name in ("deck", "widgets")}
     with tempfile.TemporaryDirectory() as scratch, sync_playwright() as playwright:
@@ -164,7 +192,12 @@ def main() -> None:
                 "deck": _opened(browser, servers["deck"], ".deck"),
                 "widgets": _opened(browser, servers["widgets"], ".plain"),
             }
-            with _company(homes["deck"], servers["deck"].url, asked.doctors, fits=asked.fits) as company:
+            with ExitStack() as beside:
+                company = beside.enter_context(
+                    _company(homes["deck"], servers["deck"].url, asked.doctors, fits=asked.fits)
+                )
+                if asked.pretraining:
+                    beside.enter_context(_pretraining(homes["deck"], company))
                 for _ in range(_TURNS):
                     for name, page in pages.items():
                         page.bring_to_front()

@@ -15,7 +15,7 @@ import pytest
 import yaml
 from dockerfile_parse import DockerfileParser
 
-from tests.docs_text import ROOT
+from tests.docs_text import DOCS, ROOT, blocks
 from tests.own_environment import Environment, make_environment
 from tests.postgresql import OWNER, PASSWORD, Server
 from tests.waiting import free_port, until
@@ -232,6 +232,8 @@ def test_compose__nothing_is_open_to_the_network_or_written_outside_volumes() ->
     ports = [port for service in found["services"].values() for port in service.get("ports", [])]
 
     assert ports == ["127.0.0.1:8501:8501"]
+    # The proxy comes from the container network's own address: without this, no cookie would be marked Secure.
+    assert found["services"]["app"]["environment"]["FORWARDED_ALLOW_IPS"] == "*"
     assert found["networks"]["inside"] == {"internal": True}
     assert found["services"]["trainer"]["profiles"] == ["trainer"]
     assert "password" not in {key.lower() for s in found["services"].values() for key in s.get("environment", {})}
@@ -243,11 +245,14 @@ def test_scripts__are_valid_for_a_plain_shell(script: str) -> None:
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="no systemd-analyze on this machine")
-def test_service__systemd_finds_no_fault_and_little_exposure(tmp_path: Path) -> None:
+@pytest.mark.parametrize("added", ["", *blocks(DOCS / "it.md", "ini")], ids=["as it is", "with the guide's addition"])
+def test_service__systemd_finds_no_fault_and_little_exposure(tmp_path: Path, added: str) -> None:
     text = (DEPLOY / "cytojepa.service").read_text()
     assert "ExecStart=/opt/cytojepa/bin/cytojepa serve --host 127.0.0.1" in text
     unit = tmp_path / "cytojepa.service"
     unit.write_text(text.replace("/opt/cytojepa/bin/cytojepa", "/bin/true").replace("=cytojepa\n", "=root\n"))
+    (tmp_path / "cytojepa.service.d").mkdir()
+    (tmp_path / "cytojepa.service.d" / "override.conf").write_text(added)
     checked = subprocess.run(["systemd-analyze", "verify", unit], capture_output=True, text=True, check=False)
     exposure = subprocess.run(
         ["systemd-analyze", "security", "--offline=true", "--threshold=25", unit],

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -48,7 +49,7 @@ def torchrun(tmp_path, pack, run, config, *arguments, processes=2):
 
 
 def finish(process):
-    out, err = process.communicate(timeout=240)
+    out, err = process.communicate(timeout=600)
 
     assert process.returncode == 0, err
     return json.loads(out)
@@ -109,6 +110,17 @@ def test_two_processes__equal_one_with_the_whole_batch(tmp_path, pack, sharding)
     assert found[-1]["rankme"] == pytest.approx(expected[-1]["rankme"], rel=1e-3)
     for name in ("model.safetensors", "optimiser.safetensors"):
         assert_near(load_file(Path(result["checkpoint"]) / name), load_file(alone.checkpoint / name))
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not shutil.which("c++"), reason="torch.compile builds with a C++ compiler: Debian's package g++")
+@pytest.mark.parametrize("sharding", ["ddp", "fsdp"])
+def test_compiled__two_processes_learn_the_same(tmp_path, pack, sharding):
+    pretrain(TINY, pack, tmp_path / "alone")
+    finish(torchrun(tmp_path, pack, tmp_path / "both", dataclasses.replace(TINY, sharding=sharding, compile=True)))
+    found, expected = ([row["loss"] for row in curve(tmp_path / run)] for run in ("both", "alone"))
+
+    assert found == pytest.approx(expected, rel=1e-5)
 
 
 @pytest.mark.slow

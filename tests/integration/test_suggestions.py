@@ -178,6 +178,18 @@ def test_evidence__parents_shares_and_second_readers(study) -> None:
     assert rebuild(store, folder, probe_id).classes_.tolist() == sorted(CLASSES)
 
 
+def test_late_doctor__gets_waiting_second_reads_in_every_second_place_and_new_cells_in_between(study) -> None:
+    database, _, _ = study
+    _label_truly(study, range(120))
+    waiting = {f"CE{n:05d}" for n in range(60)}
+    with database.write() as session:
+        session.add_all(Assignment(cell_id=i, annotator="ada", arm=SHARED, served_at=utc_now()) for i in waiting)
+    _refit(study)
+    first = leases.take(database, "cleo", 20, reads=1, lease_seconds=60)
+
+    assert [item.cell_id in waiting for item in first] == [True, False] * 10
+
+
 def test_likely_errors__planted_slips_are_among_the_first(study) -> None:
     database, store, _ = study
     _label_truly(study, range(200))

@@ -21,6 +21,7 @@ class Gallery {
     this.holds = new Holds(this.account);
     this.outbox = new Outbox({ name: "labels", account: this.account, url: "/api/v1/labels", csrf: this.csrf,
       on: { change: () => this.drawState(), receipts: (list, own) => this.receive(list, own), elsewhere: e => this.elsewhere(e) } });
+    this.past = this.outbox.steps();
     this.build();
     document.addEventListener("keydown", this.onKey = e => this.key(e), true);
     window.addEventListener("pagehide", this.onHide = () => this.release());
@@ -75,9 +76,7 @@ class Gallery {
   async older() {
     try {
       const { steps } = await getJson("/api/v1/recent?limit=12");
-      const gone = this.outbox.takenBack(), here = new Set(this.past.map(s => s.step));
-      const found = steps.filter(s => !here.has(s.step)).map(s => ({ ...s, labels: s.labels.filter(l => !gone.has(l.key)) })).filter(s => s.labels.length);
-      this.past = [...found.reverse(), ...this.past];
+      withEarlier(this, steps);
       this.drawState();
     } catch { /* undo reaches this page's own steps only; the notice of the page tells that the server is away */ }
   }
@@ -99,6 +98,7 @@ class Gallery {
 
   elsewhere(event) {
     if (event.kind === "label" && this.items.some(i => i.cell === event.cell)) this.answers.set(event.cell, { ...event, suggestion: null });
+    if (event.kind === "undo") this.past = withoutUndone(this.past, event);
     this.drawTiles();
   }
 
@@ -172,7 +172,7 @@ class Gallery {
     const now = new Date().toISOString();
     for (const l of step.labels) {
       this.outbox.add({ key: l.key, kind: "label", cell: l.cell, category: l.category, decided_at: now, seconds: null,
-        confidence: l.confidence || null, comment: l.comment || null, step: step.labels.length > 1 ? step.step : null });
+        confidence: l.confidence || null, comment: l.comment || null, step: step.labels.length > 1 ? step.step : null }, l.mpp);
       this.answers.set(l.cell, l);
     }
     if (step.labels.length === 1) step.step = step.labels[0].key;

@@ -4,6 +4,7 @@ const DECKS = new WeakMap();
 const AHEAD = 12, AHEAD_OF_FAST = 50;  // cells kept decoded; a fast hand needs more, a slow one gets fresher ones
 const MOST_WAITING = 200;      // beyond this no more labels are taken, rather than risk them
 const PAST_KEPT = 12, PAST_MOST = 60;
+const LATE = 300;              // milliseconds until an answered cell goes, though the next one's picture is not here yet
 const WIDE_AFTER = 180;        // milliseconds on screen before the wider field is fetched ahead
 const HOLD_MOST = 600000;      // another window's cells are free again after this long
 const SITTING = 25 * 60000, BREAK = 5 * 60000;
@@ -27,11 +28,13 @@ class Deck {
     this.which = new Which(this);
     this.outbox = new Outbox({ name: "labels", account: this.account, url: "/api/v1/labels", csrf: this.csrf,
       on: { change: () => this.draw(), receipts: (list, own, body) => this.receive(list, own, body), elsewhere: e => this.elsewhere(e) } });
+    this.past = this.outbox.steps();
     this.build();
     document.addEventListener("keydown", this.onKey = e => this.key(e), true);
     document.addEventListener("keyup", this.onKeyUp = e => { if (this.commands.get(keyOf(e))?.id === "wide") this.wide(false); }, true);
     window.addEventListener("blur", this.onBlur = () => this.wide(false));
     window.addEventListener("online", this.onOnline = () => this.fill());
+    window.addEventListener("pagehide", this.onHide = () => leave(this));
     document.addEventListener("visibilitychange", this.onVisible = () => { if (!document.hidden) this.fill(true); });
     this.start();
   }
@@ -41,8 +44,10 @@ class Deck {
     document.removeEventListener("keyup", this.onKeyUp, true);
     window.removeEventListener("blur", this.onBlur);
     window.removeEventListener("online", this.onOnline);
+    window.removeEventListener("pagehide", this.onHide);
     document.removeEventListener("visibilitychange", this.onVisible);
     clearTimeout(this.refill); clearTimeout(this.widening); clearTimeout(this.redrawing);
+    leave(this);
     this.outbox.destroy(); this.holds.destroy(); this.view.destroy();
   }
 
@@ -59,11 +64,7 @@ class Deck {
     try {
       const known = this.past.find(step => step.labels.every(l => this.isKnown(l)));
       const { steps } = await getJson(`/api/v1/recent?limit=${PAST_KEPT}${known ? `&before=${known.step}` : ""}`);
-      const gone = this.outbox.takenBack(), here = new Set(this.past.map(step => step.step));
-      const found = steps.map(s => ({ ...s, labels: s.labels.filter(l => !gone.has(l.key) && !this.redone(l.key)) }))
-        .filter(s => s.labels.length && !here.has(s.step));
-      found.forEach(s => s.labels.forEach(l => this.acknowledged.add(l.key)));
-      this.past = [...found.reverse(), ...this.past];
+      withEarlier(this, steps, key => this.redone(key));
     } catch (error) { this.failed(error); } finally { this.isReading = false; }
     this.draw();
   }
@@ -90,7 +91,9 @@ class Deck {
     if (this.current && gone.has(this.current.cell)) this.next();
   }
 
-  elsewhere(event) { if (event.kind === "label") this.drop([event.cell]); }
+  elsewhere(event) {
+    if (event.kind === "label") this.drop([event.cell]); else this.past = withoutUndone(this.past, event);
+  }
 
   receive(receipts, own, { progress, edition }) {
     const done = new Map(receipts.map(r => [r.key, r]));
@@ -135,7 +138,8 @@ class Deck {
     const item = this.current;
     this.painted = null; this.confidence = null; this.comment = "";
     this.holds.publish(this.mine());
-    if (!item) { this.view.clear(); delete this.root.dataset.cell; return this.draw(); }
+    if (!item) return this.blank();
+    const late = setTimeout(() => { if (this.current === item) this.blank(); }, LATE);
     try {
       const image = await this.decode(item);
       if (this.current !== item) return;
@@ -146,10 +150,13 @@ class Deck {
       clearTimeout(this.widening);
       this.widening = setTimeout(() => { this.fetchWide(item); this.focus.ahead(item); }, WIDE_AFTER);
     } catch {
+      if (this.current === item) this.blank();
       setTimeout(() => { if (this.current === item) this.show(); }, 1000);
-    }
+    } finally { clearTimeout(late); }
     this.draw();
   }
+
+  blank() { this.view.clear(); delete this.root.dataset.cell; this.draw(); }  // what was answered must not be taken for the next
 
   async fetchWide(item) {
     if (item.wide === undefined) {
@@ -163,7 +170,7 @@ class Deck {
   async wide(isOn) {
     if (this.isHeld === isOn) return;
     this.isHeld = isOn;
-    const item = this.current;
+    const item = this.painted ? this.current : null;
     if (!isOn || !item) { if (this.view.isWide) this.view.setWide(null); return; }
     const image = await this.fetchWide(item);
     if (!this.isHeld || this.current !== item) return;
@@ -217,7 +224,7 @@ class Deck {
       this.tally.ignored++;
       if (isCovered) this.sheets.close();
       const why = isCovered ? tr("Key {key} was not taken: the cell was covered.", category) : tr("Key {key} was not taken: the cell was not on screen yet.", category);
-      return this.say(item && (isCovered || !isSeen) ? why : "");
+      return this.say((item || !this.isEmpty) && (isCovered || !isSeen) ? why : "");
     }
     const label = { cell: item.cell, image: item.image, mpp: item.mpp, turn: item.turn, key: uuid(), category: category.id,
       confidence: this.confidence || (isUnsure ? "unsure" : null), comment: this.comment || null, suggestion: null };
@@ -234,7 +241,7 @@ class Deck {
     const now = Date.now();
     for (const l of step.labels) {
       this.outbox.add({ key: l.key, kind: "label", cell: l.cell, category: l.category, decided_at: new Date(now).toISOString(),
-        seconds, confidence: l.confidence, comment: l.comment, step: step.labels.length > 1 ? step.step : null });
+        seconds, confidence: l.confidence, comment: l.comment, step: step.labels.length > 1 ? step.step : null }, l.mpp);
     }
     this.tally.taken += step.labels.length;
     this.times = [...this.times.filter(t => t > performance.now() - 60000), performance.now()];

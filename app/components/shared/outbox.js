@@ -14,7 +14,8 @@ class Outbox {
   constructor({ name, account, url, csrf, on }) {
     Object.assign(this, { url, csrf, on });
     this.prefix = `cytojepa/${name}/${encodeURIComponent(account)}/`;
-    this.waiting = new Map();       // key -> { at, event, own }
+    this.waiting = new Map();       // key -> { at, event, mpp, own }
+    this.gone = new Set();          // keys of labels that were taken back, also where the server knows it meanwhile
     this.pause = 0; this.inFlight = false; this.signedOut = false; this.unkept = false; this.most = MOST_IN_MESSAGE;
     this.lastAt = 0;
     this.adopt(0);
@@ -33,12 +34,29 @@ class Outbox {
   get isFailing() { return this.signedOut || (this.pause > 0 && this.size > 0); }
   events() { return [...this.waiting.values()].sort((a, b) => a.at - b.at).map(entry => entry.event); }
   cells() { return this.events().filter(e => e.kind === "label").map(e => e.cell); }
-  takenBack() { return new Set(this.events().filter(e => e.kind === "undo").map(e => e.label_key)); }
+  takenBack() { return new Set(this.gone); }
 
-  add(event) {
+  // What waits is newer than all that the server tells of, which may have been asked before it arrived there.
+  steps() {
+    const found = new Map();
+    for (const { event: e, mpp = null } of [...this.waiting.values()].sort((a, b) => a.at - b.at)) {
+      if (e.kind !== "label" || this.gone.has(e.key)) continue;
+      const step = e.step || e.key, { key, cell, category, confidence, comment } = e;
+      if (!found.has(step)) found.set(step, { step, labels: [] });
+      found.get(step).labels.push({ key, cell, category, confidence, comment, mpp, image: `/api/v1/cells/${cell}/image`, suggestion: null });
+    }
+    return [...found.values()];
+  }
+
+  add(event, mpp = null) {
     const at = this.lastAt = Math.max(Date.now(), this.lastAt + 0.001);
-    this.waiting.set(event.key, { at, event, own: true });
-    if (!keep(this.prefix + event.key, { at, event })) this.unkept = true;
+    this.hold({ at, event, mpp, own: true });
+    if (!keep(this.prefix + event.key, { at, event, mpp })) this.unkept = true;
+  }
+
+  hold(entry) {
+    this.waiting.set(entry.event.key, entry);
+    if (entry.event.kind === "undo") this.gone.add(entry.event.label_key);
   }
 
   adopt(age) {
@@ -48,7 +66,7 @@ class Outbox {
       if (!name.startsWith(this.prefix) || this.waiting.has(name.slice(this.prefix.length))) continue;
       const entry = kept(name, null);
       if (!entry || !entry.event || Date.now() - entry.at < age) continue;
-      this.waiting.set(entry.event.key, { ...entry, own: false });
+      this.hold({ ...entry, own: false });
       count++;
     }
     if (count) { this.send(); this.on.change(); }
@@ -57,7 +75,11 @@ class Outbox {
   seen(change) {  // another window of this account added an event, or got its receipt
     if (!change.key || !change.key.startsWith(this.prefix)) return;
     if (change.newValue === null) this.waiting.delete(change.key.slice(this.prefix.length));
-    else try { this.on.elsewhere(JSON.parse(change.newValue).event); } catch { return; }
+    else try {
+      const { event } = JSON.parse(change.newValue);
+      if (event.kind === "undo") this.gone.add(event.label_key);
+      this.on.elsewhere(event);
+    } catch { return; }
     this.on.change();
   }
 
@@ -117,6 +139,20 @@ class Outbox {
     this.on.receipts(receipts, own, body);
     if (!count) throw new Error("an answer without the receipts that were asked for");
   }
+}
+
+// Puts the steps that the server tells before those that the page knows, without what was taken back meanwhile.
+function withEarlier(page, steps, isOut = () => false) {
+  const gone = page.outbox.takenBack(), here = new Set(page.past.map(step => step.step));
+  const found = steps.map(s => ({ ...s, labels: s.labels.filter(l => !gone.has(l.key) && !isOut(l.key)) }))
+    .filter(s => s.labels.length && !here.has(s.step));
+  found.forEach(s => s.labels.forEach(l => page.acknowledged.add(l.key)));
+  page.past = [...found.reverse(), ...page.past];
+}
+
+// A step that another window took back is not taken back here again.
+function withoutUndone(past, event) {
+  return past.map(s => ({ ...s, labels: s.labels.filter(l => l.key !== event.label_key) })).filter(s => s.labels.length);
 }
 
 // Which cells the other windows of this account show, so that no two windows ask for the same one.

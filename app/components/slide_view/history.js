@@ -3,10 +3,7 @@
 async function olderSlideSteps(page) {  // so that undo reaches back beyond a reload
   try {
     const { steps } = await getJson("/api/v1/recent?limit=12");
-    const gone = page.outbox.takenBack(), here = new Set(page.past.map(s => s.step));
-    const found = steps.filter(s => !here.has(s.step)).map(s => ({ ...s, labels: s.labels.filter(l => !gone.has(l.key)) })).filter(s => s.labels.length);
-    found.forEach(s => s.labels.forEach(l => page.acknowledged.add(l.key)));
-    page.past = [...found.reverse(), ...page.past];
+    withEarlier(page, steps);
     page.draw();
   } catch { /* undo then reaches this page's own steps only; the notice tells that the server is away */ }
 }
@@ -37,4 +34,16 @@ function redoSlideStep(page) {
   page.push({ step: labels.length > 1 ? uuid() : labels[0].key, labels }, null);
   page.outbox.send();
   page.draw();
+}
+
+// Ways to other pages.
+
+function backFromSlide(page) {
+  const cell = page.selected === null ? "" : `?cell=${page.cells.ids[page.selected]}`;
+  location.assign(page.from === "review" ? `/review${cell}` : page.from === "gallery" ? "/gallery" : `/${cell}`);
+}
+
+function toCellsLikeThis(page) {
+  if (page.selected === null) return page.say(page.ringFirst("like"));
+  location.assign(`/gallery?like=${page.cells.ids[page.selected]}`);
 }

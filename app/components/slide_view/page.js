@@ -21,7 +21,7 @@ class SlidePage {
     this.tally = { taken: 0, saved: 0, refused: 0, ignored: 0 };
     this.outbox = new Outbox({ name: "labels", account: this.account, url: "/api/v1/labels", csrf: this.csrf,
       on: { change: () => this.draw(), receipts: (list, own) => this.receive(list, own), elsewhere: e => this.elsewhere(e) } });
-    this.root.classList.add("cj");
+    this.past = this.outbox.steps(); this.root.classList.add("cj");
     this.claims = new Claims(this);
     this.rings = new SlideRings(this); this.heat = new Heat(this);
     this.stage = new SlideStage(this);
@@ -87,14 +87,14 @@ class SlidePage {
 
   async loadCells(slide) {
     // The answer may not know yet what is waiting now, and that may be acknowledged before the answer is here.
-    const sent = this.outbox.events(), gone = this.outbox.takenBack();
+    const sent = this.outbox.events();
     try {
       const found = await getJson(`/api/slide-cells/${slide.slide}`);
       if (this.root.dataset.slide !== slide.slide) return;
       this.cells = { ids: found.cells, xs: found.x, ys: found.y, radii: found.radius_um, planes: found.planes, guesses: found.guesses, mpp: slide.mpp };
       this.answers = new Map(found.answers.map(a => [a.cell, a]));
       found.answers.forEach(a => this.acknowledged.add(a.key));
-      this.outbox.takenBack().forEach(key => gone.add(key));
+      const gone = this.outbox.takenBack();
       for (const [cell, a] of this.answers) if (gone.has(a.key)) this.answers.delete(cell);
       for (const e of [...sent, ...this.outbox.events()]) if (this.isMissing(e, gone)) this.remember(e);
       this.root.dataset.cells = found.cells.length;
@@ -115,7 +115,7 @@ class SlidePage {
     if (this.cells.ids.includes(event.cell)) this.answers.set(event.cell, { ...event, image: `/api/v1/cells/${event.cell}/image`, suggestion: null });
   }
 
-  elsewhere(event) { if (event.kind === "label") { this.remember(event); this.draw(); } }
+  elsewhere(event) { if (event.kind === "label") this.remember(event); else this.past = withoutUndone(this.past, event); this.draw(); }
 
   receive(receipts, own) {
     for (const r of receipts) (r.accepted ? this.acknowledged : this.refused).add(r.key);
@@ -218,28 +218,25 @@ class SlidePage {
   }
 
   keyFor(id) { return [...this.commands.values()].find(c => c.id === id)?.key || ""; }
-  offers(id) { return id === "heat" ? this.heat.isOffered : this.may_label || !/^(next|mark|opinion|undo|redo|note|unsure|sure|colors)$/.test(id); }
+  offers(id) { return id === "heat" ? this.heat.isOffered : this.may_label || !/^(next|mark|opinion|undo|redo|note|like|unsure|sure|colors)$/.test(id); }
 
   command(id) {
     if (!this.offers(id)) return;
     const { stage, sheets, rings } = this;
     ({
       next: () => this.next(), previous: () => this.previous(), undo: () => undoSlideStep(this), redo: () => redoSlideStep(this),
-      mark: () => this.marking.toggle(), opinion: () => sheets.toggle("opinion"),
+      mark: () => this.marking.toggle(), like: () => toCellsLikeThis(this), opinion: () => sheets.toggle("opinion"),
       marks: () => { rings.isOn = !rings.isOn; }, colors: () => rings.recolor(), heat: () => this.heat.toggle(), ring: () => { rings.hasRuler = !rings.hasRuler; },
       guide: () => sheets.toggle("guide"), help: () => sheets.toggle("help"), note: () => { if (this.current) sheets.note(); },
       unsure: () => this.setConfidence("unsure"), sure: () => this.setConfidence("sure"),
       focusUp: () => stage.focus(1), focusDown: () => stage.focus(-1),
-      zoomIn: () => stage.zoomBy(1.4), zoomOut: () => stage.zoomBy(1 / 1.4), whole: () => stage.whole(), back: () => this.back(),
+      zoomIn: () => stage.zoomBy(1.4), zoomOut: () => stage.zoomBy(1 / 1.4), whole: () => stage.whole(), back: () => backFromSlide(this),
       reset: () => { if (this.marking?.isOn) this.marking.toggle(false); else if (!sheets.close()) this.deselect(); this.said = ""; },
     })[id]();
     rings.draw(); this.draw();
   }
 
-  back() {
-    const cell = this.selected === null ? "" : `?cell=${this.cells.ids[this.selected]}`;
-    location.assign(this.from === "review" ? `/review${cell}` : this.from === "gallery" ? "/gallery" : `/${cell}`);
-  }
+  ringFirst(id) { return tr("Click a ring first, then press {key}; {next} goes to the nearest open cell.", { key: this.keyFor(id) || id, next: this.keyFor("next") }); }
 
   setConfidence(value) { this.confidence = this.confidence === value ? null : value; this.draw(); }
   say(sentence) { this.said = sentence; this.draw(); }
@@ -252,7 +249,7 @@ class SlidePage {
       this.tally.ignored++;
       if (isCovered) this.sheets.close();
       return this.say(isCovered ? tr("Key {key} was not taken: the slide was covered.", category)
-        : selected === null ? tr("Click a ring first, then press {key}; {next} goes to the nearest open cell.", { key: category.key, next: this.keyFor("next") }) : this.said);
+        : selected === null ? this.ringFirst(category.key) : this.said);
     }
     const label = { cell: item.cell, image: item.image, mpp: item.mpp, key: uuid(), category: category.id,
       confidence: this.confidence || (isUnsure ? "unsure" : null), comment: this.comment || null, suggestion: null };
@@ -267,7 +264,7 @@ class SlidePage {
     const now = new Date().toISOString();
     for (const l of step.labels) {
       this.outbox.add({ key: l.key, kind: "label", cell: l.cell, category: l.category, decided_at: now, seconds,
-        confidence: l.confidence || null, comment: l.comment || null, step: step.labels.length > 1 ? step.step : null });
+        confidence: l.confidence || null, comment: l.comment || null, step: step.labels.length > 1 ? step.step : null }, l.mpp);
       if (this.cells.ids.includes(l.cell)) this.answers.set(l.cell, l);
     }
     this.tally.taken += step.labels.length;

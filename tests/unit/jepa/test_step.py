@@ -1,17 +1,21 @@
 import dataclasses
 import json
 import math
+from functools import partialmethod
 
 import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
+from torch._dynamo.testing import CompileCounter
 from torch.nn.utils import get_total_norm
 
 from jepa.config import PRESETS, RunConfig
 from jepa.distributed import World
 from jepa.errors import CheckpointError
+from jepa.masking import mask_generator
 from jepa.model import IJepa
+from jepa.objectives import draw_masks
 from jepa.schedules import rates
 from jepa.step import Learner, seed_model
 
@@ -213,3 +217,26 @@ def test_bfloat16__explicit_attention_on_cpu():
     assert outcome.loss.dtype == torch.float32
     assert np.isfinite(outcome.loss.item())
     assert all(value.dtype == torch.float32 for value in learner.state()[0].values())
+
+
+@pytest.mark.parametrize("changes", [{}, {"invariance": 1.0}, {"objective": "mae"}])
+def test_compile__one_graph_for_each_pair_of_lengths_and_the_same_losses(monkeypatch, changes):
+    torch._dynamo.reset()  # graphs of other tests' forward would count towards torch's limit
+    graphs = CompileCounter()
+    monkeypatch.setattr(torch.nn.Module, "compile", partialmethod(torch.nn.Module.compile, backend=graphs))
+    config = dataclasses.replace(SMALL, image_px=64, steps=12, **changes)
+    losses, lengths = {}, set()
+    for is_compiled in (False, True):
+        config = dataclasses.replace(config, compile=is_compiled)
+        learner = Learner(config, CPU, seed_model(config))
+        chance, found = torch.Generator().manual_seed(0), []
+        for step in range(config.steps):
+            masks = draw_masks(config, config.batch_size, mask_generator(config.seed, step))
+            pictures = torch.randn(config.batch_size * config.views, 3, 64, 64, generator=chance)
+            indices = torch.from_numpy(masks.context), torch.from_numpy(masks.targets)
+            lengths.add((masks.context.shape, masks.targets.shape))
+            found.append(learner.train_step(pictures, *indices).loss.item())
+        losses[is_compiled] = found
+
+    assert losses[True] == pytest.approx(losses[False], rel=1e-5)
+    assert graphs.frame_count == len(lengths) == (1 if "objective" in changes else 3)

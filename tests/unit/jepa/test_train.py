@@ -251,3 +251,6 @@ def test_stop_on_signal__second_one_interrupts():
 def test_options__that_make_no_sense():
     with pytest.raises(ConfigError, match=r"schedule_scale is at least 1\. warmup_epochs needs epochs\."):
         dataclasses.replace(TINY, schedule_scale=0.5, warmup_epochs=2)
+    for many_lengths in ({"mask_rule": "published"}, {"target_passes": "union"}):
+        with pytest.raises(ConfigError, match="compile needs few lengths of masks"):
+            dataclasses.replace(TINY, compile=True, **many_lengths)
