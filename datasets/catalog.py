@@ -136,7 +136,7 @@ def add(
     scans: Sequence[Scan] = (),
     planes: Sequence[CellPlane] = (),
 ) -> tuple[int, int]:
-    """Add what is not there yet, in one transaction; known ids are left as they are.
+    """Add rows (as `Slide`, `Cell`, `Scan`, `CellPlane` tell) in one transaction; known ids are left as they are.
 
     Returns:
         How many slides and cells were new.
@@ -165,7 +165,7 @@ def add_found(
     nuclei: Sequence[Nucleus],
     planes: Sequence[CellPlane] = (),
 ) -> int:
-    """Add the cells of one searched tile and how far the search has come, in one transaction.
+    """Add the cells of one searched tile (rows as `add` takes) and how far the search is, in one transaction.
 
     Returns:
         How many cells were new.
