@@ -174,9 +174,7 @@ class _SlideSearch:
     def __init__(self, database: Database, home: Path, secret_key: bytes, options: FindOptions, slide: Slide,
                  before: Search | None, decoder: Decoder) -> None:  # fmt: skip
         if slide.mpp is None or slide.sha256 is None:
-            raise UnreadableFile(
-                "its scale is unknown: nuclei have no size there; ingest the same file again with --mpp"
-            )
+            raise UnreadableFile("its scale is unknown: nuclei have no size there; ingest it again with --mpp")
         self._database, self._home, self._key, self._options = database, home, secret_key, options
         self._slide, self._mpp, self._sha256 = slide, slide.mpp, slide.sha256
         self._picture: SlidePicture = open_picture(database, home, slide, decoder)
