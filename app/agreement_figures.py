@@ -28,6 +28,7 @@ _ENGLISH = words(ENGLISH)
 FIGURES_FILE = "figures.json"
 """What the last measurement found: for the pages, beside the database."""
 _CUT = " and above"
+_ADVICE = {"too early": word("too early to say"), "label more": word("label more"), "enough": word("enough for now")}
 _NAMES = {"weighted kappa": word("weighted kappa"), "Fleiss' kappa": word("Fleiss' kappa")}
 ORDERED = ("NILM", "ASC-US", "LSIL", "ASC-H", "HSIL", "SCC")
 """Squamous categories by severity; weighted figures leave the others out."""
@@ -95,6 +96,11 @@ def figure_words(name: str, label_set: LabelSet, tr: Words) -> str:
     if cut != name and cut in names:
         return tr("{category} and above", category=tr(names[cut]))
     return tr(_NAMES.get(name, names.get(name, name)))
+
+
+def advice_words(advice: str, tr: Words) -> str:
+    """Return the advice of a stop signal in the reader's words."""
+    return tr(_ADVICE[advice])
 
 
 def gain_sentence(arms: dict[str, Any] | ArmComparison | None, tr: Words = _ENGLISH) -> str:

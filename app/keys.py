@@ -106,6 +106,7 @@ SLIDE = (
     Command("ring", ("M",), word("ring of an intermediate nucleus (follows the pointer)"), word("nucleus ring")),
     Command("guide", ("K", "J"), word("criteria and reference cells of every answer")),
     Command("note", ("D",), word("comment on this cell")),
+    Command("like", ("L", "W"), word("cells like this one as a gallery page"), word("cells like this")),
     Command("unsure", (",",), word("say that you are unsure (or hold \u21e7 while answering)")),
     Command("sure", (".",), word("say that you are sure")),
     Command("focusUp", ("I",), word("focus plane above, where the slide has several"), also=("PageUp",)),

@@ -15,6 +15,7 @@ from datasets.sandbox import Decoder
 
 _FLAT_MARKS = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"BM", b"RIFF")
 _IDENTIFYING = ("LABEL", "OVERVIEW")
+_MIRAX, _MIRAX_HEADER = ".mrxs", "Slidedat.ini"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -69,11 +70,30 @@ def sort_files(
     return bundles
 
 
+def parts_of(path: Path) -> list[Path]:
+    """Return all files of a slide that is opened by one: of a MIRAX scan also those of its folder, which is the slide.
+
+    The file itself is a small picture that two scans may share, so it cannot tell them apart.
+    """
+    folder = path.with_suffix("")
+    if path.suffix != _MIRAX or not (folder / _MIRAX_HEADER).is_file():
+        return [path]
+    return [path, *sorted(part for part in folder.rglob("*") if part.is_file())]
+
+
 def _kind(path: Path, decoder: Decoder) -> bool | DicomPart:
     with path.open("rb") as stream:
         head = stream.read(16)
-    if (path.with_suffix("") / "Slidedat.ini").is_file():
-        return True  # MIRAX: the file itself is a small JPEG, the slide is the folder beside it
+    if path.suffix.lower() == _MIRAX:
+        # The file itself is a small JPEG, the slide is the folder beside it.
+        if path.suffix != _MIRAX:
+            raise UnreadableFile(f"OpenSlide knows MIRAX scans by the suffix {_MIRAX} in small letters; rename it")
+        if not (path.with_suffix("") / _MIRAX_HEADER).is_file():
+            raise UnreadableFile(
+                f"a MIRAX scan without its folder ({_MIRAX_HEADER} and Data files in a folder of the same name); "
+                "copy both to the same place"
+            )
+        return True
     if head.startswith(_FLAT_MARKS):
         return False
     return decoder.is_scan(path)
@@ -95,4 +115,7 @@ def _add_dicom(bundles: Bundles, group: list[tuple[FieldFile, DicomPart]]) -> No
         points = max((file for file, _ in kept), key=lambda file: len(file.points))
         bundles.scans.append(ScanFiles(paths=paths, points=points))
     else:
-        bundles.refused += [(file.path, "a thumbnail without its slide") for file, _ in kept]
+        bundles.refused += [
+            (file.path, "a thumbnail without its slide; give the folder with all instances of the scan")
+            for file, _ in kept
+        ]

@@ -9,7 +9,8 @@ from typing import Any
 from sqlalchemy import DDL, JSON, ForeignKey, Index, String, event, func, literal_column, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from datasets.db import Base, Database, UtcDateTime, insert_into, repeated
+from datasets.db import Base, Database, UtcDateTime, repeated
+from datasets.transactions import insert_into
 
 
 class Slide(Base):
@@ -165,11 +166,7 @@ def add_found(
     nuclei: Sequence[Nucleus],
     planes: Sequence[CellPlane] = (),
 ) -> int:
-    """Add the cells of one searched tile (rows as `add` takes) and how far the search is, in one transaction.
-
-    Returns:
-        How many cells were new.
-    """
+    """Add a searched tile's cells (rows as `add` takes) and how far the search is, at once; return how many were new."""
     with database.write() as session:
         added = _add_rows(session, Cell, cells)
         _add_rows(session, Nucleus, nuclei)

@@ -12,18 +12,18 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar
+from typing import ParamSpec, TypeVar
 
 import sqlalchemy.exc
 from sqlalchemy import URL, Connection, Dialect, String, TypeDecorator, inspect, select
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import DeclarativeBase, Session
 
 from datasets.errors import ConnectionLost, DatabaseError
 from datasets.facts import Fact
 from datasets.line import Line
-from datasets.postgresql import PostgresStore, is_passing
+from datasets.postgresql import ALONE, BESIDE, WRITERS, PostgresStore, is_passing
 from datasets.sqlite import SqliteStore
+from datasets.transactions import OWN
 
 SCHEMA_VERSION = 4
 """Raised with each change of the tables, new ones too: who does not know all of them would lose what they hold."""
@@ -78,17 +78,6 @@ def refuse_upgrade(_connection: Connection, version: int) -> None:
         DatabaseError: Always.
     """
     raise DatabaseError(f"schema version {version} needs an upgrade to {SCHEMA_VERSION}; open the whole study.")
-
-
-def after_commit(session: Session, call: Callable[[Path], None]) -> None:
-    """Call a function once the open write transaction is on disk, with the study's folder."""
-    session.info["after_commit"].append(call)
-
-
-def insert_into(session: Session, table: type[Base]) -> Any:
-    """Return an INSERT of this session's kind of database: each has its own `on_conflict_do_...`."""
-    dialect = sqlite if session.get_bind().dialect.name == "sqlite" else postgresql
-    return dialect.insert(table)
 
 
 def repeated(function: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
@@ -160,7 +149,7 @@ class Database:
             yield session
 
     @contextmanager
-    def write(self, *, is_urgent: bool = False) -> Iterator[Session]:
+    def write(self, *, is_urgent: bool = False, owner: str | None = None) -> Iterator[Session]:
         """Open the one write transaction; commits at the end, rolls back on an exception.
 
         Keep it short: no computing, no waiting for a person inside. Returning from the block means
@@ -168,22 +157,47 @@ class Database:
 
         Args:
             is_urgent: A person's answer: it goes before what else waits in this process.
+            owner: Whose rows of `write_own` are written too.
 
         Raises:
             ConnectionLost: To the server, at any moment: the rows may be stored or not. What has a key
                 of its own is sent again, see `repeated`.
         """
-        calls: list[Callable[[Path], None]] = []
-        with self._line.turn(is_urgent=is_urgent), self._store.turn():
-            with (
-                _told(self.name),
-                self._store.engine.connect().execution_options(write=True) as connection,
-                Session(connection, expire_on_commit=False, info={"after_commit": calls}) as session,
-                session.begin(),
-            ):
+        with self._line.turn(is_urgent=is_urgent), self._store.turn(), self._writing(WRITERS, owner) as session:
+            yield session
+
+    @contextmanager
+    def write_own(self, owner: str, *, alone: bool = False) -> Iterator[Session]:
+        """Open a transaction that writes rows of one person only; with PostgreSQL beside those of others.
+
+        No event may come of it: the chain has one end. Transactions of one owner take turns. Else as `write`.
+
+        Args:
+            owner: Whose rows.
+            alone: While nobody else is in such a transaction, `write` aside.
+        """
+        if isinstance(self._store, SqliteStore):
+            with self.write() as session:
+                session.info[OWN] = True
                 yield session
-            for call in calls:
-                call(self.folder)
+            return
+        self._line.let_urgent_pass()  # they share the processor
+        with self._store.beside, self._writing(ALONE if alone else BESIDE, owner) as session:
+            session.info[OWN] = True
+            yield session
+
+    @contextmanager
+    def _writing(self, turn: str, owner: str | None) -> Iterator[Session]:
+        calls: list[Callable[[Path], None]] = []
+        with (
+            _told(self.name),
+            self._store.engine.connect().execution_options(write=True, turn=turn, owner=owner) as connection,
+            Session(connection, expire_on_commit=False, info={"after_commit": calls, turn: True}) as session,
+            session.begin(),
+        ):
+            yield session
+        for call in calls:
+            call(self.folder)
 
     def alone(self, job: str) -> AbstractContextManager[Callable[[], bool] | None]:
         """Hold a job in one process at a time, over all machines that serve the study.

@@ -17,7 +17,7 @@ import numpy as np
 
 from datasets.confinement import confine
 from datasets.crops import Picture
-from datasets.errors import UnreadableFile
+from datasets.errors import WAY_OUT, UnreadableFile
 from datasets.files import is_dicom
 from datasets.readers.base import MAX_REGION_PIXELS, SlideReader
 from datasets.readers.flat import read_picture
@@ -73,11 +73,11 @@ class Worker:
             except UnreadableFile as error:
                 _send(answers, {"reason": error.reason})
             except MemoryError:
-                _send(answers, {"reason": f"needs more than {MEMORY_BYTES >> 30} GB of memory"})
+                _send(answers, {"reason": f"needs more than {MEMORY_BYTES >> 30} GB of memory; {WAY_OUT}"})
             except RecursionError:
-                _send(answers, {"reason": "damaged: nested too deeply"})
+                _send(answers, {"reason": f"damaged: nested too deeply; {WAY_OUT}"})
             except Exception as error:  # noqa: BLE001  decoders raise types that nobody can list
-                _send(answers, {"reason": f"damaged: {type(error).__name__}"})
+                _send(answers, {"reason": f"damaged: {type(error).__name__}; {WAY_OUT}"})
             else:
                 _send(answers, header, pixels, self._shared)
 
@@ -106,7 +106,7 @@ class Worker:
 
         path = Path(request["path"])
         if path.stat().st_size == 0:
-            raise UnreadableFile("the file is empty")
+            raise UnreadableFile("the file is empty; copy it again, or leave it out")
         if is_dicom(path):
             return {"dicom": dicom.describe(path)}, None
         return {"scan": sniff.is_scan(path)}, None

@@ -15,6 +15,10 @@ class DatasetError(Exception):
     """Base of what this package raises on purpose; its text is a sentence for the user."""
 
 
+WAY_OUT = "save it anew with the scanner's software, or leave it out"
+"""How the reason of an unreadable file ends where nothing better is known."""
+
+
 class UnreadableFile(DatasetError):
     """A file that cannot be decoded, with the reason in plain words."""
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from datasets import catalog, originals
-from datasets.bundles import ScanFiles, sort_files
+from datasets.bundles import ScanFiles, parts_of, sort_files
 from datasets.burned_in import burned_in_words
 from datasets.catalog import Cell, CellPlane, Scan, Slide, crop_path, field_path, plane_path
 from datasets.copies import CopyReport, compare_copies, copies_of, copy_dicom, copy_scan, is_exact
@@ -102,7 +102,7 @@ class _Ingest:
 
     def _take(self, file: CellFile | FieldFile | ScanFiles | StackFiles) -> None:
         if isinstance(file, ScanFiles):
-            parts = sorted(sha256_of_file(path) for path in file.paths)
+            parts = sorted(sha256_of_file(part) for path in file.paths for part in parts_of(path))
             sha256 = parts[0] if len(parts) == 1 else sha256_of_json(parts)
         elif isinstance(file, StackFiles):
             sha256 = sha256_of_json([sha256_of_file(path) for path in file.paths])

@@ -28,6 +28,14 @@ class Line:
         finally:
             self._leave()
 
+    def let_urgent_pass(self) -> None:
+        """Wait for a turn, only to give it up, where urgent ones wait; else for nobody."""
+        with self._mutex:
+            if not self._urgent:
+                return
+        with self.turn(is_urgent=False):
+            pass
+
     def _enter(self, line: deque[threading.Lock]) -> None:
         with self._mutex:
             if not self._is_taken:

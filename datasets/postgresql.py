@@ -2,10 +2,12 @@
 
 Writers take turns as they do with SQLite, here by an advisory lock that ends with its transaction:
 the chain of events has one newest event at a time, and what a writer has read is true until it
-commits. Readers see one moment (REPEATABLE READ) and wait for nobody. A process that hangs inside a
-write transaction is ended by the server after half a minute, so that it never stops the others.
+commits. What only concerns one person (cells handed to him) is written beside them, see `LOCKS`. Readers
+see one moment (REPEATABLE READ) and wait for nobody. A process that hangs inside a write transaction
+is ended by the server after half a minute, so that it never stops the others.
 """
 
+import threading
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -21,11 +23,25 @@ OLDEST_SERVER = 13
 VERSION_TABLE = "alembic_version"
 _LOCKS = 0x43594A50
 """First half of the keys of our advisory locks."""
-_WRITERS = 0
+_OWNERS = _LOCKS + 1
+"""The same of the locks of persons."""
+_WRITERS, _BESIDE = 0, -1  # jobs have positive keys
+WRITERS, BESIDE, ALONE = "writers", "beside", "alone"
+LOCKS = {
+    WRITERS: f"SELECT pg_advisory_xact_lock({_LOCKS}, {_WRITERS})",
+    BESIDE: f"SELECT pg_advisory_xact_lock_shared({_LOCKS}, {_BESIDE})",
+    ALONE: f"SELECT pg_advisory_xact_lock({_LOCKS}, {_BESIDE})",
+}
+"""What a transaction waits for. Always in this order, so that none waits in a circle: its owner's lock, the writers',
+that of those beside them."""
+MOST_BESIDE = 4
+"""Transactions of a process beside its writers': more would take processor and connections from answers."""
 _MOST_SECONDS_IDLE = 30
 _OPTIONS = {
     "timezone": "UTC",
     "synchronous_commit": "on",  # an acknowledged label is on disk, whatever the server's default
+    # After a lock has been waited for, each statement sees what was committed meanwhile.
+    "default_transaction_isolation": "read\\ committed",
     "statement_timeout": "60s",
     "lock_timeout": "45s",
     "client_min_messages": "warning",
@@ -55,6 +71,7 @@ class PostgresStore:
 
     def __init__(self, url: URL) -> None:
         self.name = f"PostgreSQL database {url.database} at {url.host or 'the local socket'}"
+        self.beside = threading.BoundedSemaphore(MOST_BESIDE)
         self.engine = _make_engine(url)
         self.reader = self.engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
         try:
@@ -217,11 +234,16 @@ def _make_engine(url: URL) -> Engine:
 
     @event.listens_for(engine, "begin")
     def begin(connection: Any) -> None:
-        if connection.get_execution_options().get("write", False):
-            connection.exec_driver_sql(
-                f"SELECT set_config('idle_in_transaction_session_timeout', '{_MOST_SECONDS_IDLE}s', true), "
-                f"pg_advisory_xact_lock({_LOCKS}, {_WRITERS})"
-            )
+        options = connection.get_execution_options()
+        if options.get("write", False):
+            statements = [f"SET LOCAL idle_in_transaction_session_timeout = '{_MOST_SECONDS_IDLE}s'"]
+            if options.get("owner") is not None:
+                # Two names of one number wait for each other, no more.
+                number = zlib.crc32(options["owner"].encode()) >> 1
+                statements.append(f"SELECT pg_advisory_xact_lock({_OWNERS}, {number})")
+            statements.append(LOCKS[options["turn"]])
+            # One message to the server: a list of columns would promise no order.
+            connection.exec_driver_sql("; ".join(statements), execution_options={"no_parameters": True})
 
     return engine
 

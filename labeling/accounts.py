@@ -15,7 +15,8 @@ from pwdlib import PasswordHash
 from pwdlib.hashers.argon2 import Argon2Hasher
 from sqlalchemy import delete, select, update
 
-from datasets.db import Database, insert_into, repeated, utc_now
+from datasets.db import Database, repeated, utc_now
+from datasets.transactions import insert_into
 from labeling import audit
 from labeling.errors import AccountError
 from labeling.records import IMPORTED, Account, SignIn, SignInFailure

@@ -19,7 +19,8 @@ from typing import Any
 from sqlalchemy import Table, event, insert, select
 from sqlalchemy.orm import Session, UOWTransaction
 
-from datasets.db import Base, Database, after_commit, utc_now
+from datasets.db import Base, Database, utc_now
+from datasets.transactions import after_commit, is_own
 from labeling.records import CHAINED_TABLES, Event
 
 LOG = logging.getLogger(__name__)
@@ -125,6 +126,7 @@ def chained_tables() -> dict[str, Table]:
 
 
 def _append_all(session: Session, bodies: Sequence[dict[str, Any]]) -> None:
+    assert not is_own(session), "an event outside the writers' turn would break the chain"
     newest = head(session)
     before, rows, links = newest.hash, [], []
     for seq, content in enumerate(bodies, start=newest.seq + 1):

@@ -1,8 +1,13 @@
-"""Claiming cells: what a doctor may get is looked for while others write, then leased in a short turn to write."""
+"""Claiming cells: what a doctor may get is looked for while others write, then leased in a short turn to write.
+
+With PostgreSQL many claim at once. The cells are locked first (SKIP LOCKED passes over those that others are just
+taking) and leased by a second statement. One statement for both would give cells twice: it counts readers in other
+tables as they were when it began, and a lock that somebody gave free since then does not make it count anew.
+"""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cache, lru_cache
 from typing import Any
 
@@ -10,6 +15,7 @@ from sqlalchemy import String, bindparam, insert, or_, select
 from sqlalchemy.orm import Session
 
 from datasets.catalog import Cell
+from datasets.transactions import is_beside
 from labeling import openings, returns
 from labeling.mixture import FOIL_REASON, GOLD, REPEAT, Shares
 from labeling.openings import AMONG, NOW, WHO, Focus
@@ -18,6 +24,7 @@ from labeling.records import Assignment, Candidate, Lease
 RANKED, POOL_ARM = "ranked", "pool"
 _SPARE = 8
 """So many cells more are looked for than are wanted: others may come first to some of them."""
+_EVER = datetime.min.replace(tzinfo=UTC)
 _ARM: Any = bindparam("purpose", type_=String())
 
 
@@ -38,6 +45,11 @@ class Opportunities:
     """Repeats and gold cells that are due, by arm."""
     ranked: Seen = Seen()
     pool: Seen = Seen()
+
+    @property
+    def is_any(self) -> bool:
+        """Whether there was anything."""
+        return bool(self.ranked.cells or self.pool.cells or any(self.own.values()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,31 +104,54 @@ class Claims:
     session: Session
     ask: Ask
 
-    def take(self, wanted: int, seen: Opportunities) -> None:
-        """Lease as many cells as are wanted, of what was seen where others have not come first."""
+    def take(self, wanted: int, seen: Opportunities) -> int:
+        """Lease as many cells as are wanted, of what was seen where others have not come first; return how many."""
+        left = wanted
         for arm, cells in seen.own.items():
-            wanted -= self._claim(arm, min(wanted, len(cells)), cells)
+            left -= self._claim(arm, min(left, len(cells)), cells)
         for arm, found in ((RANKED, seen.ranked), (POOL_ARM, seen.pool)):
-            wanted -= self._claim(arm, wanted, found.cells)
+            left -= self._claim(arm, left, found.cells)
             if found.has_more:
-                wanted -= self._claim(arm, wanted)
+                left -= self._claim(arm, left)
+        return wanted - left
 
     def _claim(self, arm: str, most: int, among: Sequence[str] | None = None) -> int:
-        """Lease cells in one statement, and note for which purpose; return how many.
+        """Lease cells; return how many.
 
         Args:
             arm: The purpose; `RANKED`: the candidate's own.
             most: How many.
             among: Look at these only; None: at all.
         """
+        # Own repeats and known cells are wanted by nobody else.
+        if not is_beside(self.session) or arm in (REPEAT, GOLD):
+            return self._lease(arm, most, among)
+        taken = 0
+        while taken < most and (locked := self._lock(arm, most - taken, among)):
+            # Fewer where somebody took them just before the lock; the next look does not find those again.
+            taken += self._lease(arm, most - taken, locked)
+        return taken
+
+    def _lock(self, arm: str, most: int, among: Sequence[str] | None) -> Sequence[str]:
+        if among is not None and not among:
+            return ()
+        statement = _locking(arm, self.ask.focus, is_named=among is not None)
+        return self.session.connection().scalars(statement, self._values(most, among)).all()
+
+    def _lease(self, arm: str, most: int, among: Sequence[str] | None) -> int:
+        """Lease cells in one statement, and note for which purpose; return how many."""
         if most <= 0 or (among is not None and not among):
             return 0
         connection, ask = self.session.connection(), self.ask
-        statement = _lease(arm, ask.focus, is_named=among is not None)
-        cells = connection.scalars(statement, ask.values(most, among or ())).all()
+        statement = _leasing(arm, ask.focus, is_named=among is not None)
+        cells = connection.scalars(statement, self._values(most, among)).all()
         if cells:
             connection.execute(_note(is_ranked=arm == RANKED), {**ask.values(most, cells), "purpose": arm})
         return len(cells)
+
+    def _values(self, most: int, among: Sequence[str] | None) -> dict[str, Any]:
+        # Those that ran out are deleted: a lease that is still there is one, or its holder is just renewing it.
+        return {**self.ask.values(most, among or ()), "moment": _EVER}
 
 
 def _rows(arm: str, focus: Focus, *, is_named: bool) -> Any:
@@ -126,7 +161,16 @@ def _rows(arm: str, focus: Focus, *, is_named: bool) -> Any:
 
 
 @lru_cache(maxsize=64)
-def _lease(arm: str, focus: Focus, *, is_named: bool) -> Any:
+def _locking(arm: str, focus: Focus, *, is_named: bool) -> Any:
+    rows = _rows(arm, focus, is_named=is_named)
+    if arm == RANKED:
+        rows = rows.join(Cell, Cell.id == Candidate.cell_id)
+    # NO KEY: a label's reference to its cell must not wait for this.
+    return rows.with_only_columns(Cell.id).with_for_update(key_share=True, skip_locked=True, of=Cell)
+
+
+@lru_cache(maxsize=64)
+def _leasing(arm: str, focus: Focus, *, is_named: bool) -> Any:
     rows = _rows(arm, focus, is_named=is_named)
     leases: Any = Lease.__table__
     return insert(leases).from_select(openings.LEASE_COLUMNS, rows).returning(leases.c.cell_id)

@@ -75,7 +75,7 @@ def lend(
     """
     now = utc_now()
     cells = [offer.cell_id for offer in offers]
-    with database.write() as session:
+    with database.write_own(annotator) as session:
         answered = select(Label.cell_id).where(Label.annotator == annotator, Label.cell_id.in_(cells))
         held = select(Lease.cell_id).where(Lease.annotator == annotator, Lease.cell_id.in_(cells))
         taken = {*session.scalars(answered), *session.scalars(held)}

@@ -14,8 +14,9 @@ from sqlalchemy.orm import Session
 
 from datasets.bethesda import LabelSet
 from datasets.catalog import Cell
-from datasets.db import Database, insert_into, repeated, utc_now
+from datasets.db import Database, repeated, utc_now
 from datasets.told import told
+from datasets.transactions import insert_into
 from labeling.errors import LabelRefused, answer_refused, comment_refused
 from labeling.mixture import CHECK_REASON
 from labeling.records import IMPORTED, Disclosure, Label, Lease, Undo
@@ -113,7 +114,7 @@ def record(
     Returns:
         One receipt per event, in order; when it returns, the accepted ones are on disk.
     """
-    with database.write(is_urgent=True) as session:
+    with database.write(is_urgent=True, owner=annotator) as session:
         session.info["via"] = via
         desk = _Desk(session, annotator, label_set, shown, tells, late or {}, reads, lease_seconds)
         return [desk.accept(event) for event in events]

@@ -1,7 +1,7 @@
 """Who may decide which cell until when: no two doctors get the same one unless the study wants it.
 
-With `claims` the only writer of the table `leases`. Each claim is one statement inside a write transaction, so
-that two doctors who ask in the same moment cannot both win.
+With `claims` the only writer of the table `leases`. Two doctors who ask in the same moment cannot both win: writers
+take turns, or (`Database.write_own`) lock the cells.
 """
 
 import zlib
@@ -11,11 +11,12 @@ from datetime import datetime, timedelta
 from functools import cache
 from typing import Any
 
-from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy import delete, func, insert, select, tuple_, update
 from sqlalchemy.orm import Session
 
 from datasets.catalog import Cell
-from datasets.db import Database, insert_into, repeated, utc_now
+from datasets.db import Database, repeated, utc_now
+from datasets.transactions import insert_into
 from labeling import orders
 from labeling.claims import POOL_ARM, Ask, Claims
 from labeling.mixture import CHECK_REASON, FOIL_REASON, Shares
@@ -71,13 +72,18 @@ def take(
         ask = Ask(annotator, reads, now, now + timedelta(seconds=lease_seconds), frozenset(exclude), focus)
         # What takes long is done here, while others write: the turn to write only looks at what was found.
         seen = ask.look(session, limit, shares)
-    with database.write() as session:
-        session.execute(delete(Lease).where(Lease.until <= now))
-        before = set(session.scalars(ask.held()))
-        # What he wants no more is neither shown nor renewed; another window of his may still show it.
-        aside = set(session.scalars(select(Lease.cell_id).where(Lease.annotator == annotator, ~ask.fits())))
-        session.execute(update(Lease).where(Lease.annotator == annotator, ask.fits()).values(until=ask.until))
-        Claims(session, ask).take(limit - len(before - ask.exclude), seen)
+    for alone in (False, True):
+        with database.write_own(annotator, alone=alone) as session:
+            _end(session, now)
+            before = set(session.scalars(ask.held()))
+            # What he wants no more is neither shown nor renewed; another window of his may still show it.
+            aside = set(session.scalars(select(Lease.cell_id).where(Lease.annotator == annotator, ~ask.fits())))
+            session.execute(update(Lease).where(Lease.annotator == annotator, ask.fits()).values(until=ask.until))
+            wanted = limit - len(before - ask.exclude)
+            got = Claims(session, ask).take(wanted, seen)
+        # Others may have locked all that was seen and leave some of it: who gets nothing waits for them.
+        if got or wanted <= 0 or not seen.is_any:
+            break
     with database.read() as session:
         found = [item for item in _held(session, annotator) if item.cell_id not in aside]
     items = sorted(found, key=lambda item: item.cell_id not in before)
@@ -128,8 +134,8 @@ def claim(
     now = utc_now()
     until = now + timedelta(seconds=lease_seconds)
     by_cell = {offer.cell_id: offer for offer in offers}
-    with database.write() as session:
-        session.execute(delete(Lease).where(Lease.until <= now))
+    with database.write_own(annotator, alone=True) as session:
+        _end(session, now)
         free = set(
             session.scalars(select(Cell.id).where(Cell.id.in_(by_cell), needs_reader(Cell.id, annotator, reads, now)))
         )
@@ -179,13 +185,22 @@ def give_back(database: Database, annotator: str, cell_ids: Collection[str], *, 
             repeats and known cells nor the control arm count them.
     """
     mine = (Lease.annotator == annotator, Lease.cell_id.in_(cell_ids), Lease.reason != FOIL_REASON)
-    with database.write() as session:
+    with database.write_own(annotator) as session:
         given = session.scalars(delete(Lease).where(*(mine if unseen else mine[:2])).returning(Lease.cell_id)).all()
         if unseen and given:
             of_these = (Assignment.annotator == annotator, Assignment.cell_id.in_(given))
             newest = select(func.max(Assignment.id)).where(*of_these).group_by(Assignment.cell_id)
             session.execute(delete(Assignment).where(Assignment.id.in_(list(session.scalars(newest)))))
     return len(given)
+
+
+def _end(session: Session, now: datetime) -> None:
+    """End the leases that have run out, but for those that their holders are just renewing."""
+    over = select(Lease.cell_id, Lease.annotator).where(Lease.until <= now).with_for_update(skip_locked=True)
+    session.execute(
+        delete(Lease).where(tuple_(Lease.cell_id, Lease.annotator).in_(over)),
+        execution_options={"synchronize_session": False},
+    )
 
 
 @cache

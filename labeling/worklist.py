@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from datasets.catalog import Cell
 from datasets.db import Database, utc_now
+from datasets.transactions import keep_others_out
 from labeling import mixture, orders
 from labeling.acquisition import Floats, Indices, PoolView, Scores, typical
 from labeling.calibration import novelty
@@ -149,6 +150,7 @@ def _reason(arm: str, pool: Pool, guess: Guess, row: int, *, is_far: bool, is_di
 
 def publish(session: Session, candidates: Sequence[Candidate]) -> None:
     """Replace the worklist inside an open write transaction; leases that are out stay."""
+    keep_others_out(session)  # a claim notes on which ground the list chose the cell
     session.execute(delete(Candidate))
     if candidates:
         columns = [column.key for column in Candidate.__table__.columns]

@@ -136,14 +136,17 @@ def _code(value: str, scheme: str, meaning: str) -> Dataset:
 
 
 def write_ndpi_stack(path: Path, planes: list[np.ndarray], planes_um: list[float], *, mpp: float,
-                     words: str = "Hamamatsu") -> None:  # fmt: skip
+                     words: str = "Hamamatsu", restart: int = 0) -> None:  # fmt: skip
     """Write what OpenSlide takes for Hamamatsu's NDPI, with a page of one JPEG strip for each focal plane.
 
-    The words stand in each page's reference text and property list.
+    The words stand in each page's reference text and property list. With a restart mark after so many blocks of 8
+    pixels a part of the strip can be read without the others.
     """
     content, pages = bytearray(b"II*\0" + struct.pack("<Q", 0)), []
+    options = [cv2.IMWRITE_JPEG_QUALITY, 95, cv2.IMWRITE_JPEG_RST_INTERVAL, restart,
+               cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]  # fmt: skip
     for picture in planes:
-        is_encoded, data = cv2.imencode(".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 95])
+        is_encoded, data = cv2.imencode(".jpg", picture[..., ::-1], options)
         assert is_encoded
         pages.append((len(content), len(data)))
         content += data.tobytes()

@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from app.commands.long import long_verb
-from app.commands.output import ProgressBar, cluster_option, emit, home_option, json_option, workers_option
+from app.commands.output import ProgressBar, cluster_option, emit, home_option, json_option, shown, workers_option
 from app.intake import adopt_label_set, take_in
 from app.services import Services
 from app.workers import workers_for
@@ -58,7 +58,7 @@ def ingest(paths: tuple[Path, ...], layout: str, points: Path | None, mpp: float
         if points is not None:
             found = with_points(found, points)
         services, sentence = adopt_label_set(services, found)
-        bar = ProgressBar(f"ingest {path.name}", "file")
+        bar = ProgressBar(f"ingest {shown(path.name)}", "file")
         try:
             intake = take_in(services, found, mpp=mpp, on_progress=bar, workers=crew,
                              keep="move" if is_moved else "copy" if is_copied else "refer")  # fmt: skip
@@ -73,10 +73,10 @@ def ingest(paths: tuple[Path, ...], layout: str, points: Path | None, mpp: float
         for note in filter(None, (sentence, *intake.notes)):
             click.echo(note, err=True)
     lines: list[str] = [told("{slides} slides, {cells} cells, {labels} labels are new.", **totals)]
-    lines += [f"refused {item['path']}: {item['reason']}" for item in refused[:_SHOWN_REFUSALS]]
+    lines += [f"refused {shown(item['path'])}: {shown(item['reason'])}" for item in refused[:_SHOWN_REFUSALS]]
     if len(refused) > _SHOWN_REFUSALS:
         lines.append(f"... and {len(refused) - _SHOWN_REFUSALS} more (--json lists all).")
-    lines += [f"{item['path']}: {item['note']}" for item in notes]
+    lines += [f"{shown(item['path'])}: {shown(item['note'])}" for item in notes]
     if removed:
         lines.append(f"Left behind, in so many slides: {kinds_left_behind(removed)}.")
     emit(as_json, {**totals, "refused": refused, "notes": notes, "removed": dict(removed)}, lines)

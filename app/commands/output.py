@@ -51,6 +51,11 @@ def emit(as_json: bool, result: dict[str, Any], lines: Iterable[str], *, sentenc
     click.echo(json.dumps(result) if as_json else "\n".join(lines))
 
 
+def shown(text: object) -> str:
+    """Return a text as one line for a terminal: the name of a file may hold line ends, commands, bytes of no letter."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(text))
+
+
 def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> list[str]:
     """Lay out rows in columns as wide as their widest value; numbers stand to the right."""
     cells = [[_text(value) for value in row] for row in rows]

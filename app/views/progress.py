@@ -4,7 +4,7 @@ import pandas as pd
 import streamlit as st
 
 from app import agreement_figures
-from app.agreement_figures import figure_words, gain_sentence, read_figures
+from app.agreement_figures import advice_words, figure_words, gain_sentence, read_figures
 from app.theme import ACCENT
 from app.views import people, pieces
 from app.views.pieces import Bar, ShareLine
@@ -13,6 +13,7 @@ from labeling import adjudication, agreement, blindtest, foils
 from labeling.bias import Share
 from labeling.export.rows import export_rows
 from labeling.records import IMPORTED
+from labeling.stopping import FEWEST_LABELS, LAST_LABELS
 from labeling.study import newest_probe
 
 _PAUSE_SECONDS = 120
@@ -140,6 +141,37 @@ def show_review() -> None:
         st.page_link("views/review.py", label=tr("Open the review"))
 
 
+def show_stop() -> None:
+    """Draw for each answer whether more labels would change what is suggested: advice, never a stop."""
+    kept = read_figures(services)
+    if kept is None or not kept["stop"]:
+        return
+    st.subheader(tr("Would more labels help?"))
+    names = {category.id: category.name for category in services.label_set.categories}
+    st.dataframe(
+        [
+            {tr("answer"): tr(names.get(row["category"], row["category"])), tr("labels"): f"{row['labels']:.0f}",
+             tr("advice"): advice_words(row["advice"], tr),
+             tr("found more by 100 labels"): _points(row["gain"]),
+             tr("95 % interval"): "-" if row["gain"] is None
+             else tr("{low} to {high}", low=_points(row["low"]), high=_points(row["high"])),
+             tr("suggestions that the last {n} labels moved", n=LAST_LABELS): "-" if row["churn"] is None
+             else f"{100 * row['churn']:.0f} %"}
+            for row in kept["stop"]
+        ],
+        hide_index=True,
+    )  # fmt: skip
+    st.caption(
+        tr("Found more: how much larger the share of this answer's cells that the suggestions find on slides they have "
+           "not seen would get, in percentage points. Below {fewest} labels of an answer nothing is said of it. The "
+           "study decides when it ends.", fewest=FEWEST_LABELS)
+    )  # fmt: skip
+
+
+def _points(share: float | None) -> str:
+    return "-" if share is None else f"{100 * share:+.1f}"
+
+
 def show_care() -> None:
     """Draw how many known cells were noticed in gallery sweeps: one's own, and all doctors' for the team lead."""
     found = foils.care(services.database, services.label_set)
@@ -221,4 +253,5 @@ else:
     if person.may("adjudicate"):
         show_review()
     show_suggestions(current)
+    show_stop()
 st.caption(tr("Research use only. Not a medical device."))

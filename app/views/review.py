@@ -8,7 +8,7 @@ from app.views import people
 
 people.require("adjudicate")
 services, tr = people.services(), people.wording()
-review(services.label_set, people.reader())
+review(services.label_set, people.reader(), reads=services.settings.reads)
 doubts = len(doubted(services))
 if doubts:
     st.page_link("views/quality.py", label=tr("{n} undisputed answers are worth a second look: page Quality", n=doubts))

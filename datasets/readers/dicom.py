@@ -18,7 +18,7 @@ from pydicom.dataset import Dataset
 from pydicom.pixels.utils import pixel_array
 
 from datasets.crops import Picture
-from datasets.errors import UnreadableFile
+from datasets.errors import WAY_OUT, UnreadableFile
 from datasets.geometry import plausible_mpp
 from datasets.readers.base import Level, SlideInfo, inner_box, paste
 
@@ -85,7 +85,9 @@ class DicomReader:
                 warnings.simplefilter("ignore")
                 self._slide = WsiDicom.open([str(path) for path in paths])
         except (*_wsidicom_errors(), ValueError, KeyError, AttributeError) as error:  # type: ignore[misc]  # a tuple
-            raise UnreadableFile(f"not a whole slide that can be put together ({type(error).__name__})") from error
+            raise UnreadableFile(
+                f"not a whole slide that can be put together ({type(error).__name__}); {WAY_OUT}"
+            ) from error
         base = self._slide.pyramid.base_level
         self._levels = list(self._slide.pyramid)
         levels = tuple(
@@ -130,7 +132,7 @@ class DicomReader:
                 self._slide.read_region((left, top), self._levels[level].level, (width, height), z=z_um, as_array=True)
             )
         except _wsidicom_errors() as error:
-            raise UnreadableFile(f"damaged: {type(error).__name__}") from error
+            raise UnreadableFile(f"damaged: {type(error).__name__}; {WAY_OUT}") from error
 
     def _stretch(self) -> tuple[float, float]:
         coarse = self._info.levels[-1]
@@ -154,7 +156,7 @@ class StitchedReader:
     def __init__(self, path: Path) -> None:
         header = read_header(path)
         if not {"TotalPixelMatrixColumns", "TotalPixelMatrixRows", "Rows", "Columns"}.issubset(header.dir()):
-            raise UnreadableFile("DICOM without TotalPixelMatrixColumns or Rows: not a whole slide")
+            raise UnreadableFile(f"DICOM without TotalPixelMatrixColumns or Rows: not a whole slide; {WAY_OUT}")
         self._path = path
         self._tile = (int(header.Columns), int(header.Rows))
         size = (int(header.TotalPixelMatrixColumns), int(header.TotalPixelMatrixRows))
@@ -163,7 +165,7 @@ class StitchedReader:
         if frames != self._columns * rows:
             raise UnreadableFile(
                 f"DICOM with {frames} frames where {self._columns * rows} tiles cover the slide, "
-                "and no attribute that tells their places"
+                f"and no attribute that tells their places; {WAY_OUT}"
             )
         missing = [name for name in ("ImageType", "DimensionOrganizationType") if name not in header]
         lacking = " and ".join(missing) or "what readers need"
@@ -216,7 +218,9 @@ def read_single(path: Path) -> Picture:
     header = read_header(path)
     frames = int(header.get("NumberOfFrames") or 1)
     if frames != 1:
-        raise UnreadableFile(f"DICOM with {frames} frames that is not a whole slide")
+        raise UnreadableFile(
+            f"DICOM with {frames} frames that is not a whole slide; export each frame, or leave it out"
+        )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         values = pixel_array(path)

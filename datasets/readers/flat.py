@@ -15,6 +15,8 @@ from datasets.errors import UnreadableFile
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF")
 _KNOWN = "SVS, NDPI, MRXS, DICOM and others that OpenSlide reads; " + ", ".join(FORMATS)
+_CONVERT = "convert it to one of them, or leave it out"
+_CUT = "save it as a pyramidal TIFF with tiles (little-endian), or cut it into fields"
 MAX_PIXELS = 100_000_000
 """Larger pictures are scans, not fields; also the guard against decompression bombs."""
 
@@ -32,10 +34,10 @@ def read_picture(path: Path) -> Picture:
         RGB, shape (H, W, 3), uint8, upright (the EXIF orientation is applied once, here).
 
     Raises:
-        UnreadableFile: Empty, not one of the formats, damaged, or larger than `MAX_PIXELS`.
+        UnreadableFile: Empty, not one of the formats, damaged, larger than `MAX_PIXELS`, or several pictures.
     """
     if path.stat().st_size == 0:
-        raise UnreadableFile("the file is empty")
+        raise UnreadableFile("the file is empty; copy it again, or leave it out")
     Image.MAX_IMAGE_PIXELS = MAX_PIXELS
     try:
         with warnings.catch_warnings():
@@ -43,17 +45,36 @@ def read_picture(path: Path) -> Picture:
             with Image.open(path, formats=FORMATS) as image:
                 if image.width * image.height > MAX_PIXELS:
                     raise UnreadableFile(_too_large(image.width, image.height))
+                _refuse_several(image)
                 return _to_rgb(ImageOps.exif_transpose(image))
     except UnidentifiedImageError as error:
-        raise UnreadableFile(f"neither a slide nor a picture of a known format ({_KNOWN})") from error
+        raise UnreadableFile(f"neither a slide nor a picture of a known format ({_KNOWN}); {_CONVERT}") from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise UnreadableFile(f"more than {MAX_PIXELS / 1e6:.0f} million pixels") from error
+        raise UnreadableFile(f"more than {MAX_PIXELS / 1e6:.0f} million pixels; {_CUT}") from error
     except (OSError, ValueError, SyntaxError, Warning) as error:
-        raise UnreadableFile(f"damaged: {error}") from error
+        raise UnreadableFile(f"damaged: {error}; export it anew, or leave it out") from error
 
 
 def _too_large(width: int, height: int) -> str:
-    return f"{width} x {height} pixels; fields may have {MAX_PIXELS / 1e6:.0f} million"
+    return f"{width} x {height} pixels, of which fields may have {MAX_PIXELS / 1e6:.0f} million; {_CUT}"
+
+
+def _refuse_several(image: Image.Image) -> None:
+    """Refuse a file of several pictures of one size: nobody would miss the others. Small versions of one are none.
+
+    Raises:
+        UnreadableFile: It holds several.
+    """
+    count, size = int(getattr(image, "n_frames", 1)), image.size
+    for number in range(1, count):
+        image.seek(number)
+        if image.size == size:
+            raise UnreadableFile(
+                f"holds {count} pictures, of which only the first would be read; save each as a file of its own "
+                "(focal planes: in a folder for --stack)"
+            )
+    if count > 1:
+        image.seek(0)
 
 
 def _to_rgb(image: Image.Image) -> Picture:

@@ -1,5 +1,6 @@
 """Vendor pyramids and tiled TIFF through OpenSlide: SVS, NDPI, MRXS, BIF, SCN, CZI and others."""
 
+import functools
 from pathlib import Path
 
 import cv2
@@ -8,7 +9,7 @@ import openslide
 from PIL import Image
 
 from datasets.crops import OUTSIDE, Picture
-from datasets.errors import UnreadableFile
+from datasets.errors import WAY_OUT, UnreadableFile
 from datasets.geometry import plausible_mpp
 from datasets.readers.base import MAX_SLIDE_PIXELS, Level, SlideInfo, inner_box, paste
 from datasets.readers.ndpi import NdpiStack
@@ -16,7 +17,10 @@ from datasets.readers.tiles import TiledLevels
 
 _TILED_FORMATS = ("aperio", "generic-tiff")
 """Formats whose levels may be pages of JPEG tiles."""
-_WAY_OUT = "save it anew with the scanner's software, or leave it out"
+_KEPT_BYTES = 128 << 20
+"""Decoded parts that all slides of this process share. An NDPI's are strips that can be as wide as the slide: those of
+one region of 256 px are 105 MB in a slide of 100,000 px, and its neighbours lie in the same ones."""
+_OPAQUE = np.array([0, 0, 0, 255], np.uint8).view(np.uint32)[0]
 
 
 class PyramidReader:
@@ -33,7 +37,8 @@ class PyramidReader:
         try:
             self._slide = openslide.OpenSlide(path)
         except openslide.OpenSlideError as error:
-            raise UnreadableFile(f"OpenSlide cannot open it ({_reason(error, path)}); {_WAY_OUT}") from error
+            raise UnreadableFile(f"OpenSlide cannot open it ({_reason(error, path)}); {WAY_OUT}") from error
+        self._slide.set_cache(_kept_parts())
         properties = self._slide.properties
         # A MIRAX scan is a small island in a large empty frame: only the island is the slide.
         self._left, self._top = (_whole(properties.get(f"openslide.bounds-{axis}")) or 0 for axis in "xy")
@@ -95,7 +100,7 @@ class PyramidReader:
         try:
             pixels = self._slide.read_region(corner, level, (inner_width, inner_height))
         except openslide.OpenSlideError as error:
-            raise UnreadableFile(f"damaged ({_reason(error, None)}); {_WAY_OUT}") from error
+            raise UnreadableFile(f"damaged ({_reason(error, self._path)}); {WAY_OUT}") from error
         return paste(place, x, y, width, height, _on_ground(pixels))
 
     def _tiled_levels(self) -> TiledLevels | None:
@@ -114,10 +119,15 @@ class PyramidReader:
             self._stack.close()
 
 
+@functools.cache
+def _kept_parts() -> openslide.OpenSlideCache:
+    return openslide.OpenSlideCache(_KEPT_BYTES)
+
+
 def _on_ground(pixels: Image.Image) -> Picture:
     """Return what OpenSlide read as RGB. What was not scanned is transparent and would turn black as it is."""
     found = np.asarray(pixels, np.uint8)
-    if (found[..., 3] == 255).all():
+    if np.bitwise_and.reduce(found.view(np.uint32), axis=None) & _OPAQUE == _OPAQUE:
         return np.asarray(cv2.cvtColor(found, cv2.COLOR_RGBA2RGB), np.uint8)
     ground = Image.new("RGBA", pixels.size, OUTSIDE)
     return np.asarray(Image.alpha_composite(ground, pixels).convert("RGB"), np.uint8)
@@ -159,9 +169,14 @@ def _whole(text: str | None) -> int | None:
     return int(text) if text is not None and text.isdigit() else None
 
 
-def _reason(error: Exception, path: Path | None) -> str:
-    """Return OpenSlide's sentence without the path, which can be a name."""
+def _reason(error: Exception, path: Path) -> str:
+    """Return OpenSlide's sentence without the path, which can be a name, as that of a MIRAX scan's folder can."""
     text = str(error)
-    if path is not None:
-        text = text.replace(str(path), "it").replace(path.name, "it")
+    for known, instead in (
+        (str(path), "it"),
+        (path.name, "it"),
+        (f"{path.with_suffix('')}/", ""),
+        (f"{path.parent}/", ""),
+    ):
+        text = text.replace(known, instead)
     return text[:200]

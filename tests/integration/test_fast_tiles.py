@@ -1,5 +1,6 @@
 """Tiles read past OpenSlide: the same pixels, strict about damage; and the memory by which pixels leave the child."""
 
+import gc
 import mmap
 import os
 from contextlib import closing
@@ -16,7 +17,7 @@ from datasets.readers.tiles import TiledLevels
 from datasets.sandbox import Decoder
 from datasets.shared_memory import shared_memory
 from datasets.synthetic import draw_slide
-from tests.slide_files import write_aperio, write_pyramid
+from tests.slide_files import write_aperio, write_ndpi_stack, write_pyramid
 
 
 @pytest.fixture(scope="module")
@@ -87,6 +88,23 @@ def test_tiles__other_pages_than_jpeg_tiles_are_left_to_openslide(tmp_path: Path
     reader.close()
 
 
+def test_ndpi__strips_are_what_openslide_reads_and_a_damaged_one_is_told(tmp_path: Path, picture: np.ndarray) -> None:
+    path = tmp_path / "a.ndpi"
+    whole = np.ascontiguousarray(np.tile(picture[:896, :1024], (1, 2, 1)))
+    write_ndpi_stack(path, [whole], [0.0], mpp=0.25, restart=64)
+    with openslide.OpenSlide(path) as slide:
+        truth = np.asarray(slide.read_region((300, 200), 0, (400, 300)).convert("RGB"))
+    with Decoder() as decoder:
+        assert np.array_equal(decoder.read_region([path], 300, 200, 400, 300), truth)
+
+    content = bytearray(path.read_bytes())
+    place = content.index(b"\xff\xd3", int(0.8 * len(content))) + 20  # inside the strip behind a restart mark
+    content[place : place + 200] = b"\x55" * 200
+    path.write_bytes(content)
+    with Decoder() as decoder, pytest.raises(UnreadableFile, match="damaged"):
+        decoder.open_slide([path])
+
+
 def test_shared_memory__cannot_be_made_shorter_by_the_child() -> None:
     number, view = shared_memory(1 << 16)
     if number is None or view is None:
@@ -114,3 +132,19 @@ def test_regions__small_and_large_ones_come_back_whole(tmp_path: Path) -> None:
 
     assert np.array_equal(whole, picture)
     assert np.array_equal(first, picture[20:220, 10:310]), "an answer is not changed by the next one"
+
+
+def test_decoder__that_is_forgotten_ends_its_child_but_not_in_a_fork(path: Path) -> None:
+    decoder = Decoder()
+    decoder.open_slide([path])
+    child, fork = decoder.child_id, os.fork()
+    if fork == 0:
+        del decoder
+        gc.collect()
+        os._exit(0)
+    os.waitpid(fork, 0)
+    assert decoder.child_id == child
+
+    del decoder
+    gc.collect()
+    assert not Path("/proc", str(child)).exists()

@@ -2,11 +2,12 @@
 
 import os
 import threading
-from collections.abc import Iterator
+from contextlib import ExitStack
 from typing import IO, Annotated, Literal
 
 from fastapi import APIRouter, Depends, Query
 from fastapi.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from app.api.v1.answers import Documented, may
 from app.api.v1.shapes import Problem, Text
@@ -80,14 +81,17 @@ class _Export:
             stream, report = self._write(format_name, selection)
         finally:
             self._room.release()
-        self._tell(person, format_name, report)
         ending = ending_of(format_name)
         headers = {
             "Content-Disposition": f'attachment; filename="labels-{format_name}.{ending}"', "Cache-Control": "no-store",
             "Content-Length": str(os.fstat(stream.fileno()).st_size), "X-Rows": str(report.rows),
             "X-Content-SHA256": report.sha256,
         }  # fmt: skip
-        return StreamingResponse(_chunks(stream), media_type=_MEDIA[ending], headers=headers)
+        with ExitStack() as unless_sent:
+            unless_sent.enter_context(stream)
+            self._tell(person, format_name, report)
+            unless_sent.pop_all()
+        return _Sent(stream, media_type=_MEDIA[ending], headers=headers)
 
     def _write(self, format_name: FileFormat, selection: Selection) -> tuple[IO[bytes], ExportReport]:
         """Write the file and open it; its name is gone before the first byte leaves, so nothing is left behind.
@@ -107,7 +111,14 @@ class _Export:
             audit.append(session, kind="labels exported", by=person.name, facts=facts)
 
 
-def _chunks(stream: IO[bytes]) -> Iterator[bytes]:
-    with stream:
-        while chunk := stream.read(_CHUNK_BYTES):
-            yield chunk
+class _Sent(StreamingResponse):
+    """An open file, closed also where whoever asked has gone before its first byte."""
+
+    def __init__(self, stream: IO[bytes], *, media_type: str, headers: dict[str, str]) -> None:
+        chunks = iter(lambda: stream.read(_CHUNK_BYTES), b"")
+        super().__init__(chunks, media_type=media_type, headers=headers)
+        self._stream = stream
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        with self._stream:
+            await super().__call__(scope, receive, send)

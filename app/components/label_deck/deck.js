@@ -4,6 +4,7 @@ const DECKS = new WeakMap();
 const AHEAD = 12, AHEAD_OF_FAST = 50;  // cells kept decoded; a fast hand needs more, a slow one gets fresher ones
 const MOST_WAITING = 200;      // beyond this no more labels are taken, rather than risk them
 const PAST_KEPT = 12, PAST_MOST = 60;
+const LATE = 300;              // milliseconds until an answered cell goes, though the next one's picture is not here yet
 const WIDE_AFTER = 180;        // milliseconds on screen before the wider field is fetched ahead
 const HOLD_MOST = 600000;      // another window's cells are free again after this long
 const SITTING = 25 * 60000, BREAK = 5 * 60000;
@@ -33,6 +34,7 @@ class Deck {
     document.addEventListener("keyup", this.onKeyUp = e => { if (this.commands.get(keyOf(e))?.id === "wide") this.wide(false); }, true);
     window.addEventListener("blur", this.onBlur = () => this.wide(false));
     window.addEventListener("online", this.onOnline = () => this.fill());
+    window.addEventListener("pagehide", this.onHide = () => leave(this));
     document.addEventListener("visibilitychange", this.onVisible = () => { if (!document.hidden) this.fill(true); });
     this.start();
   }
@@ -42,8 +44,10 @@ class Deck {
     document.removeEventListener("keyup", this.onKeyUp, true);
     window.removeEventListener("blur", this.onBlur);
     window.removeEventListener("online", this.onOnline);
+    window.removeEventListener("pagehide", this.onHide);
     document.removeEventListener("visibilitychange", this.onVisible);
     clearTimeout(this.refill); clearTimeout(this.widening); clearTimeout(this.redrawing);
+    leave(this);
     this.outbox.destroy(); this.holds.destroy(); this.view.destroy();
   }
 
@@ -134,7 +138,8 @@ class Deck {
     const item = this.current;
     this.painted = null; this.confidence = null; this.comment = "";
     this.holds.publish(this.mine());
-    if (!item) { this.view.clear(); delete this.root.dataset.cell; return this.draw(); }
+    if (!item) return this.blank();
+    const late = setTimeout(() => { if (this.current === item) this.blank(); }, LATE);
     try {
       const image = await this.decode(item);
       if (this.current !== item) return;
@@ -145,10 +150,13 @@ class Deck {
       clearTimeout(this.widening);
       this.widening = setTimeout(() => { this.fetchWide(item); this.focus.ahead(item); }, WIDE_AFTER);
     } catch {
+      if (this.current === item) this.blank();
       setTimeout(() => { if (this.current === item) this.show(); }, 1000);
-    }
+    } finally { clearTimeout(late); }
     this.draw();
   }
+
+  blank() { this.view.clear(); delete this.root.dataset.cell; this.draw(); }  // what was answered must not be taken for the next
 
   async fetchWide(item) {
     if (item.wide === undefined) {
@@ -162,7 +170,7 @@ class Deck {
   async wide(isOn) {
     if (this.isHeld === isOn) return;
     this.isHeld = isOn;
-    const item = this.current;
+    const item = this.painted ? this.current : null;
     if (!isOn || !item) { if (this.view.isWide) this.view.setWide(null); return; }
     const image = await this.fetchWide(item);
     if (!this.isHeld || this.current !== item) return;

@@ -40,7 +40,7 @@ class Face {
     drawSaved(this.saved, outbox);
     this.saved.title = tr("Since this page was opened: {taken} taken, {saved} saved, {refused} refused, {ignored} not taken", tally);
     Object.assign(root.dataset, { taken: tally.taken, acknowledged: tally.saved, ignored: tally.ignored, waiting: n });
-    this.message.replaceChildren(...(item ? [] : this.emptiness()));
+    this.message.replaceChildren(...(root.dataset.cell ? [] : this.emptiness()));
     this.drawStrip(); this.drawNotice(); this.deck.which.draw();
   }
 
@@ -53,7 +53,7 @@ class Face {
         button("quiet", () => this.deck.which.set({}), tr("All cells again"))];
     }
     const link = el("a", "", tr("See how far the study is")); link.href = "/progress";
-    return [el("b", "", tr("Nothing is left for you.")), el("p", "", tr("Every cell has its label, or a colleague has it on screen. What a colleague gives back comes to you after a reload.")), link];
+    return [el("b", "", tr("Nothing is left for you.")), el("p", "", tr("Every cell has its label, or a colleague has it on screen. What a colleague gives back comes to you by itself.")), link];
   }
 
   drawStrip() {

@@ -2,6 +2,7 @@
 class Panel {
   constructor(deck) {
     this.deck = deck;
+    this.hint = tr("Your last answer appears here, with what the suggestion was.");
     this.rows = new Map();
     this.answers = el("div", "answers");
     this.answers.setAttribute("role", "group"); this.answers.setAttribute("aria-label", tr("Answers"));
@@ -57,7 +58,7 @@ class Panel {
 
   drawLast() {
     const step = this.deck.past[this.deck.past.length - 1];
-    if (!step) { this.last.replaceChildren(el("p", "hint", tr("Your last answer appears here, with what the suggestion was."))); return; }
+    if (!step) { this.last.replaceChildren(el("p", "hint", this.hint)); return; }
     const label = step.labels[step.labels.length - 1], category = this.deck.byId.get(label.category);
     const you = el("div", "", tr("You: "), el("b", "", category ? category.name : label.category),
       label.confidence ? ` (${label.confidence === "sure" ? tr("sure") : tr("unsure")})` : "", step.labels.length > 1 ? tr(", {n} cells at once", { n: step.labels.length }) : "");

@@ -1,6 +1,7 @@
 // Where the next cells come from: leased ahead of need, as many as the hand is fast.
 const PATIENCE = 1500;         // milliseconds until an answer that did not come is asked for again
 const KEPT = 3, KEPT_OF_FAST = 15;     // cells that stay when the list has been made anew: enough until the others are here
+const EMPTY_AGAIN = 20000;     // milliseconds until a deck without cells looks whether there are some now
 const REDRAW_EVERY = 5000, PAUSE = 600;    // milliseconds; a hand that makes no such pause gets a new deck soon by itself
 
 async function fillDeck(deck, check) {
@@ -34,6 +35,7 @@ function arrived(deck, { items, done, progress, edition }) {
   deck.drop(done.filter(cell => !deck.reopened.has(cell)));
   deck.progress = progress; deck.problem = "";
   deck.isEmpty = !deck.queue.length && !deck.current;
+  if (deck.isEmpty) { clearTimeout(deck.refill); deck.refill = setTimeout(() => deck.fill(true), EMPTY_AGAIN); }
   deck.queue.forEach(item => deck.decode(item));
   if (!deck.current) deck.next();
   if (deck.which.isOn) deck.which.count();
@@ -42,6 +44,14 @@ function arrived(deck, { items, done, progress, edition }) {
 // Cells that nobody is to see now are free for others at once; where that does not arrive, their lease ends by itself.
 function letGo(deck, cells) {
   return cells.length ? postJson("/api/v1/release", deck.csrf, { cells }).catch(() => null) : null;
+}
+
+// The page is left: colleagues get at once what nobody has seen. The next cells stay, for a reload finds them again.
+function leave(deck) {
+  const unseen = [...deck.queue.slice(KEPT), ...deck.aside].filter(item => !deck.reopened.has(item.cell));
+  if (!unseen.length) return;
+  deck.queue = deck.queue.filter(item => !unseen.includes(item)); deck.aside = [];
+  postJson("/api/v1/release", deck.csrf, { cells: unseen.map(item => item.cell), unseen: true }, { keepalive: true }).catch(() => null);
 }
 
 // The list has been made anew since these cells were fetched: those that are not next, and that nobody has seen, go back

@@ -18,15 +18,16 @@ _review = component(
 )
 
 
-def review(label_set: LabelSet, reader: Reader) -> None:
+def review(label_set: LabelSet, reader: Reader, *, reads: int) -> None:
     """Draw the review.
 
     Args:
         label_set: The answers, with their keys and colours.
         reader: Who decides.
+        reads: How many doctors the study asks about each cell.
     """
     data = {
-        **component_data(label_set, reader, REVIEW, SCRIPTS),
+        **component_data(label_set, reader, REVIEW, SCRIPTS), "reads": reads,
         "reference_um2": REFERENCE_NUCLEUS_UM2, "wide_factor": WIDE_FACTOR,
     }  # fmt: skip
     _review(key="review", data=data)

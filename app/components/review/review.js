@@ -190,7 +190,9 @@ class Review {
     Object.assign(this.root.dataset, { waiting: n, open, cases: this.cases.length, loaded: this.isLoaded });
     this.notice.replaceChildren(...(this.outbox.signedOut ? [tr("Signed out. Sign in again; the verdicts are kept in this browser.")] : this.said ? [this.said] : []));
     this.message.replaceChildren(...(found || !this.isLoaded ? [] : this.problem ? [el("b", "", tr("The cells did not arrive.")), el("p", "", this.problem)]
-      : [el("b", "", tr("Nobody disagrees.")), el("p", "", tr("Cells come here when two doctors answered differently. For that the study needs more than one reader for each cell: reads = 2 in cytojepa.toml. The labels that came with the data can be compared as well, see the box above."))]));
+      : [el("b", "", tr("Nobody disagrees.")), el("p", "", [tr("Cells come here when two doctors answered differently."),
+        this.reads > 1 ? "" : tr("In this study one doctor answers a cell, but for the few that are shared; reads = 2 in cytojepa.toml asks two about each."),
+        tr("The labels that came with the data can be compared as well, see the box above.")].filter(Boolean).join(" "))]));
   }
 }
 

@@ -85,8 +85,8 @@ async function askJson(url, request) {
 
 function getJson(url) { return askJson(url, { headers: { Accept: "application/json" } }); }
 
-function postJson(url, csrf, value) {
-  return askJson(url, { method: "POST", body: JSON.stringify(value), headers: { "Content-Type": "application/json", "X-CSRF-Token": csrf } });
+function postJson(url, csrf, value, more = {}) {
+  return askJson(url, { ...more, method: "POST", body: JSON.stringify(value), headers: { "Content-Type": "application/json", "X-CSRF-Token": csrf } });
 }
 
 // A cell that shows its category well: the criteria show it to all, and the probe may give it a weight of its own.

@@ -17,6 +17,7 @@ class SlideFace {
     this.side = page.may_label ? page.panel.node : el("div", "panel", el("p", "hint", tr("Your role looks at slides; it does not answer cells.")));
     page.root.replaceChildren(el("div", "top", step("\u2039", tr("Slide before"), -1), this.picker, step("\u203a", tr("Next slide"), 1), el("div", "grow"), this.count, this.saved, help),
       page.stage.node, this.side, this.legend, el("div", "foot", this.keys), this.spoken);
+    page.panel.hint = tr("Click a ring, or press {next} for the nearest open cell; then press the key of your answer.", { next: page.keyFor("next") });
     page.stage.node.append(this.notice);     // over the slide: a sentence that comes and goes moves nothing
   }
 

@@ -35,3 +35,15 @@ function redoSlideStep(page) {
   page.outbox.send();
   page.draw();
 }
+
+// Ways to other pages.
+
+function backFromSlide(page) {
+  const cell = page.selected === null ? "" : `?cell=${page.cells.ids[page.selected]}`;
+  location.assign(page.from === "review" ? `/review${cell}` : page.from === "gallery" ? "/gallery" : `/${cell}`);
+}
+
+function toCellsLikeThis(page) {
+  if (page.selected === null) return page.say(page.ringFirst("like"));
+  location.assign(`/gallery?like=${page.cells.ids[page.selected]}`);
+}

@@ -218,28 +218,25 @@ class SlidePage {
   }
 
   keyFor(id) { return [...this.commands.values()].find(c => c.id === id)?.key || ""; }
-  offers(id) { return id === "heat" ? this.heat.isOffered : this.may_label || !/^(next|mark|opinion|undo|redo|note|unsure|sure|colors)$/.test(id); }
+  offers(id) { return id === "heat" ? this.heat.isOffered : this.may_label || !/^(next|mark|opinion|undo|redo|note|like|unsure|sure|colors)$/.test(id); }
 
   command(id) {
     if (!this.offers(id)) return;
     const { stage, sheets, rings } = this;
     ({
       next: () => this.next(), previous: () => this.previous(), undo: () => undoSlideStep(this), redo: () => redoSlideStep(this),
-      mark: () => this.marking.toggle(), opinion: () => sheets.toggle("opinion"),
+      mark: () => this.marking.toggle(), like: () => toCellsLikeThis(this), opinion: () => sheets.toggle("opinion"),
       marks: () => { rings.isOn = !rings.isOn; }, colors: () => rings.recolor(), heat: () => this.heat.toggle(), ring: () => { rings.hasRuler = !rings.hasRuler; },
       guide: () => sheets.toggle("guide"), help: () => sheets.toggle("help"), note: () => { if (this.current) sheets.note(); },
       unsure: () => this.setConfidence("unsure"), sure: () => this.setConfidence("sure"),
       focusUp: () => stage.focus(1), focusDown: () => stage.focus(-1),
-      zoomIn: () => stage.zoomBy(1.4), zoomOut: () => stage.zoomBy(1 / 1.4), whole: () => stage.whole(), back: () => this.back(),
+      zoomIn: () => stage.zoomBy(1.4), zoomOut: () => stage.zoomBy(1 / 1.4), whole: () => stage.whole(), back: () => backFromSlide(this),
       reset: () => { if (this.marking?.isOn) this.marking.toggle(false); else if (!sheets.close()) this.deselect(); this.said = ""; },
     })[id]();
     rings.draw(); this.draw();
   }
 
-  back() {
-    const cell = this.selected === null ? "" : `?cell=${this.cells.ids[this.selected]}`;
-    location.assign(this.from === "review" ? `/review${cell}` : this.from === "gallery" ? "/gallery" : `/${cell}`);
-  }
+  ringFirst(id) { return tr("Click a ring first, then press {key}; {next} goes to the nearest open cell.", { key: this.keyFor(id) || id, next: this.keyFor("next") }); }
 
   setConfidence(value) { this.confidence = this.confidence === value ? null : value; this.draw(); }
   say(sentence) { this.said = sentence; this.draw(); }
@@ -252,7 +249,7 @@ class SlidePage {
       this.tally.ignored++;
       if (isCovered) this.sheets.close();
       return this.say(isCovered ? tr("Key {key} was not taken: the slide was covered.", category)
-        : selected === null ? tr("Click a ring first, then press {key}; {next} goes to the nearest open cell.", { key: category.key, next: this.keyFor("next") }) : this.said);
+        : selected === null ? this.ringFirst(category.key) : this.said);
     }
     const label = { cell: item.cell, image: item.image, mpp: item.mpp, key: uuid(), category: category.id,
       confidence: this.confidence || (isUnsure ? "unsure" : null), comment: this.comment || null, suggestion: null };

@@ -37,6 +37,30 @@ def test_turn__others_get_one_after_many_urgent_ones(monkeypatch) -> None:
     assert _order([False, *[True] * 5, False]) == [1, 2, 0, 3, 4, 6, 5]
 
 
+def test_let_urgent_pass__waits_for_them_and_for_nobody_else() -> None:
+    queue, order = Line(), []
+
+    def urgent() -> None:
+        with queue.turn(is_urgent=True):
+            order.append("urgent")
+
+    def passing() -> None:
+        queue.let_urgent_pass()
+        order.append("passed")
+
+    threads = [threading.Thread(target=urgent), threading.Thread(target=passing)]
+    with queue.turn(is_urgent=True):
+        queue.let_urgent_pass()  # nobody waits
+        for number, thread in enumerate(threads, start=1):
+            thread.start()
+            while len(queue._urgent) + len(queue._others) < number:
+                time.sleep(0.001)
+    for thread in threads:
+        thread.join()
+
+    assert order == ["urgent", "passed"]
+
+
 def test_turn__one_at_a_time_and_free_after_an_error() -> None:
     queue, inside, most = Line(), [], []
 
