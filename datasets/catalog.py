@@ -166,7 +166,7 @@ def add_found(
     nuclei: Sequence[Nucleus],
     planes: Sequence[CellPlane] = (),
 ) -> int:
-    """Add a searched tile's cells (rows as `add` takes) and how far the search is, at once; return how many were new."""
+    """Add a searched tile's cells (rows as in `add`) and how far the search is, at once; return how many were new."""
     with database.write() as session:
         added = _add_rows(session, Cell, cells)
         _add_rows(session, Nucleus, nuclei)
