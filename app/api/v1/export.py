@@ -3,20 +3,23 @@
 import os
 import threading
 from contextlib import ExitStack
-from typing import IO, Annotated, Literal
+from datetime import UTC, datetime
+from typing import IO, Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Query
 from fastapi.responses import StreamingResponse
+from pydantic import BeforeValidator
 from starlette.types import Receive, Scope, Send
 
 from app.api.v1.answers import Documented, may
-from app.api.v1.shapes import Problem, Text
+from app.api.v1.shapes import Moment, Problem, Text
 from app.api.web import TooMany
 from app.exports import FOLDER, ending_of
 from app.services import Services
 from labeling import audit
 from labeling.accounts import SignedIn
 from labeling.export import EVERYTHING, ExportReport, export_labels, scratch_beside
+from labeling.export.agreed import AgreementKind
 from labeling.export.rows import Kind, Selection
 
 FileFormat = Literal["csv", "parquet", "coco", "geojson", "labelstudio", "dicom-ann", "imagefolder", "webdataset"]
@@ -28,8 +31,23 @@ _MEDIA = {
 _MOST_AT_ONCE = 2
 _CHUNK_BYTES = 1 << 16
 
+
+def _moment(value: Any) -> datetime | None:
+    """Read a moment, in UTC unless it names a zone; one that no calendar has in UTC is the nearest that it has."""
+    if value is None:
+        return None
+    moment = datetime.fromisoformat(str(value))
+    if moment.tzinfo is None:
+        return moment.replace(tzinfo=UTC)
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        return datetime.min.replace(tzinfo=UTC) if moment.year == 1 else datetime.max.replace(tzinfo=UTC)
+
+
 Taker = Annotated[SignedIn, Depends(may("export"))]
 Names = Annotated[list[Annotated[Text, Query(max_length=64)]], Query(max_length=100)]
+Bound = Annotated[datetime | None, BeforeValidator(_moment, json_schema_input_type=Moment | None), Query()]
 _ANSWERS: Documented = {
     200: {
         "description": "The file; the same study gives the same bytes.",
@@ -60,7 +78,9 @@ class _Export:
 
     def file(
         self, person: Taker, format_name: FileFormat, slide: Names = [], annotator: Names = [], category: Names = [],  # noqa: B006
-        current: bool = False, rows: Kind | None = None,
+        current: bool = False, rows: Kind | None = None, agreement: AgreementKind | None = None, since: Bound = None,
+        until: Bound = None, min_share: Annotated[float | None, Query(ge=0, le=1)] = None,
+        min_readers: Annotated[int, Query(ge=1, le=100)] = 1,
     ) -> StreamingResponse:  # fmt: skip
         """Return labels with where they come from, as one file.
 
@@ -69,11 +89,14 @@ class _Export:
         current labels. `dicom-ann`, `imagefolder` and `webdataset` are folders and come as a ZIP. The answer begins
         when the file is whole, which takes minutes for many pictures. `slide`, `annotator` and `category` may be
         given more than once; `current` leaves out what was taken back or replaced; `rows` asks for labels or
-        reference labels only. That an account has taken labels out is told in the chain of events.
+        reference labels only. `agreement`, `min_share` and `min_readers` choose cells by what the doctors say of
+        them; `since` (included) and `until` (not included) the moment of storing. That an account has taken labels
+        out is told in the chain of events.
         """
         selection = Selection(
             slides=tuple(slide), annotators=tuple(annotator), categories=tuple(category), is_current_only=current,
-            kinds=EVERYTHING.kinds if rows is None else (rows,),
+            kinds=EVERYTHING.kinds if rows is None else (rows,), agreement=agreement, since=since, until=until,
+            min_share=min_share, min_readers=min_readers,
         )  # fmt: skip
         if not self._room.acquire(blocking=False):
             raise TooMany(f"{_MOST_AT_ONCE} exports are under way; ask again when one of them is done.")
