@@ -166,7 +166,15 @@ def encoder_features(
     services: Services, pool: Pool, encoder: Encoder,
     on_progress: Callable[[int, int], None], batch_size: int = 64,
 ) -> Floats:  # fmt: skip
-    """Embed the pool with an encoder without storing anything, shape (N, dim)."""
+    """Embed the pool with an encoder without storing anything, shape (N, dim).
+
+    Args:
+        services: The open workspace.
+        pool: N cells with their crops.
+        encoder: The frozen encoder.
+        on_progress: Is told how many of how many crops are done.
+        batch_size: Crops at a time.
+    """
     scales = {cell.id: cell.crop_mpp for cell in catalog.cells(services.database)}
     parts = []
     for start in range(0, len(pool.cell_ids), batch_size):

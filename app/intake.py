@@ -79,7 +79,15 @@ def take_in(
     ]
     count = store_labels(services.database, labels).new
     notes = plan.notes
-    if report.mpp is None and (plan.cells or report.fields_without_scale):
+    if report.scaled:
+        notes = (*notes, f"{report.scaled} fields that had no scale have one now. Next: cytojepa detect.")
+    if report.mpp is None and not (plan.cells or report.cells) and report.fields_without_scale:
+        notes = (
+            *notes,
+            f"{report.fields_without_scale} fields do not tell their scale, so no cells can be found there: "
+            "give the same files again with --mpp UM_PER_PX.",
+        )
+    elif report.mpp is None and (plan.cells or report.fields_without_scale):
         notes = (
             *notes,
             f"Scale unknown: crops are {settings.crop_px} source pixels, "

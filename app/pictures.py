@@ -80,6 +80,13 @@ class Pictures:
     def tile(self, slide_id: str, level: int, column: int, row: int, *, z_um: float = 0.0) -> bytes | None:
         """Return a tile as JPEG, None where there is no such tile.
 
+        Args:
+            slide_id: A field or scan.
+            level: Of the picture pyramid, `TileGrid.finest` is full size.
+            column: From the left, from 0.
+            row: From the top, from 0.
+            z_um: Focal plane in micrometres.
+
         Raises:
             UnreadableFile: This part is damaged, or the scan's files are gone.
         """

@@ -191,11 +191,19 @@ def _calibration(found: StudyFindings, _label_set: LabelSet) -> Iterator[str]:
     if metrics.get("calibration_error") is not None:
         yield (
             f"<p>Balanced accuracy {metrics['balanced_accuracy']:.3f}, expected calibration error "
-            f"{metrics['calibration_error']:.3f}, on {metrics['held_out_labels']} labels of slides left out.</p>"
+            f"{metrics['calibration_error']:.3f}, on {metrics['held_out_labels']} labels of slides left out"
+            f"{_without_chance(metrics.get('squared_calibration_error'))}.</p>"
         )
     yield note("Below the dashed line a probability promises too much. Slides are left out in turn; the probe that "
                "judges a cell has not seen its slide; classes of a single slide, and cells that doctors call "
                "differently, are not in it.")  # fmt: skip
+
+
+def _without_chance(squared: float | None) -> str:
+    """Chance alone makes the error of few labels large; what is left without it may be believed."""
+    if squared is None:
+        return ""
+    return f"; without what chance between slides adds, {max(0.0, squared) ** 0.5:.3f} (root mean square)"
 
 
 def _origins(found: StudyFindings, _label_set: LabelSet) -> Iterator[str]:

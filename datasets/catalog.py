@@ -137,7 +137,7 @@ def add(
     scans: Sequence[Scan] = (),
     planes: Sequence[CellPlane] = (),
 ) -> tuple[int, int]:
-    """Add what is not there yet, in one transaction; known ids are left as they are.
+    """Add rows (as `Slide`, `Cell`, `Scan`, `CellPlane` tell) in one transaction; known ids are left as they are.
 
     Returns:
         How many slides and cells were new.
@@ -166,7 +166,7 @@ def add_found(
     nuclei: Sequence[Nucleus],
     planes: Sequence[CellPlane] = (),
 ) -> int:
-    """Add the cells of one searched tile and how far the search has come, at once; return how many were new."""
+    """Add a searched tile's cells (rows as in `add`) and how far the search is, at once; return how many were new."""
     with database.write() as session:
         added = _add_rows(session, Cell, cells)
         _add_rows(session, Nucleus, nuclei)

@@ -21,6 +21,7 @@ from datasets.geometry import LARGEST_MPP, SMALLEST_MPP, plausible_mpp
 from datasets.identity import cell_code, study_code
 from datasets.intake_report import IngestOptions, IngestReport, ProgressCallback
 from datasets.pictures import ScanPicture, best_plane, crop_at
+from datasets.places import give_scale
 from datasets.public import CellFile, FieldFile, Plan, Point, StackFiles
 from datasets.readers.base import Level, SlideInfo
 from datasets.sandbox import Decoder
@@ -146,6 +147,8 @@ class _Ingest:
                     self._add_cell(cell_id, slide_id, picture, point.x, point.y)
             # One transaction per field: its cells and the field itself appear together.
             self._flush()
+        elif not ids and self._options.mpp is not None:
+            self.report.scaled += give_scale(self._database, slide_id, self._options.mpp)
         self._keep_labels(ids, file.points)
 
     def _take_scan(self, scan: ScanFiles, sha256: str) -> None:

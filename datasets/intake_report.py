@@ -42,6 +42,8 @@ class IngestReport:
     removed: Counter[str] = field(default_factory=Counter)
     """Kinds of identifying content that stayed behind, and in how many slides."""
     fields_without_scale: int = 0
+    scaled: int = 0
+    """Fields that were there without a scale and have one now."""
     referred: int = 0
     """Scans that are read where they are, with their label pictures and texts."""
     moved: int = 0
@@ -52,6 +54,7 @@ class IngestReport:
     def add(self, other: "IngestReport") -> None:
         """Add what the ingest of another part of the same plan did."""
         self.slides += other.slides
+        self.scaled += other.scaled
         self.cells += other.cells
         self.labels += other.labels
         self.refused += other.refused

@@ -1,10 +1,10 @@
-"""Where the catalogue's cells lie: on which slide, at which place, on which focal plane. Only reads."""
+"""Where the catalogue's cells lie: on which slide, at which place, on which focal plane, at which scale."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
 from datasets.catalog import Cell, CellPlane, Nucleus, Scan, Slide
 from datasets.db import Database
@@ -62,3 +62,15 @@ def planes_of_slide(database: Database, slide_id: str) -> dict[str, float]:
     query = select(CellPlane.cell_id, CellPlane.z_um).join(Cell, Cell.id == CellPlane.cell_id)
     with database.read() as session:
         return dict(session.execute(query.where(Cell.slide_id == slide_id)).all())
+
+
+def give_scale(database: Database, slide_id: str, mpp: float) -> bool:
+    """Note the scale of a field that had none, in um/px; return whether it was noted.
+
+    A field that has cells stays as it is: their crops were cut in pixels, and new ones could not be compared with them.
+    """
+    cells = select(Cell.id).where(Cell.slide_id == slide_id)
+    field = update(Slide).where(Slide.id == slide_id, Slide.mpp.is_(None), ~cells.exists())
+    with database.write() as session:
+        noted = session.execute(field.values(mpp=mpp, mpp_source="given").returning(Slide.id)).all()
+    return bool(noted)

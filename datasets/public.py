@@ -114,7 +114,7 @@ def plan(path: Path, layout: Layout = "auto") -> Plan:
         return _plan_archive(*known)
     if layout == "auto" and (fields := known_fields(path)) is not None:
         return _plan_fields(*fields)
-    return Plan(layout="slides", fields=tuple(FieldFile(path=file) for file in _files(path)))
+    return Plan(layout="slides", fields=tuple(FieldFile(path=file) for file in _files(path)), refused=_orphans(path))
 
 
 def _files(path: Path) -> Iterator[Path]:
@@ -127,6 +127,13 @@ def _files(path: Path) -> Iterator[Path]:
         is_part = (child.parent / "Slidedat.ini").is_file()
         if child.is_file() and not is_hidden and not is_part:
             yield child
+
+
+def _orphans(path: Path) -> tuple[tuple[Path, str], ...]:
+    """Return folders of MIRAX scans without the file by which a scan is opened: nothing else would tell of them."""
+    folders = [header.parent for header in sorted(path.rglob("Slidedat.ini"))] if path.is_dir() else []
+    reason = "the folder of a MIRAX scan without the .mrxs file of the same name beside it; copy both to the same place"
+    return tuple((f, reason) for f in folders if not f.with_name(f"{f.name}.mrxs").is_file())
 
 
 def _class_folders(path: Path) -> list[Path]:

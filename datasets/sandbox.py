@@ -12,6 +12,7 @@ import select
 import subprocess
 import sys
 import time
+import weakref
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
@@ -55,7 +56,7 @@ class Decoder:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
                  trace: TracebackType | None) -> None:  # fmt: skip
-        self._kill()
+        self.close()
 
     @property
     def child_id(self) -> int | None:
@@ -74,7 +75,9 @@ class Decoder:
 
     def close(self) -> None:
         """End the child; the next question starts another one."""
-        self._kill()
+        if self._child is not None:
+            self._end_child()
+            self._child = None
 
     def read_picture(self, path: Path) -> Picture:
         """Decode one flat picture: PNG, JPEG, WebP, BMP, TIFF or single-frame DICOM.
@@ -208,7 +211,7 @@ class Decoder:
             child.stdin.flush()
             return self._receive(child, deadline)
         except (TimeoutError, BrokenPipeError, EOFError, ValueError) as error:
-            self._kill()
+            self.close()
             reason = f"the decoder took longer than {seconds:.0f} s; {WAY_OUT}"
             if not isinstance(error, TimeoutError):
                 reason = f"the decoder crashed on it; {WAY_OUT}"
@@ -219,7 +222,7 @@ class Decoder:
 
     def _running_child(self) -> subprocess.Popen[bytes]:
         if not self._is_running() or self._child is None:
-            self._kill()
+            self.close()
             self._buffer, self._is_warm = b"", False
             number, self._shared = shared_memory(_SHARED_BYTES)
             words, passed = ([str(number), str(_SHARED_BYTES)], (number,)) if number is not None else ([], ())
@@ -229,6 +232,7 @@ class Decoder:
                     stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
                     env={"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
                 )  # fmt: skip
+                self._end_child = weakref.finalize(self, _end, self._child, os.getpid())  # where `close` is forgotten
             finally:
                 if number is not None:
                     os.close(number)
@@ -281,11 +285,11 @@ class Decoder:
             raise EOFError
         return chunk
 
-    def _kill(self) -> None:
-        if self._child is not None:
-            self._child.kill()
-            self._child.communicate()
-            self._child = None
+
+def _end(child: subprocess.Popen[bytes], keeper: int) -> None:
+    if os.getpid() == keeper:  # a fork has a copy of the decoder, not a child
+        child.kill()
+        child.communicate()
 
 
 def _absolute(path: Path) -> str:

@@ -35,6 +35,13 @@ class Entry:
 def numbers(code: int, values: Sequence[int], kind: TiffKind, order: ByteOrder, *, type_: int | None = None) -> Entry:
     """Return a tag of whole numbers, in LONG or, in big files, LONG8 unless a type is given.
 
+    Args:
+        code: The tag.
+        values: Its numbers.
+        kind: Classic or big TIFF.
+        order: Of the bytes.
+        type_: TIFF's number of the type.
+
     Raises:
         ValueError: A number does not fit.
     """

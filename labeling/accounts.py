@@ -111,7 +111,14 @@ class FailureBrake:
 
 
 def add_account(database: Database, name: str, role: str, password: str, *, by: str = COMMAND_LINE) -> None:
-    """Make an account; `by` is told in the chain of events, as for all changes of accounts.
+    """Make an account.
+
+    Args:
+        database: The study.
+        name: What the person signs in as.
+        role: One of `ROLES`.
+        password: In plain; only its argon2id hash is stored.
+        by: Who makes it: told in the chain of events, as for all changes of accounts.
 
     Raises:
         AccountError: The name is taken or not usable, the role unknown, the password too short.

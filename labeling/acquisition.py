@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from datasets.extensions import Registry
 from labeling.errors import LabelingError
-from labeling.pool import Matrix, PoolScale
+from labeling.pool import Matrix, PoolScale, Singles, singles
 
 Floats = NDArray[np.float64]
 Scores = NDArray[np.floating]
@@ -113,16 +113,18 @@ class PoolView:
     """Shape (n, d), float16 on disk or any float."""
     scale: PoolScale
 
-    def units(self, rows: Indices | slice = slice(None)) -> Floats:
+    def units(self, rows: Indices | slice = slice(None)) -> Singles:
         """Standardise rows and bring them to length 1, shape (rows, d), so that a dot product is a cosine."""
         return unit_vectors(self.vectors[rows], self.scale)
 
 
-def unit_vectors(vectors: NDArray[np.floating], scale: PoolScale) -> Floats:
+def unit_vectors(vectors: NDArray[np.floating], scale: PoolScale) -> Singles:
     """Standardise vectors and bring them to length 1, shape (n, d)."""
     spread = np.where(scale.std > 1e-12, scale.std, 1.0)
-    centred = (np.asarray(vectors, np.float64) - scale.mean) / spread
-    units: Floats = centred / np.maximum(np.linalg.norm(centred, axis=1, keepdims=True), 1e-12)
+    units = singles(vectors) - scale.mean.astype(np.float32)
+    units *= (1 / spread).astype(np.float32)
+    lengths = np.sqrt(np.einsum("nd,nd->n", units, units))
+    units /= np.maximum(lengths, np.float32(1e-12))[:, None]
     return units
 
 
@@ -170,7 +172,7 @@ def best_rows(scores: Scores, count: int) -> Indices:
     return rows[np.argsort(-scores[rows], kind="stable")]
 
 
-def representative(scores: Scores, view: PoolView, count: int, known: Floats) -> Indices:
+def representative(scores: Scores, view: PoolView, count: int, known: Singles) -> Indices:
     """Choose rows that score high and stand for others that do: weighted herding over the best candidates.
 
     Uncertainty herding (Bae et al. 2025, Uncertainty Herding). Differs from the paper: candidates are
@@ -189,7 +191,7 @@ def representative(scores: Scores, view: PoolView, count: int, known: Floats) ->
 
 
 def coverage(
-    view: PoolView, rows: Indices, known: Floats, count: int, generator: np.random.Generator
+    view: PoolView, rows: Indices, known: Singles, count: int, generator: np.random.Generator
 ) -> Indices:  # fmt: skip
     """Choose rows that stand for many cells which no labelled cell resembles.
 
@@ -207,7 +209,7 @@ def coverage(
     return sample[_herd(view.units(sample), np.ones(len(sample), np.float32), known, count)]
 
 
-def _herd(units: Floats, worth: NDArray[np.float32], known: Floats, count: int) -> Indices:
+def _herd(units: Singles, worth: Singles, known: Singles, count: int) -> Indices:
     """Choose one after the other the row that brings the most worth closer to something chosen or known.
 
     What a row brings only shrinks as others are chosen (the sum is submodular), so a row whose old
@@ -215,14 +217,13 @@ def _herd(units: Floats, worth: NDArray[np.float32], known: Floats, count: int) 
     """
     if not len(units) or count <= 0:
         return np.empty(0, np.intp)
-    halves = units.astype(np.float32)
-    likeness = halves @ halves.T
+    likeness = units @ units.T
     likeness -= 1
     likeness *= np.float32(2 * _COVERAGE_WIDTH)
     np.exp(likeness, out=likeness)
     covered = np.zeros(len(units), np.float32)
     if len(known):
-        covered = np.exp(np.float32(2 * _COVERAGE_WIDTH) * ((halves @ known.T.astype(np.float32)).max(axis=1) - 1))
+        covered = np.exp(np.float32(2 * _COVERAGE_WIDTH) * ((units @ known.T).max(axis=1) - 1))
     gain = np.maximum(likeness - covered, 0) @ worth
     chosen: list[int] = []
     for _ in range(min(count, len(units))):

@@ -155,6 +155,13 @@ def reference_cells(
     Only cells that he will not be asked about: exemplars and decided ones that need no more readers,
     then his own.
 
+    Args:
+        database: The study.
+        annotator: For whom.
+        category: Id of the answer to be shown.
+        reads: How many doctors decide each cell.
+        limit: Most cells.
+
     Returns:
         Pairs of cell and source, "exemplar", "verdict" or "your label".
     """

@@ -5,6 +5,7 @@ A label is current when it is its annotator's newest for that cell, was not take
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from hashlib import sha256
 
 from sqlalchemy import ColumnElement, and_, exists, func, or_, select
 from sqlalchemy.orm import Session
@@ -64,6 +65,20 @@ def current_labels(session: Session, *, include_imported: bool = False) -> list[
         CurrentLabel(label_id=label_id, cell_id=cell_id, annotator=annotator, category=category)
         for label_id, cell_id, annotator, category in rows
     ]
+
+
+def turns(database: Database, annotator: str, cells: Collection[str]) -> dict[str, int]:
+    """Return the quarter turns at which an annotator is shown cells, 0 to 3, by cell.
+
+    Drawn by a hash, and one more for each answer that he has given before: a cell that comes again for his
+    consistency lies otherwise, so that it is judged and not remembered. All cells are turned, or a turned one would
+    be known as a repeat.
+    """
+    query = select(Label.cell_id, func.count()).where(Label.annotator == annotator, Label.cell_id.in_(cells))
+    with database.read() as session:
+        before = dict(session.execute(query.group_by(Label.cell_id)).all())
+    drawn = {cell_id: sha256(f"{annotator} {cell_id}".encode()).digest()[0] for cell_id in cells}
+    return {cell_id: (number + before.get(cell_id, 0)) % 4 for cell_id, number in drawn.items()}
 
 
 def recent_steps(database: Database, annotator: str, limit: int, *, before: str | None = None) -> list[Step]:

@@ -86,11 +86,50 @@ def expected_calibration_error(
         weights: Trust in each row, shape (n,); None: all alike.
     """
     trust = np.ones(len(codes)) if weights is None else weights
+    places, gaps = _gaps(probabilities, codes, bins)
+    return float(np.abs(np.bincount(places, weights=trust * gaps, minlength=bins)).sum() / trust.sum())
+
+
+def squared_calibration_error(
+    probabilities: Floats, codes: NDArray[np.intp], groups: NDArray[Any], *, bins: int = 10,
+    weights: Floats | None = None,
+) -> float | None:  # fmt: skip
+    """Return the mean squared gap between probability and how often it is right, without what chance adds.
+
+    The expected calibration error of a probe without fault is above zero, by as much as the labels are few. Here
+    only products of gaps of two different slides count, which chance has not moved together.
+    Kumar et al. 2019, Verified Uncertainty Calibration, section 4 (they take the binomial variance of cells off; cells
+    of a slide are alike). Its root is a mean of gaps as the expected calibration error is, and not below it.
+
+    Args:
+        probabilities: Shape (n, K), n at least 1.
+        codes: Class of each row, shape (n,).
+        groups: Slide of each row, shape (n,).
+        bins: How many, of equal width; those that cells of one slide alone reach are left out.
+        weights: Trust in each row, shape (n,); None: all alike.
+
+    Returns:
+        Below zero too, by chance; None where no bin has cells of two slides.
+    """
+    trust = np.ones(len(codes)) if weights is None else weights
+    places, gaps = _gaps(probabilities, codes, bins)
+    names, slides = np.unique(groups, return_inverse=True)
+    cells = np.bincount(slides * bins + places, minlength=len(names) * bins).reshape(-1, bins)
+    sums = np.bincount(slides * bins + places, weights=trust * gaps, minlength=cells.size).reshape(-1, bins)
+    number, total = (cells > 0).sum(axis=0), np.bincount(places, weights=trust, minlength=bins)
+    kept = (number > 1) & (total > 0)
+    if not kept.any():
+        return None
+    products = sums.sum(axis=0) ** 2 - (sums**2).sum(axis=0)
+    squares = products[kept] * number[kept] / (number[kept] - 1) / total[kept]
+    return float(squares.sum() / total[kept].sum())
+
+
+def _gaps(probabilities: Floats, codes: NDArray[np.intp], bins: int) -> tuple[NDArray[np.intp], Floats]:
+    """Return each row's bin and how much its likeliest class's probability is above what came: 0 or 1."""
     confidence = probabilities.max(axis=1)
-    is_right = probabilities.argmax(axis=1) == codes
-    places = np.minimum((confidence * bins).astype(np.intp), bins - 1)
-    gaps = np.bincount(places, weights=trust * (confidence - is_right), minlength=bins)
-    return float(np.abs(gaps).sum() / trust.sum())
+    gaps: Floats = confidence - (probabilities.argmax(axis=1) == codes)
+    return np.minimum((confidence * bins).astype(np.intp), bins - 1), gaps
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -199,7 +238,7 @@ def _quantile(scores: Floats, weights: Floats, alpha: float, slides: int) -> flo
     return float(scores[order][place]) if place < len(scores) else 1.0
 
 
-def novelty(units: Floats, labelled: Floats) -> Floats:
+def novelty(units: NDArray[np.floating], labelled: NDArray[np.floating]) -> Floats:
     """Return how unusual rows are for the labelled cells: shape (n,), 0 (familiar) to 1 (like none of them).
 
     The share of labelled cells that have a closer labelled neighbour than the row has; 1 without two

@@ -17,6 +17,7 @@ from labeling.calibration import (
     class_shares,
     expected_calibration_error,
     probabilities_of,
+    squared_calibration_error,
 )
 from labeling.heldout import HeldOut, choose_strength, held_out
 from labeling.pool import Floats, PoolScale
@@ -179,6 +180,9 @@ def _held_out_metrics(found: HeldOut, temperature: float, prior: Floats | None) 
     return {
         "balanced_accuracy": found.balanced_accuracy,
         "calibration_error": expected_calibration_error(probabilities, codes, weights=weights),
+        "squared_calibration_error": squared_calibration_error(
+            probabilities, codes, found.groups[rows], weights=weights
+        ),
         "held_out_labels": int(rows.sum()),
         "conformal": None if sets is None else {
             "alpha": sets.alpha, "thresholds": sets.thresholds.round(6).tolist(), "labels": sets.counts.tolist()

@@ -63,6 +63,13 @@ def lend(
 
     A foil's lease keeps nobody else from the cell, and its label closes it for nobody.
 
+    Args:
+        database: The study.
+        annotator: Who gets them.
+        offers: Known cells with what they are taken for.
+        most: How many at most.
+        lease_seconds: How long they stay with him.
+
     Returns:
         The cells that were lent.
     """

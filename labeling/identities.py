@@ -52,6 +52,13 @@ def arrive(database: Database, *, issuer: str, subject: str, name: str, role: st
 def link(database: Database, name: str, *, issuer: str, subject: str, by: str = accounts.COMMAND_LINE) -> None:
     """Let somebody at the hospital use an account that is there.
 
+    Args:
+        database: The study.
+        name: Of the account.
+        issuer: Address of the sign-on provider, as it names itself.
+        subject: The provider's lasting name of the person (`sub`).
+        by: Who links them: told in the chain of events.
+
     Raises:
         AccountError: There is no such account, or one of the two has a partner already.
     """

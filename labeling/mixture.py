@@ -11,7 +11,8 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from labeling.acquisition import Floats, Indices, PoolView, Scores, coverage, representative
+from labeling.acquisition import Indices, PoolView, Scores, coverage, representative
+from labeling.pool import Singles
 
 Item = TypeVar("Item")
 
@@ -122,7 +123,7 @@ class First:
 
 
 def mix(
-    view: PoolView, scores: Scores, open_rows: Indices, known: Floats, *,
+    view: PoolView, scores: Scores, open_rows: Indices, known: Singles, *,
     parts: Mapping[str, int], length: int, generator: np.random.Generator, test_rows: Indices | None = None,
     dial: Dial | None = None, first: First | None = None,
 ) -> list[tuple[int, str]]:  # fmt: skip
@@ -166,7 +167,7 @@ def mix(
     return queue if dial is None else _dialled(queue, dial, view, eligible, taken)
 
 
-def _unclear(eligible: Scores, view: PoolView, count: int, known: Floats, first: First) -> list[int]:
+def _unclear(eligible: Scores, view: PoolView, count: int, known: Singles, first: First) -> list[int]:
     if first.suggested is None:
         return _staged(eligible, view, count, known, first)
     wanted = np.where(first.suggested, eligible, eligible.dtype.type(-1))
@@ -183,7 +184,7 @@ def in_turn(ones: list[Item], others: list[Item]) -> list[Item]:
     return [*pairs, *ones[len(others) :], *others[len(ones) :]]
 
 
-def _staged(eligible: Scores, view: PoolView, count: int, known: Floats, first: First) -> list[int]:
+def _staged(eligible: Scores, view: PoolView, count: int, known: Singles, first: First) -> list[int]:
     found: list[int] = []
     left, near = eligible.copy(), known
     for stage in first.stages():

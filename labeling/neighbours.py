@@ -64,7 +64,7 @@ class Index:
             count: How many at most.
         """
         index = self._open()
-        unit = unit_vectors(vectors[np.array([row])], self.scale).astype(np.float32)
+        unit = unit_vectors(vectors[np.array([row])], self.scale)
         _, found = index.search(unit, min(_CANDIDATES * count, index.ntotal))
         rows = np.unique(np.append(found[0][found[0] >= 0], row)).astype(np.intp)
         cosines = _cosines(vectors[rows], unit, self.scale)
@@ -104,7 +104,7 @@ def update_index(folder: Path, vectors: Matrix) -> bool:
         scale, path = known.scale, known.path
         index = faiss.read_index(str(path))
     for start in range(index.ntotal, len(vectors), _CHUNK_ROWS):
-        index.add(unit_vectors(vectors[start : start + _CHUNK_ROWS], scale).astype(np.float32))
+        index.add(unit_vectors(vectors[start : start + _CHUNK_ROWS], scale))
     temporary = path.with_suffix(".partial")
     faiss.write_index(index, str(temporary))
     temporary.replace(path)
@@ -137,7 +137,7 @@ def more_like(folder: Path, vectors: Matrix, row: int, count: int) -> Rows:
     if index is not None:
         return index.search(vectors, row, count)[0]
     scale = PoolScale.of(vectors)
-    unit = unit_vectors(vectors[np.array([row])], scale).astype(np.float32)
+    unit = unit_vectors(vectors[np.array([row])], scale)
     return _best(np.arange(len(vectors)), _all_cosines(vectors, unit, scale), count)[0]
 
 
@@ -156,7 +156,7 @@ def near_duplicates(vectors: Matrix, *, least: float = 0.98) -> list[tuple[int, 
     """
     scale, pairs = PoolScale.of(vectors), dict[tuple[int, int], float]()
     for members in _groups(vectors, scale):
-        units = unit_vectors(vectors[members], scale).astype(np.float32)
+        units = unit_vectors(vectors[members], scale)
         for start in range(0, len(units), 2048):
             cosines = units[start : start + 2048] @ units.T
             places = np.arange(len(cosines))
@@ -187,7 +187,7 @@ def strangers(vectors: Matrix, *, deviations: float = 5.0) -> list[tuple[int, fl
     for members in _groups(vectors, scale):
         if len(members) <= _COMPANY:
             continue
-        units = unit_vectors(vectors[members], scale).astype(np.float32)
+        units = unit_vectors(vectors[members], scale)
         for start in range(0, len(units), 2048):
             cosines = units[start : start + 2048] @ units.T
             rows = members[start : start + len(cosines)]
@@ -205,7 +205,7 @@ def _groups(vectors: Matrix, scale: PoolScale) -> list[Rows]:
     centres = _centres(vectors, scale, max(2, len(vectors) // _LIST_ROWS))
     near = np.empty((len(vectors), 2), np.int32)
     for start in range(0, len(vectors), _CHUNK_ROWS):
-        part = unit_vectors(vectors[start : start + _CHUNK_ROWS], scale).astype(np.float32)
+        part = unit_vectors(vectors[start : start + _CHUNK_ROWS], scale)
         near[start : start + len(part)] = centres.search(part, 2)[1]
     order = np.argsort(near.ravel(), kind="stable")
     ends = np.flatnonzero(np.diff(near.ravel()[order])) + 1
@@ -230,11 +230,11 @@ def _train(vectors: Matrix, scale: PoolScale) -> Any:
 def _sample(vectors: Matrix, scale: PoolScale, lists: int) -> NDArray[np.float32]:
     count = min(len(vectors), _TRAINING_ROWS_PER_LIST * lists)
     rows = np.sort(np.random.default_rng(0).choice(len(vectors), count, replace=False))
-    return unit_vectors(vectors[rows], scale).astype(np.float32)
+    return unit_vectors(vectors[rows], scale)
 
 
 def _cosines(part: NDArray[np.floating], unit: NDArray[np.float32], scale: PoolScale) -> Cosines:
-    found: Cosines = unit_vectors(part, scale).astype(np.float32) @ unit[0]
+    found: Cosines = unit_vectors(part, scale) @ unit[0]
     return found
 
 

@@ -9,7 +9,7 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.linalg import qr
+from scipy.linalg import lapack
 from scipy.optimize import minimize
 from scipy.special import softmax
 from sklearn.base import BaseEstimator, ClassifierMixin
@@ -146,10 +146,8 @@ class LinearProbe(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scik
 
         Solves in the row space where there are fewer rows than features: the same optimum.
         """
-        basis: Floats | None = None
-        if len(z) < z.shape[1]:
-            orthonormal, triangle = qr(z.T, mode="economic")
-            z, basis = np.asarray(triangle.T, np.float64), np.asarray(orthonormal.T, np.float64)
+        basis = _RowSpace(z) if len(z) < z.shape[1] else None
+        z = z if basis is None else basis.rows
         num_classes, width = len(self.classes_), z.shape[1]
         # A column of ones carries the intercept; classes lie in rows, so that sums run along memory.
         columns = np.vstack([z.T, np.ones(len(z))])
@@ -172,12 +170,39 @@ class LinearProbe(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scik
 
         first = np.zeros((num_classes, width + 1))
         if start is not None:
-            first = start if basis is None else np.column_stack([start[:, :-1] @ basis.T, start[:, -1]])
+            first = start if basis is None else basis.inside(start)
         options = {"maxiter": self.max_iter, "gtol": self.tol * weights.sum(), "ftol": 1e-12}
         found = minimize(objective, first.ravel(), jac=True, method="L-BFGS-B", options=options)  # type: ignore[call-overload]
         self.n_iter_ = found.nit
         matrix: Floats = found.x.reshape(num_classes, width + 1)
-        return matrix if basis is None else np.column_stack([matrix[:, :-1] @ basis, matrix[:, -1]])
+        return matrix if basis is None else basis.outside(matrix)
+
+
+class _RowSpace:
+    """Coordinates in the space that fewer rows than features span.
+
+    The orthonormal basis is kept as LAPACK's reflections: written out, it would cost as much as finding it.
+    """
+
+    def __init__(self, z: Floats) -> None:
+        self._factors, self._scales, _, _ = lapack.dgeqrf(z.T, lwork=64 * len(z))
+        self.rows: Floats = np.ascontiguousarray(np.triu(self._factors[: len(z)]).T)
+        """The rows in these coordinates, shape (n, n)."""
+
+    def inside(self, weights: Floats) -> Floats:
+        """Bring weights and intercepts, shape (K, d + 1), into the coordinates: (K, n + 1)."""
+        turned = self._turn("T", weights[:, :-1])[: len(self.rows)]
+        return np.column_stack([turned.T, weights[:, -1]])
+
+    def outside(self, weights: Floats) -> Floats:
+        """Bring weights and intercepts of the coordinates, shape (K, n + 1), back: (K, d + 1)."""
+        full = np.zeros((len(weights), len(self._factors)))
+        full[:, : len(self.rows)] = weights[:, :-1]
+        return np.column_stack([self._turn("N", full).T, weights[:, -1]])
+
+    def _turn(self, way: str, rows: Floats) -> Floats:
+        turned: Floats = lapack.dormqr("L", way, self._factors, self._scales, rows.T, 64 * len(rows))[0]
+        return turned
 
 
 @functools.cache

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+import numkong
 import numpy as np
 from numpy.typing import NDArray
 
@@ -56,7 +57,8 @@ def score_pool(vectors: Matrix, fit: Fit, *, rule: str = DEFAULT_RULE, path: Pat
             margin_columns(balanced) * (wanted @ balanced)
             if rule == DEFAULT_RULE else scores_of(rule, balanced.T, fit.counts)
         )  # fmt: skip
-        shown[rows] = (balanced if shift is None else softmax_columns(logits + shift)).T
+        told = balanced if shift is None else softmax_columns(logits + shift)
+        numkong.astype(np.ascontiguousarray(told.T), "float16", out=shown[rows])
     if path is not None and temporary is not None:
         assert isinstance(shown, np.memmap)
         shown.flush()

@@ -158,7 +158,15 @@ def publish(session: Session, candidates: Sequence[Candidate]) -> None:
 
 
 def peek(database: Database, annotator: str, limit: int, *, reads: int, focus: Focus = EVERYTHING) -> list[WorkItem]:
-    """Return what an annotator would get next, without a lease; known and repeated cells stay hidden."""
+    """Return what an annotator would get next, without a lease; known and repeated cells stay hidden.
+
+    Args:
+        database: The study.
+        annotator: For whom.
+        limit: Most cells.
+        reads: How many doctors decide each cell.
+        focus: What he has asked for.
+    """
     now = utc_now()
     with database.read() as session:
         focus = focus.under(orders.current(session), annotator)

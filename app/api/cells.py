@@ -51,7 +51,15 @@ def suggestion_after(mode: str, reason: str | None, category: str | None, probab
 def label_row(
     label: Label, mpp: float | None, *, mode: SuggestionMode, label_set: LabelSet, tr: Words = _ENGLISH
 ) -> dict[str, Any]:
-    """Return an annotator's own label for his page, with what may be told after the answer."""
+    """Return an annotator's own label for his page, with what may be told after the answer.
+
+    Args:
+        label: The row.
+        mpp: Um per pixel of the cell's crop, None where unknown.
+        mode: When the study shows suggestions.
+        label_set: The study's answers.
+        tr: The words of the person's language.
+    """
     is_hidden = mode == "hidden"
     because = None if label.reason is None else asked_because(label.reason, label_set, is_blind=is_hidden, tr=tr)
     return {

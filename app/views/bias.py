@@ -80,7 +80,15 @@ def show_right(found: Bias) -> None:
 
 def show_groups(title: str, sentence: str, found: Sequence[Episode], group: Callable[[Episode], str],
                 names: Sequence[tuple[str, str, str]]) -> None:  # fmt: skip
-    """Draw agreement and changes of each category or doctor."""
+    """Draw agreement and changes of each category or doctor.
+
+    Args:
+        title: Heading.
+        sentence: How to read it.
+        found: First answers with a suggestion.
+        group: Which group an answer is of.
+        names: Id, name and colour of each group, in order.
+    """
     st.subheader(title)
     parts = [(name, color, figures(e for e in found if group(e) == key)) for key, name, color in names]
     parts = [part for part in parts if part[2].agreed_blind.total + part[2].agreed_shown.total]

@@ -127,7 +127,12 @@ class ReaderKind:
 def inner_box(level: Level, x: int, y: int, width: int, height: int) -> tuple[int, int, int, int]:
     """Return the part of a region that lies inside its level: left, top, width, height in its pixels.
 
-    x and y are given in pixels of level 0, width and height in those of the level.
+    Args:
+        level: The level.
+        x: Left edge in pixels of level 0.
+        y: Upper edge in pixels of level 0.
+        width: In pixels of the level.
+        height: In pixels of the level.
     """
     left, top = round(x / level.downsample), round(y / level.downsample)
     right, bottom = min(left + width, level.width_px), min(top + height, level.height_px)

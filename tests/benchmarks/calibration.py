@@ -17,7 +17,7 @@ from app import evaluation
 from app.encoders import open_encoder
 from app.services import Services
 from labeling import fitting
-from labeling.calibration import expected_calibration_error, probabilities_of
+from labeling.calibration import expected_calibration_error, probabilities_of, squared_calibration_error
 from labeling.fitting import Training
 from labeling.pool import PoolScale
 from labeling.suggestions import conformal_sets
@@ -61,14 +61,18 @@ def one(vectors: np.ndarray, truth: np.ndarray, slides: np.ndarray, shots: int, 
     inside = np.ones_like(told, bool) if sets is None else sets.contains(told)
     weights = 1 / np.bincount(codes)[codes]
     return {
-        "p": told, "codes": codes, "weights": weights / weights.sum(), "size": inside.sum(axis=1),
-        "covered": inside[np.arange(len(codes)), codes], "temperature": np.array(found.probe.temperature),
+        "p": told, "codes": codes, "weights": weights / weights.sum(), "slides": slides[test],
+        "size": inside.sum(axis=1), "covered": inside[np.arange(len(codes)), codes],
+        "temperature": np.array(found.probe.temperature),
     }  # fmt: skip
 
 
 def summary(rows: list[dict[str, np.ndarray]]) -> str:
     """Say what many draws told."""
     errors = [expected_calibration_error(r["p"], r["codes"], weights=r["weights"]) for r in rows]
+    squares = [squared_calibration_error(r["p"], r["codes"], r["slides"], weights=r["weights"]) or 0.0 for r in rows]
+    square, doubt = np.mean(squares), 1.96 * np.std(squares, ddof=1) / len(squares) ** 0.5
+    real = [max(0.0, x) ** 0.5 for x in (square, square - doubt, square + doubt)]
     top = np.concatenate([r["p"].max(axis=1) for r in rows])
     right = np.concatenate([r["p"].argmax(axis=1) == r["codes"] for r in rows])
     weights = np.concatenate([r["weights"] for r in rows])
@@ -79,7 +83,8 @@ def summary(rows: list[dict[str, np.ndarray]]) -> str:
     accuracy = np.mean([float((r["weights"] * (r["p"].argmax(axis=1) == r["codes"])).sum()) for r in rows])
     error = 1.96 * np.std(covered, ddof=1) / len(covered) ** 0.5
     return (
-        f"balanced accuracy {accuracy:.3f}; calibration error of one draw {np.mean(errors):.3f}, of all together "
+        f"balanced accuracy {accuracy:.3f}; calibration error of one draw {np.mean(errors):.3f}, without chance "
+        f"{real[0]:.3f} ({real[1]:.3f} to {real[2]:.3f}), of all together "
         f"{pooled:.3f}; temperature {np.median([r['temperature'] for r in rows]):.2f}; sets at 90 % hold the right one "
         f"{np.mean(covered):.3f} +- {error:.3f}, {sizes:.1f} classes each"
     )

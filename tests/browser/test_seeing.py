@@ -18,6 +18,26 @@ PIXELS = """deck => {
 }"""
 
 
+TURNED = """async deck => {
+  const shown = deck.querySelector('canvas'), small = deck.querySelector('.card.now img'), picture = new Image();
+  picture.src = small.src;
+  await picture.decode();
+  const turn = parseInt(small.style.rotate) / 90, side = picture.naturalWidth, own = document.createElement('canvas');
+  own.width = own.height = side;
+  own.getContext('2d').drawImage(picture, 0, 0);
+  const at = canvas => {
+    const d = canvas.getContext('2d').getImageData(0, 0, side, side).data;
+    return (x, y) => d[4 * (y * side + x)];
+  };
+  const lying = at(own), seen = at(shown), last = side - 1;
+  const from = [(x, y) => [x, y], (x, y) => [y, last - x], (x, y) => [last - x, last - y], (x, y) => [last - y, x]];
+  const wrong = [0, 0, 0, 0];
+  for (let y = 0; y < side; y += 5) for (let x = 0; x < side; x += 5)
+    from.forEach((place, n) => { wrong[n] += lying(...place(x, y)) !== seen(x, y); });
+  return { turn, wrong, isSquare: picture.naturalWidth === picture.naturalHeight };
+}"""
+
+
 def _pixels(page) -> dict[str, float]:
     return page.locator(".deck").evaluate(PIXELS)
 
@@ -38,6 +58,25 @@ def test_ring__has_the_diameter_of_35_square_micrometres_at_every_zoom(page) -> 
         if zoom_key:
             page.keyboard.press(zoom_key)
         until(lambda: _ring_um(page) == pytest.approx(2 * math.sqrt(35 / math.pi), rel=0.06))
+
+
+def test_turn__the_picture_and_the_small_one_lie_as_the_cell_is_handed_out(page) -> None:
+    found = {"turn": 0}
+    for _ in range(12):  # until one is turned: each is by chance
+        page.wait_for_selector(".card.now img")
+        found = page.locator(".deck").evaluate(TURNED)
+
+        assert found["isSquare"]
+        assert found["wrong"][found["turn"]] == 0
+        assert min(wrong for turn, wrong in enumerate(found["wrong"]) if turn != found["turn"]) > 0
+        if found["turn"]:
+            break
+        cell = page.get_attribute(".deck", "data-cell")
+        page.keyboard.press("1")
+        page.wait_for_selector(f".deck[data-cell]:not([data-cell='{cell}'])")
+    page.wait_for_selector(".deck[data-waiting='0']")
+
+    assert found["turn"]
 
 
 def test_wheel_and_drag__zoom_and_move_escape_returns(page) -> None:

@@ -237,6 +237,26 @@ def test_export__is_the_file_that_the_command_writes_and_is_told(site) -> None:
     assert site.program("annotator").get(f"{PUBLIC}/export/csv").status_code == 403
 
 
+def test_export__by_agreement_and_by_the_moment_of_storing(site) -> None:
+    for doctor, category in (("one", "HSIL"), ("two", "LSIL")):
+        event = LabelEvent(key=f"{doctor}-differs", cell_id=site.cells[1], category=category)
+        record(site.database, doctor, [event], label_set=site.services.label_set)
+
+    def rows(**wanted: object) -> list[dict]:
+        answer = site.program("data-manager").get(f"{PUBLIC}/export/parquet", params={"rows": "label", **wanted})
+        assert answer.status_code == 200, answer.text
+        return pq.read_table(io.BytesIO(answer.content)).to_pylist()
+
+    everything = rows()
+    moment = sorted(row["made_at"] for row in everything)[-1]
+
+    assert {row["cell"] for row in rows(agreement="differ")} == {site.cells[1]}
+    assert site.cells[1] not in {row["cell"] for row in rows(min_share=0.9)}
+    assert [row["made_at"] for row in rows(since=moment)] == [moment]
+    assert len(rows(until=moment)) == len(everything) - 1
+    assert site.program("data-manager").get(f"{PUBLIC}/export/csv?since=soon").status_code == 400
+
+
 @pytest.mark.parametrize(
     ("name", "inside"), [("dicom-ann", ".dcm"), ("imagefolder", "cells.csv"), ("webdataset", "dataset.json")]
 )

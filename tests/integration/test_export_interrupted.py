@@ -1,16 +1,21 @@
 """An export that is stopped, or killed, leaves what was there before and nothing half."""
 
+import asyncio
 import os
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
+from app.sign_in import PUBLIC
 from datasets import catalog
 from datasets.crops import encode_png
+from labeling import tokens
 from labeling.export import FORMATS, export_labels
+from tests.api_site import Site
 from tests.builders import study_of_vectors
 
 FOLDERS = ("dicom-ann", "imagefolder", "webdataset")
@@ -100,3 +105,32 @@ def test_progress__reference_labels_are_counted_beforehand(study, tmp_path: Path
     assert [row for row in told if row[0] == "rows"] == [
         ("rows", 500, at_most), ("rows", 1000, at_most), ("rows", report.rows, report.rows)
     ]  # fmt: skip
+
+
+def _open_files() -> list[str]:
+    names = []
+    for number in Path("/proc/self/fd").iterdir():
+        with suppress(OSError):  # the listing's own
+            names.append(str(number.readlink()))
+    return names
+
+
+def test_export__whose_asker_goes_before_its_first_byte_keeps_no_file_open(tmp_path: Path) -> None:
+    site = Site(tmp_path / "home", tmp_path / "drawn")
+    begun, secret = asyncio.Event(), tokens.create(site.database, "data-manager", "test").secret
+    scope = {"type": "http", "method": "GET", "path": f"{PUBLIC}/export/csv", "query_string": b"", "root_path": "",
+             "scheme": "http", "http_version": "1.1", "client": ("testclient", 1), "server": ("testserver", 80),
+             "headers": [(b"host", b"testserver"), (b"authorization", f"Bearer {secret}".encode())]}  # fmt: skip
+
+    async def send(_message: dict) -> None:
+        begun.set()
+        await asyncio.Event().wait()
+
+    async def receive() -> dict:
+        await begun.wait()
+        assert any("labels.csv (deleted)" in name for name in _open_files())
+        return {"type": "http.disconnect"}
+
+    asyncio.run(site.app(scope, receive, send))
+    assert not [name for name in _open_files() if "labels.csv" in name]
+    site.database.close()

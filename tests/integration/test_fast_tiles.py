@@ -1,5 +1,6 @@
 """Tiles read past OpenSlide: the same pixels, strict about damage; and the memory by which pixels leave the child."""
 
+import gc
 import mmap
 import os
 from contextlib import closing
@@ -131,3 +132,19 @@ def test_regions__small_and_large_ones_come_back_whole(tmp_path: Path) -> None:
 
     assert np.array_equal(whole, picture)
     assert np.array_equal(first, picture[20:220, 10:310]), "an answer is not changed by the next one"
+
+
+def test_decoder__that_is_forgotten_ends_its_child_but_not_in_a_fork(path: Path) -> None:
+    decoder = Decoder()
+    decoder.open_slide([path])
+    child, fork = decoder.child_id, os.fork()
+    if fork == 0:
+        del decoder
+        gc.collect()
+        os._exit(0)
+    os.waitpid(fork, 0)
+    assert decoder.child_id == child
+
+    del decoder
+    gc.collect()
+    assert not Path("/proc", str(child)).exists()

@@ -13,6 +13,7 @@ from datasets.bethesda import BETHESDA
 from datasets.catalog import Cell, Slide
 from datasets.db import Database, utc_now
 from labeling import leases
+from labeling.answers import turns
 from labeling.claims import Ask
 from labeling.labels import LabelEvent, record
 from labeling.mixture import CHECK_REASON, GOLD, REPEAT, SHARED, UNCERTAIN, Shares
@@ -134,6 +135,22 @@ def test_take__own_cells_come_back_in_their_share_once_and_look_like_any_other(d
     assert len(set(places)) > 2
     single = {cell for cell in repeats if int(cell[2:]) % 10}
     assert not {item.cell_id for item in _take(database, "ben", 300, shares=Shares())} & single
+
+
+def test_turns__a_cell_that_comes_again_lies_otherwise_and_no_turn_tells_which(database: Database) -> None:
+    _publish(database)
+    cells = [f"CE{n:05d}" for n in range(CELLS)]
+    first, colleague = turns(database, "ada", cells), turns(database, "ben", cells)
+    _answer(database, "ada", _take(database, "ada", 20), "first")
+    with database.read() as session:
+        answered = set(session.scalars(select(Label.cell_id)))
+    again = turns(database, "ada", cells)
+
+    assert len(answered) == 20
+    assert {cell for cell in cells if again[cell] != first[cell]} == answered
+    assert turns(database, "ben", cells) == colleague != first
+    for found in ([again[cell] for cell in answered], list(first.values())):
+        assert set(found) == {0, 1, 2, 3}
 
 
 def test_take__no_repeat_before_its_time(database: Database) -> None:

@@ -1,5 +1,6 @@
 """3DHistech MRXS, drawn: a file and its folder are one slide, told apart by the folder, without label and names."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -80,6 +81,7 @@ def test_mirax__a_part_that_is_missing_is_named(services: Services, folder: Path
     alone = folder / "alone.mrxs"
     alone.write_bytes((folder / "b.mrxs").read_bytes())
     (folder / "b" / "Data0000.dat").unlink()
+    shutil.copytree(folder / "b", folder / "orphan")
     (folder / "big.MRXS").write_bytes(alone.read_bytes())
     report = take_in(services, plan(folder, "slides")).report
     reasons = {path.name: reason for path, reason in report.refused}
@@ -87,5 +89,6 @@ def test_mirax__a_part_that_is_missing_is_named(services: Services, folder: Path
     assert report.slides == 1
     assert "copy both" in reasons["alone.mrxs"]
     assert "rename it" in reasons["big.MRXS"]
+    assert "copy both" in reasons["orphan"]
     assert "OpenSlide cannot open it" in reasons["b.mrxs"]
     assert all(WORDS not in reason and str(folder) not in reason for reason in reasons.values()), reasons

@@ -16,10 +16,12 @@ from datasets.public import plan
 from datasets.sandbox import Decoder
 from datasets.synthetic import draw_slide
 from tests.mutants import bombs, mutate
-from tests.slide_files import dicom_slide, write_aperio, write_pyramid
+from tests.slide_files import dicom_slide, write_aperio, write_ndpi_stack, write_pyramid
 
 _WALL_SECONDS = 20.0
 _SLACK_SECONDS = 40.0
+_LARGEST = 3_000_000
+"""Bytes of a slide that is written anew for each mutant."""
 
 
 @pytest.fixture(scope="module")
@@ -28,6 +30,7 @@ def whole_files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     picture = draw_slide(np.random.default_rng(11)).image[:512, :512]
     write_aperio(folder / "a.svs", picture, mpp=0.25, texts="Date = 01/01/20")
     write_pyramid(folder / "b.tif", picture, mpp=0.25)
+    write_ndpi_stack(folder / "d.ndpi", [picture], [0.0], mpp=0.25, restart=32)
     dicom_slide(picture[:256, :256], mpp=0.25).save_as(folder / "c.dcm", enforce_file_format=True)
     files = {path.name: path.read_bytes() for path in folder.iterdir()}
     for kind in ("png", "jpeg", "webp", "bmp", "tiff"):
@@ -85,13 +88,25 @@ def _check(outcomes: dict[str, str]) -> None:
 
 
 def test_mutants__each_is_read_or_refused(whole_files: dict[str, bytes], tmp_path: Path) -> None:
-    _check(_run(whole_files, tmp_path, count=80, seed=1))
+    _check(_run(whole_files, tmp_path, count=240, seed=1))
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
 def test_mutants__many(whole_files: dict[str, bytes], tmp_path: Path) -> None:
-    _check(_run(whole_files, tmp_path, count=10_000, seed=2))
+    _check(_run(whole_files, tmp_path, count=8_000, seed=2))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_mutants__many_of_real_slides(real_data: Path, tmp_path: Path) -> None:
+    paths = [path for kind in ("svs", "dcm") for path in sorted((real_data / "wsi").rglob(f"*.{kind}"))]
+    files = {f"{number}{path.suffix}": path for number, path in enumerate(paths) if path.stat().st_size < _LARGEST}
+    with Decoder() as decoder:
+        whole = {name: path.read_bytes() for name, path in files.items() if _try(decoder, path) == "read"}
+
+    assert {Path(name).suffix for name in whole} == {".svs", ".dcm"}
+    _check(_run(whole, tmp_path, count=2_000, seed=3))
 
 
 def test_bombs__are_refused_and_the_rest_of_the_folder_comes_in(

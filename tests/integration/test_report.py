@@ -55,6 +55,12 @@ def test_report__tells_what_the_study_holds(study: Services, page: Path) -> None
     assert probe.id in text
     assert "fingerprint drawn: 160 vectors of 3 numbers" in text
     assert re.search(r"ada and ben\s+\d\d %\s+0\.\d\d \(0\.\d\d to 0\.\d\d\)\s+160", text)
+    error = re.search(
+        r"expected calibration error (0\.\d+), on \d+ labels of slides left out; .* adds, (0\.\d+) \(", text
+    )
+    assert error, "with and without what chance adds"
+    assert float(error[1]) == pytest.approx(probe.metrics["calibration_error"], abs=6e-4)
+    assert float(error[2]) == pytest.approx(max(0, probe.metrics["squared_calibration_error"]) ** 0.5, abs=6e-4)
     assert html.count("<svg") == 2
     assert "Research use only" in text
 

@@ -14,7 +14,7 @@ PACKAGES = ("app", "jepa", "labeling", "datasets")
 _ARRAY = re.compile(r"\b(NDArray|Tensor|ArrayLike|Floats|Codes|Indices|Points|Matrix|Scores|Cuts|Counts|Vectors)\b")
 _SHAPE = re.compile(r"\b[Ss]hapes?\b|\bscalar\b|\([A-Z]\w*,|\(\w+, \w+\)|\b\d+ x \d+\b")
 _ELSEWHERE = re.compile(r"\b(see|as in|as) `")
-_MOST_WITHOUT_ARGS = 5
+_MOST_WITHOUT_ARGS = 4
 
 
 @dataclass(frozen=True)

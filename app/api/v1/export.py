@@ -2,20 +2,24 @@
 
 import os
 import threading
-from collections.abc import Iterator
-from typing import IO, Annotated, Literal
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from typing import IO, Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Query
 from fastapi.responses import StreamingResponse
+from pydantic import BeforeValidator
+from starlette.types import Receive, Scope, Send
 
 from app.api.v1.answers import Documented, may
-from app.api.v1.shapes import Problem, Text
+from app.api.v1.shapes import Moment, Problem, Text
 from app.api.web import TooMany
 from app.exports import FOLDER, ending_of
 from app.services import Services
 from labeling import audit
 from labeling.accounts import SignedIn
 from labeling.export import EVERYTHING, ExportReport, export_labels, scratch_beside
+from labeling.export.agreed import AgreementKind
 from labeling.export.rows import Kind, Selection
 
 FileFormat = Literal["csv", "parquet", "coco", "geojson", "labelstudio", "dicom-ann", "imagefolder", "webdataset"]
@@ -27,8 +31,23 @@ _MEDIA = {
 _MOST_AT_ONCE = 2
 _CHUNK_BYTES = 1 << 16
 
+
+def _moment(value: Any) -> datetime | None:
+    """Read a moment, in UTC unless it names a zone; one that no calendar has in UTC is the nearest that it has."""
+    if value is None:
+        return None
+    moment = datetime.fromisoformat(str(value))
+    if moment.tzinfo is None:
+        return moment.replace(tzinfo=UTC)
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        return datetime.min.replace(tzinfo=UTC) if moment.year == 1 else datetime.max.replace(tzinfo=UTC)
+
+
 Taker = Annotated[SignedIn, Depends(may("export"))]
 Names = Annotated[list[Annotated[Text, Query(max_length=64)]], Query(max_length=100)]
+Bound = Annotated[datetime | None, BeforeValidator(_moment, json_schema_input_type=Moment | None), Query()]
 _ANSWERS: Documented = {
     200: {
         "description": "The file; the same study gives the same bytes.",
@@ -59,7 +78,9 @@ class _Export:
 
     def file(
         self, person: Taker, format_name: FileFormat, slide: Names = [], annotator: Names = [], category: Names = [],  # noqa: B006
-        current: bool = False, rows: Kind | None = None,
+        current: bool = False, rows: Kind | None = None, agreement: AgreementKind | None = None, since: Bound = None,
+        until: Bound = None, min_share: Annotated[float | None, Query(ge=0, le=1)] = None,
+        min_readers: Annotated[int, Query(ge=1, le=100)] = 1,
     ) -> StreamingResponse:  # fmt: skip
         """Return labels with where they come from, as one file.
 
@@ -68,11 +89,14 @@ class _Export:
         current labels. `dicom-ann`, `imagefolder` and `webdataset` are folders and come as a ZIP. The answer begins
         when the file is whole, which takes minutes for many pictures. `slide`, `annotator` and `category` may be
         given more than once; `current` leaves out what was taken back or replaced; `rows` asks for labels or
-        reference labels only. That an account has taken labels out is told in the chain of events.
+        reference labels only. `agreement`, `min_share` and `min_readers` choose cells by what the doctors say of
+        them; `since` (included) and `until` (not included) the moment of storing. That an account has taken labels
+        out is told in the chain of events.
         """
         selection = Selection(
             slides=tuple(slide), annotators=tuple(annotator), categories=tuple(category), is_current_only=current,
-            kinds=EVERYTHING.kinds if rows is None else (rows,),
+            kinds=EVERYTHING.kinds if rows is None else (rows,), agreement=agreement, since=since, until=until,
+            min_share=min_share, min_readers=min_readers,
         )  # fmt: skip
         if not self._room.acquire(blocking=False):
             raise TooMany(f"{_MOST_AT_ONCE} exports are under way; ask again when one of them is done.")
@@ -80,14 +104,17 @@ class _Export:
             stream, report = self._write(format_name, selection)
         finally:
             self._room.release()
-        self._tell(person, format_name, report)
         ending = ending_of(format_name)
         headers = {
             "Content-Disposition": f'attachment; filename="labels-{format_name}.{ending}"', "Cache-Control": "no-store",
             "Content-Length": str(os.fstat(stream.fileno()).st_size), "X-Rows": str(report.rows),
             "X-Content-SHA256": report.sha256,
         }  # fmt: skip
-        return StreamingResponse(_chunks(stream), media_type=_MEDIA[ending], headers=headers)
+        with ExitStack() as unless_sent:
+            unless_sent.enter_context(stream)
+            self._tell(person, format_name, report)
+            unless_sent.pop_all()
+        return _Sent(stream, media_type=_MEDIA[ending], headers=headers)
 
     def _write(self, format_name: FileFormat, selection: Selection) -> tuple[IO[bytes], ExportReport]:
         """Write the file and open it; its name is gone before the first byte leaves, so nothing is left behind.
@@ -107,7 +134,14 @@ class _Export:
             audit.append(session, kind="labels exported", by=person.name, facts=facts)
 
 
-def _chunks(stream: IO[bytes]) -> Iterator[bytes]:
-    with stream:
-        while chunk := stream.read(_CHUNK_BYTES):
-            yield chunk
+class _Sent(StreamingResponse):
+    """An open file, closed also where whoever asked has gone before its first byte."""
+
+    def __init__(self, stream: IO[bytes], *, media_type: str, headers: dict[str, str]) -> None:
+        chunks = iter(lambda: stream.read(_CHUNK_BYTES), b"")
+        super().__init__(chunks, media_type=media_type, headers=headers)
+        self._stream = stream
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        with self._stream:
+            await super().__call__(scope, receive, send)

@@ -93,7 +93,11 @@ class _Labelling:
         done = answers.settled_among(database, person.name, known)
         tr = self._words(person, spoken)
         planes = places.planes_of_cells(database, [i.cell_id for i in items])
-        rows = [self._work_cell(item, scales.get(item.cell_id), planes.get(item.cell_id), tr) for item in items]
+        turns = answers.turns(database, person.name, [i.cell_id for i in items])
+        rows = [
+            self._work_cell(item, scales.get(item.cell_id), planes.get(item.cell_id), turns[item.cell_id], tr)
+            for item in items
+        ]
         return work_shapes.Worklist(items=rows, done=sorted(done), progress=self._progress(person), edition=made)
 
     def choices(
@@ -188,14 +192,14 @@ class _Labelling:
         return shapes.Steps(steps=found)
 
     def _work_cell(
-        self, item: WorkItem, mpp: float | None, planes: tuple[float, list[float]] | None, tr: Words
+        self, item: WorkItem, mpp: float | None, planes: tuple[float, list[float]] | None, turn: int, tr: Words
     ) -> work_shapes.WorkCell:
         is_shown = self._mode == "shown" and item.may_show
         return work_shapes.WorkCell(
             **cell_row(item.cell_id, mpp), until=item.until.isoformat() if item.until else None,
             reason=asked_because(item.reason, self._services.label_set, is_blind=self._mode != "shown", tr=tr),
             suggestion=_suggestion(item.suggestion, item.probability) if is_shown else None,
-            plane=planes[0] if planes else None, planes=planes[1] if planes else None,
+            plane=planes[0] if planes else None, planes=planes[1] if planes else None, turn=turn,
         )  # fmt: skip
 
     def _step_label(self, label: Any, scales: dict[str, float | None], tr: Words) -> shapes.StepLabel:

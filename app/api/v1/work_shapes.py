@@ -13,6 +13,11 @@ class WorkCell(CellPicture):
     until: Moment | None = Field(description="End of the lease.")
     plane: float | None = Field(None, description="Focal plane of its crop in micrometres, where there are several.")
     planes: list[float] | None = Field(None, description="All its focal planes; ask for one with `z`.")
+    turn: int = Field(
+        description="Quarter turns to the right at which to show it: a cell that comes again lies otherwise.",
+        ge=0,
+        le=3,
+    )
 
 
 class Worklist(Shape):

@@ -226,7 +226,7 @@ class Deck {
       const why = isCovered ? tr("Key {key} was not taken: the cell was covered.", category) : tr("Key {key} was not taken: the cell was not on screen yet.", category);
       return this.say((item || !this.isEmpty) && (isCovered || !isSeen) ? why : "");
     }
-    const label = { cell: item.cell, image: item.image, mpp: item.mpp, key: uuid(), category: category.id,
+    const label = { cell: item.cell, image: item.image, mpp: item.mpp, turn: item.turn, key: uuid(), category: category.id,
       confidence: this.confidence || (isUnsure ? "unsure" : null), comment: this.comment || null, suggestion: null };
     this.said = "";
     this.reopened.delete(item.cell);
@@ -270,7 +270,9 @@ class Deck {
       this.thumbs.set(name, image);
       if (this.thumbs.size > 400) this.thumbs.delete(this.thumbs.keys().next().value);
     }
-    return this.thumbs.get(name);
+    const image = this.thumbs.get(name);
+    image.style.rotate = `${90 * (item.turn || 0)}deg`;
+    return image;
   }
 
   draw() { if (this.face) { this.face.draw(); this.panel.draw(); } }

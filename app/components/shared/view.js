@@ -100,10 +100,12 @@ class View {
     this.node.classList.remove("empty");
     this.node.classList.toggle("wide", this.isWide);
     const { naturalWidth: w, naturalHeight: h } = picture;
-    if (this.canvas.width !== w || this.canvas.height !== h) { this.canvas.width = w; this.canvas.height = h; }
+    const turn = this.item.turn || 0, [across, down] = turn % 2 ? [h, w] : [w, h];
+    if (this.canvas.width !== across || this.canvas.height !== down) { this.canvas.width = across; this.canvas.height = down; }
     const pen = this.canvas.getContext("2d", { willReadFrequently: true });
+    pen.setTransform(...[[1, 0, 0, 1, 0, 0], [0, 1, -1, 0, h, 0], [-1, 0, 0, -1, w, h], [0, -1, 1, 0, 0, w]][turn]);
     pen.drawImage(picture, 0, 0);
-    if (this.stain || this.isToned) pen.putImageData(recolor(pen.getImageData(0, 0, w, h), this.tone, this.stain), 0, 0);
+    if (this.stain || this.isToned) pen.putImageData(recolor(pen.getImageData(0, 0, across, down), this.tone, this.stain), 0, 0);
     this.place();
   }
 

@@ -13,6 +13,7 @@ from labeling.calibration import (
     probabilities_of,
     reliability_bins,
     shift_prior,
+    squared_calibration_error,
 )
 
 
@@ -58,6 +59,28 @@ def test_calibration_error__by_hand() -> None:
     codes = np.array([0, 1, 0, 1])
 
     assert expected_calibration_error(probabilities, codes) == pytest.approx((2 * 0.45 + 2 * 0.35) / 4)
+
+
+@pytest.mark.parametrize("fault", [0.0, 0.15])
+def test_squared_calibration_error__has_no_share_of_chance_though_cells_of_a_slide_are_alike(fault: float) -> None:
+    plain, squared = [], []
+    for seed in range(300):
+        generator = np.random.default_rng(seed)
+        slides = np.repeat(np.arange(20), 6)
+        confidence = generator.uniform(0.5, 0.84, 120)
+        # Half of the slides' cells are right or wrong together.
+        luck = np.where(generator.random(120) < 0.5, generator.random(20)[slides], generator.random(120))
+        codes = (luck > confidence - fault).astype(int)
+        told = np.column_stack([confidence, 1 - confidence])
+        plain.append(expected_calibration_error(told, codes))
+        squared.append(squared_calibration_error(told, codes, slides))
+
+    assert np.mean(plain) > max(fault, 0.06)
+    assert np.mean(squared) == pytest.approx(fault**2, abs=0.004)
+
+
+def test_squared_calibration_error__of_one_slide_cannot_be_told() -> None:
+    assert squared_calibration_error(np.array([[0.9, 0.1]] * 5), np.zeros(5, int), np.zeros(5)) is None
 
 
 def test_conformal__covers_what_it_promises() -> None:
