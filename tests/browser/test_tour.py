@@ -4,6 +4,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.browser.conftest import script_over
+from tests.waiting import until
 
 pytestmark = pytest.mark.browser
 NUM_SLIDES = 1
@@ -26,9 +27,10 @@ def _rows(server) -> list[tuple]:
 def test_tour__is_offered_goes_step_by_step_and_writes_nothing(sign_in, server, shots) -> None:
     page = sign_in("ada")
     page.wait_for_selector(".deck[data-cell]")
-    before = _rows(server)
     page.click(".notice .tourlink")
     _step(page, 0)
+    until(lambda: server.rows("SELECT count(*) FROM leases") == [(4,)])  # the deck has given back what nobody has seen
+    before = _rows(server)
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
     page.keyboard.press("1")
