@@ -80,6 +80,7 @@ def test_two_workers__find_what_one_finds(tmp_path: Path, drawn: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 def test_ray_cluster__whose_worker_is_killed__loses_nothing(
     tmp_path: Path, drawn: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> None:
