@@ -88,7 +88,7 @@ def _check(outcomes: dict[str, str]) -> None:
 
 
 def test_mutants__each_is_read_or_refused(whole_files: dict[str, bytes], tmp_path: Path) -> None:
-    _check(_run(whole_files, tmp_path, count=240, seed=1))
+    _check(_run(whole_files, tmp_path, count=1_500, seed=1))
 
 
 @pytest.mark.slow

@@ -12,7 +12,7 @@ from app.pictures import ATLAS_COLUMNS
 from datasets.bethesda import LabelSet
 
 SCRIPTS = (
-    "shared/base.js", "shared/outbox.js", "gallery/help.js", "gallery/face.js", "gallery/history.js",
+    "shared/base.js", "shared/disk.js", "shared/outbox.js", "gallery/help.js", "gallery/face.js", "gallery/history.js",
     "gallery/gallery.js",
 )  # fmt: skip
 _gallery = component(

@@ -21,7 +21,6 @@ class Gallery {
     this.holds = new Holds(this.account);
     this.outbox = new Outbox({ name: "labels", account: this.account, url: "/api/v1/labels", csrf: this.csrf,
       on: { change: () => this.drawState(), receipts: (list, own) => this.receive(list, own), elsewhere: e => this.elsewhere(e) } });
-    this.past = this.outbox.steps();
     this.build();
     document.addEventListener("keydown", this.onKey = e => this.key(e), true);
     window.addEventListener("pagehide", this.onHide = () => this.release());
@@ -36,6 +35,8 @@ class Gallery {
   }
 
   async start() {
+    await this.outbox.ready;
+    this.past = this.outbox.steps();
     this.outbox.send();
     await this.load(this.like);
     await this.older();

@@ -14,7 +14,8 @@ from datasets.bethesda import LabelSet
 from datasets.criteria import REFERENCE_NUCLEUS_UM2
 
 SCRIPTS = (
-    "shared/base.js", "shared/outbox.js", "shared/view.js", "label_deck/panel.js", "label_deck/tour_offer.js",
+    "shared/base.js", "shared/disk.js", "shared/outbox.js",
+    "shared/view.js", "label_deck/panel.js", "label_deck/tour_offer.js",
     "label_deck/sheets.js", "label_deck/which.js", "label_deck/supply.js", "label_deck/focus.js",
     "label_deck/face.js", "label_deck/history.js", "label_deck/deck.js",
 )  # fmt: skip

@@ -28,7 +28,6 @@ class Deck {
     this.which = new Which(this);
     this.outbox = new Outbox({ name: "labels", account: this.account, url: "/api/v1/labels", csrf: this.csrf,
       on: { change: () => this.draw(), receipts: (list, own, body) => this.receive(list, own, body), elsewhere: e => this.elsewhere(e) } });
-    this.past = this.outbox.steps();
     this.build();
     document.addEventListener("keydown", this.onKey = e => this.key(e), true);
     document.addEventListener("keyup", this.onKeyUp = e => { if (this.commands.get(keyOf(e))?.id === "wide") this.wide(false); }, true);
@@ -52,6 +51,8 @@ class Deck {
   }
 
   async start() {
+    await this.outbox.ready;
+    this.past = this.outbox.steps();
     this.outbox.send();
     await Promise.all([this.older(), this.fill()]);
   }

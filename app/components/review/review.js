@@ -17,8 +17,7 @@ class Review {
     this.build();
     document.addEventListener("keydown", this.onKey = e => this.key(e), true);
     document.addEventListener("keyup", this.onKeyUp = e => { if (this.commands.get(keyOf(e))?.id === "wide") this.wide(false); }, true);
-    this.outbox.send();
-    this.load();
+    this.outbox.ready.then(() => { this.outbox.send(); this.load(); });
   }
 
   destroy() {

@@ -1,12 +1,14 @@
 // Events on their way to the server. Each is kept in the browser under a name of its own until the
 // server has acknowledged it, so that windows of one account never overwrite each other's, and a
 // reload, a crash or a lost connection loses none. A resend is harmless: the server knows the key.
+// A page asks the server for cells once `ready` tells that all of the last visit's are known.
 const MOST_IN_MESSAGE = 200;
 const MOST_MESSAGE_CHARS = 60000;
 const MOST_KEPT_ALIVE = 20000;      // characters that a browser surely goes on sending when the page is left
 const FIRST_PAUSE = 250;            // milliseconds; doubled with each failure
 const LONGEST_PAUSE = 4000;
 const ORPHAN_AGE = 5000;            // another window's event that is still here after this long is sent by us
+const DISK_MOST = 1000;             // a disk that does not answer must not keep the doctor waiting
 const GIVE_UP = 10000;              // for one message; then it is sent again
 
 class Outbox {
@@ -18,7 +20,9 @@ class Outbox {
     this.gone = new Set();          // keys of labels that were taken back, also where the server knows it meanwhile
     this.pause = 0; this.inFlight = false; this.signedOut = false; this.unkept = false; this.most = MOST_IN_MESSAGE;
     this.lastAt = 0;
+    this.disk = new Disk(this.prefix);
     this.adopt(0);
+    this.ready = Promise.race([this.recover(), new Promise(done => setTimeout(done, DISK_MOST))]);
     window.addEventListener("storage", this.onStorage = e => this.seen(e));
     window.addEventListener("online", this.onOnline = () => { this.pause = 0; this.send(); });
     this.adopter = setInterval(() => this.adopt(ORPHAN_AGE), ORPHAN_AGE);
@@ -52,6 +56,7 @@ class Outbox {
     const at = this.lastAt = Math.max(Date.now(), this.lastAt + 0.001);
     this.hold({ at, event, mpp, own: true });
     if (!keep(this.prefix + event.key, { at, event, mpp })) this.unkept = true;
+    this.disk.set(event.key, { at, event, mpp });
   }
 
   hold(entry) {
@@ -70,6 +75,12 @@ class Outbox {
       count++;
     }
     if (count) { this.send(); this.on.change(); }
+  }
+
+  async recover() {  // what a browser that was killed had not brought into localStorage
+    const found = (await this.disk.entries()).filter(entry => !this.waiting.has(entry.event.key));
+    for (const entry of found) { this.hold({ ...entry, own: false }); this.on.elsewhere(entry.event); }
+    if (found.length) { this.send(); this.on.change(); }
   }
 
   seen(change) {  // another window of this account added an event, or got its receipt
@@ -134,6 +145,7 @@ class Outbox {
       if (this.waiting.get(receipt.key)?.own) own.add(receipt.key);
       count += this.waiting.delete(receipt.key);
       localStorage.removeItem(this.prefix + receipt.key);
+      this.disk.remove(receipt.key);
     }
     if (!this.size) this.most = MOST_IN_MESSAGE;
     this.on.receipts(receipts, own, body);

@@ -19,7 +19,8 @@ _VIEWER = f"/api/slides/viewer.js?version={VIEWER_VERSION}"
 
 _FILES = ("claims", "marking", "opinion", "heat", "rings", "stage", "face", "history", "page")
 SCRIPTS = (
-    "shared/base.js", "shared/outbox.js", "label_deck/panel.js", "label_deck/tour_offer.js", "label_deck/sheets.js",
+    "shared/base.js", "shared/disk.js", "shared/outbox.js",
+    "label_deck/panel.js", "label_deck/tour_offer.js", "label_deck/sheets.js",
     *(f"slide_view/{name}.js" for name in _FILES),
 )  # fmt: skip
 _view = component(

@@ -21,7 +21,7 @@ class SlidePage {
     this.tally = { taken: 0, saved: 0, refused: 0, ignored: 0 };
     this.outbox = new Outbox({ name: "labels", account: this.account, url: "/api/v1/labels", csrf: this.csrf,
       on: { change: () => this.draw(), receipts: (list, own) => this.receive(list, own), elsewhere: e => this.elsewhere(e) } });
-    this.past = this.outbox.steps(); this.root.classList.add("cj");
+    this.root.classList.add("cj");
     this.claims = new Claims(this);
     this.rings = new SlideRings(this); this.heat = new Heat(this);
     this.stage = new SlideStage(this);
@@ -48,8 +48,10 @@ class SlidePage {
 
   async start() {
     const asked = new URLSearchParams(location.search);
-    this.outbox.send();
     this.draw();
+    await this.outbox.ready;
+    this.past = this.outbox.steps();
+    this.outbox.send();
     try {
       const [{ slides, cell }] = await Promise.all([getJson(`/api/slides?cell=${encodeURIComponent(asked.get("cell") || "")}`), loadViewer(this.viewer)]);
       this.slides = slides;
