@@ -230,8 +230,10 @@ def _herd(units: Singles, worth: Singles, known: Singles, count: int) -> Indices
         is_fresh = np.zeros(len(units), bool)
         best = int(np.argmax(gain))
         while not is_fresh[best]:
-            rows = np.argpartition(-gain, min(_AT_ONCE, len(gain) - 1))[:_AT_ONCE]
-            rows = rows[~is_fresh[rows] & (gain[rows] >= 0)]
+            # Only among stale ones: many fresh ones of equal worth, as where all is covered, would crowd the best out.
+            old = np.where(is_fresh, np.float32(-1), gain)
+            rows = np.argpartition(-old, min(_AT_ONCE, len(old) - 1))[:_AT_ONCE]
+            rows = rows[old[rows] >= 0]
             gain[rows] = np.maximum(likeness[rows] - covered, 0) @ worth
             is_fresh[rows] = True
             best = int(np.argmax(gain))

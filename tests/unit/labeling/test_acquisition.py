@@ -78,6 +78,23 @@ def test_representative__takes_one_of_near_duplicates_and_never_a_closed_row() -
     assert 10 not in representative(scores, view, 11, np.empty((0, 4)))
 
 
+@pytest.mark.timeout(120)
+@given(st.integers(0, 10_000), st.integers(1, 30), st.integers(0, 30), st.integers(1, 120))
+@settings(max_examples=50, deadline=None)
+def test_representative__comes_to_an_end_where_everything_is_covered(seed: int, kinds: int, known: int, rows: int):
+    """Second reads at the end of a study: what is open is known, so nothing that is chosen adds anything."""
+    generator = np.random.default_rng(seed)
+    centres = generator.normal(size=(kinds, 4))
+    vectors = centres[generator.integers(kinds, size=rows)]
+    view = PoolView(vectors, PoolScale(np.zeros(4), np.ones(4)))
+    scores = generator.random(rows)
+    chosen = representative(scores, view, rows, unit_vectors(centres[:known], view.scale))
+
+    assert sorted(chosen.tolist()) == list(range(rows))
+    if known >= kinds:
+        assert (np.diff(scores[chosen]) <= 0).all()
+
+
 def test_coverage__goes_where_cells_are_and_labels_are_not() -> None:
     generator = np.random.default_rng(0)
     centres = np.eye(5)[:3]
