@@ -2,14 +2,18 @@
 
 import re
 import secrets
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
+from typing import Any
 
 from app.services import Services
 from app.words import word
 from datasets.db import utc_now
 from labeling import audit
 from labeling.export import ProgressCallback, Stage, export_labels
+from labeling.export.agreed import AgreementKind
 from labeling.export.rows import Kind, Selection
 
 FOLDER = "exports"
@@ -38,6 +42,13 @@ KIND_WORDS: dict[Kind, str] = {
 }
 
 
+AGREEMENT_WORDS: dict[AgreementKind, str] = {
+    "agree": word("two doctors or more agree"),
+    "differ": word("doctors differ"),
+    "adjudicated": word("there is a verdict"),
+}
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Export:
     """One file that can be fetched."""
@@ -45,6 +56,18 @@ class Export:
     name: str
     rows: int
     sha256: str
+
+
+def moments_of(days: Sequence[date]) -> tuple[datetime | None, datetime | None]:
+    """Return the first moment of the chosen days and the first one after them, in UTC.
+
+    Args:
+        days: None, one, or the first and the last.
+    """
+    if not days:
+        return None, None
+    first, last = (datetime.combine(day, time(tzinfo=UTC)) for day in (days[0], days[-1]))
+    return first, last + timedelta(days=1)
 
 
 def ending_of(format_name: str) -> str:
@@ -74,11 +97,17 @@ def make_export(
     report = export_labels(services.database, format_name, out, label_set=services.label_set,
                            crop_px=services.settings.crop_px, selection=selection, on_progress=on_progress)  # fmt: skip
     found = Export(name=out.name, rows=report.rows, sha256=report.sha256)
-    filters = {n: ", ".join(v) if isinstance(v, tuple) else v for n, v in asdict(selection).items()}
+    filters = {name: _told(value) for name, value in asdict(selection).items()}
     facts = {"format": format_name, "rows": found.rows, "sha256": found.sha256, **filters}
     with services.database.write() as session:
         audit.append(session, kind="labels exported", by=by, facts=facts)
     return found
+
+
+def _told(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return ", ".join(value)
+    return value.isoformat() if isinstance(value, datetime) else value
 
 
 def export_path(home: Path, name: str) -> Path | None:

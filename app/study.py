@@ -11,7 +11,7 @@ Reading is all that `open_study` allows until it is told who writes: `open_study
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self, TypedDict, Unpack
+from typing import Self, Unpack
 
 import numpy as np
 import pandas as pd
@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from app.answer_frames import Answers, event_key, label_events
 from app.services import Services
+from app.wanted import Wanted, selection
 from datasets import catalog
 from datasets.bethesda import LabelSet
 from datasets.crops import Picture, read_own_png
@@ -30,26 +31,12 @@ from labeling import suggestions, tables
 from labeling.accounts import is_usable_name
 from labeling.errors import AccountError, LabelRefused
 from labeling.export import ExportReport, export_labels
-from labeling.export.rows import Kind, Selection
 from labeling.export.rows import Study as RowStudy
 from labeling.imports.store import batches
 from labeling.labels import LabelEvent, UndoEvent
 
 _EVENTS_PER_TRANSACTION = 500
 """Doctors who label meanwhile wait for so many at most."""
-
-
-class Wanted(TypedDict, total=False):
-    """Which labels are wanted; what is not said means all."""
-
-    current_only: bool
-    """Leave out what was taken back or replaced by the same annotator."""
-    references: bool
-    """The reference labels instead: the adjudicator's verdict, else the majority of the doctors, else what
-    came with the data; none where two answers tie."""
-    slides: Sequence[str]
-    annotators: Sequence[str]
-    categories: Sequence[str]
 
 
 def open_study(home: str | Path, *, annotator: str | None = None) -> "Study":
@@ -147,13 +134,8 @@ class Study:
 
     def label_batches(self, **wanted: Unpack[Wanted]) -> Iterator[pa.RecordBatch]:
         """Yield what `labels` returns in parts of 10,000 rows: memory does not grow with their number."""
-        selection = Selection(
-            slides=tuple(wanted.get("slides", ())), annotators=tuple(wanted.get("annotators", ())),
-            categories=tuple(wanted.get("categories", ())), is_current_only=wanted.get("current_only", False),
-            kinds=("reference",) if wanted.get("references") else ("label",),
-        )  # fmt: skip
         study = RowStudy(label_set=self.label_set, crop_px=self._services.settings.crop_px)
-        return tables.label_batches(self._services.database, study, selection)
+        return tables.label_batches(self._services.database, study, selection(wanted, otherwise=("label",)))
 
     def embeddings(self) -> pd.DataFrame:
         """Return the vectors of the present encoder: indexed by `cell`, shape (cells, dim), float32.
@@ -207,25 +189,21 @@ class Study:
                              "probability": pa.array([], pa.float32())})  # fmt: skip
         return tables.suggestions_table(store, found)
 
-    def export(self, format_name: str, out: str | Path, *, current_only: bool = False,
-               references: bool | None = None) -> ExportReport:  # fmt: skip
+    def export(self, format_name: str, out: str | Path, **wanted: Unpack[Wanted]) -> ExportReport:
         """Write labels as `cytojepa export` does: the same study gives the same bytes.
 
         Args:
             format_name: One of `labeling.export.FORMATS`.
             out: A new or replaced file; for formats of many files a new folder.
-            current_only: Leave out what was taken back or replaced.
-            references: True: reference labels alone; False: labels alone; None: what the format holds.
+            wanted: See `Wanted`; without `references` what the format holds, with False labels alone.
 
         Raises:
             LabelingError: An unknown format, or a folder that is not empty.
+            ValueError: A moment without a time zone.
         """
-        kinds: tuple[Kind, ...] = ("label", "reference")
-        if references is not None:
-            kinds = ("reference",) if references else ("label",)
         return export_labels(
             self._services.database, format_name, Path(out), label_set=self.label_set,
-            crop_px=self._services.settings.crop_px, selection=Selection(is_current_only=current_only, kinds=kinds),
+            crop_px=self._services.settings.crop_px, selection=selection(wanted, otherwise=("label", "reference")),
         )  # fmt: skip
 
     # ---- writing

@@ -4,12 +4,14 @@ from typing import get_args
 
 import streamlit as st
 
-from app.exports import FORMAT_WORDS, KIND_WORDS, STAGE_WORDS, known_exports, make_export
+from app.exports import AGREEMENT_WORDS, FORMAT_WORDS, KIND_WORDS, STAGE_WORDS, known_exports, make_export, moments_of
 from app.views import people, pieces
 from datasets import catalog
+from datasets.db import utc_now
 from labeling import accounts
 from labeling.errors import LabelingError
 from labeling.export import FORMATS, Stage
+from labeling.export.agreed import AGREEMENTS
 from labeling.export.rows import Kind, Selection
 
 _SHOWN = 20
@@ -63,17 +65,27 @@ with st.form("export"):
             tr("Only these slides"), [s.id for s in catalog.slides_with_pictures(services.database)],
             placeholder=tr("all"),
         )  # fmt: skip
+    with left:
+        agreement = st.selectbox(
+            tr("Only cells where"), AGREEMENTS, index=None, placeholder=tr("all"),
+            format_func=lambda kind: tr(AGREEMENT_WORDS[kind]),
+        )  # fmt: skip
+    with right:
+        days = st.date_input(
+            tr("Only what was stored on these days (UTC)"), value=[], max_value=utc_now().date(), format="YYYY-MM-DD"
+        )
     is_wanted = st.form_submit_button(tr("Write the file"), type="primary")
 st.caption(
     tr("Files name cells and slides by their codes; of people they hold the account names. Each export is told in the "
        "chain of events.")
 )  # fmt: skip
 if is_wanted:
+    since, until = moments_of(days)
     make(
         chosen,
         Selection(
             slides=tuple(slides), annotators=tuple(doctors), categories=tuple(categories), is_current_only=is_current,
-            kinds=tuple(kinds) or Selection().kinds,
+            kinds=tuple(kinds) or Selection().kinds, agreement=agreement, since=since, until=until,
         ),
     )  # fmt: skip
 files = known_exports(services.home)[:_SHOWN]

@@ -1,5 +1,6 @@
 """Every page for every role: it opens without a fault, shuts nobody out, and is drawn for the docs."""
 
+import json
 import re
 
 import httpx
@@ -178,3 +179,19 @@ def test_wrong_password__is_refused(server) -> None:
 
     assert answer.status_code == 401
     assert "set-cookie" not in answer.headers
+
+
+def test_export__writes_what_the_filters_leave_and_tells_it(sign_in, server) -> None:
+    page = sign_in("dora", "/export")
+    page.wait_for_selector("text=Write the file")
+    page.get_by_label("Only cells where").click()
+    page.get_by_role("option", name="doctors differ").click()
+    page.locator("[data-testid=stDateInput] [role=spinbutton]").first.click()
+    page.keyboard.type("20200102", delay=60)
+    page.keyboard.press("Escape")
+    page.click("text=Write the file")
+    page.wait_for_selector("text=/^[0-9]+ rows[.] The file is the first/")
+
+    told = [json.loads(body) for (body,) in server.rows("SELECT body FROM events ORDER BY seq")]
+    facts = next(event["facts"] for event in reversed(told) if event["kind"] == "labels exported")
+    assert (facts["agreement"], facts["since"]) == ("differ", "2020-01-02T00:00:00+00:00")

@@ -171,3 +171,16 @@ def test_export__the_same_bytes_as_the_command(study, tmp_path) -> None:
     assert len(pd.read_csv(tmp_path / "a.csv")) == first.rows == len(study.labels())
     with pytest.raises(LabelingError, match="format xml"):
         study.export("xml", tmp_path / "c")
+
+
+def test_labels_and_export__by_agreement_and_moment(study, tmp_path) -> None:
+    last = study.labels()["made_at"].max()
+    before = study.labels(until=last)
+
+    assert len(before) + len(study.labels(since=last)) == len(study.labels()) > len(before)
+    assert study.export("csv", tmp_path / "a.csv", references=False, until=last).rows == len(before)
+    assert study.export("csv", tmp_path / "b.csv", references=False, agreement="agree").rows == 0
+    sure = study.labels(min_share=1.0, annotators=["ada"])
+    assert list(sure["label_id"]) == list(study.labels(current_only=True, annotators=["ada"])["label_id"])
+    with pytest.raises(ValueError, match="say its time zone"):
+        study.labels(since=datetime(2026, 1, 1))  # noqa: DTZ001  that is the fault
