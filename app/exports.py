@@ -58,6 +58,21 @@ class Export:
     sha256: str
 
 
+def moment_of(text: str) -> datetime:
+    """Read a moment (ISO 8601), in UTC unless it names a zone; one that no calendar has in UTC is the nearest it has.
+
+    Raises:
+        ValueError: It is none.
+    """
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        return moment.replace(tzinfo=UTC)
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        return datetime.min.replace(tzinfo=UTC) if moment.year == 1 else datetime.max.replace(tzinfo=UTC)
+
+
 def moments_of(days: Sequence[date]) -> tuple[datetime | None, datetime | None]:
     """Return the first moment of the chosen days and the first one after them, in UTC.
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import TypedDict
+from typing import Literal, TypedDict
 
 from labeling.export.agreed import AgreementKind
 from labeling.export.rows import Kind, Selection
@@ -41,9 +41,10 @@ def selection(wanted: Wanted, *, otherwise: tuple[Kind, ...]) -> Selection:
     Raises:
         ValueError: A moment without a time zone.
     """
-    for name in ("since", "until"):
-        moment = wanted.get(name)
-        if isinstance(moment, datetime) and moment.tzinfo is None:
+    bounds: tuple[Literal["since", "until"], ...] = ("since", "until")
+    for name in bounds:
+        moment: datetime | None = wanted.get(name)
+        if moment is not None and moment.tzinfo is None:
             raise ValueError(f"{name} = {moment}: say its time zone, for example datetime(..., tzinfo=UTC).")
     kinds: dict[bool | None, tuple[Kind, ...]] = {None: otherwise, True: ("reference",), False: ("label",)}
     return Selection(

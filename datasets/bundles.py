@@ -10,12 +10,11 @@ from pathlib import Path
 
 from datasets.decoded import DicomPart
 from datasets.errors import UnreadableFile
-from datasets.public import FieldFile
+from datasets.public import MIRAX, MIRAX_HEADER, FieldFile
 from datasets.sandbox import Decoder
 
 _FLAT_MARKS = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"BM", b"RIFF")
 _IDENTIFYING = ("LABEL", "OVERVIEW")
-_MIRAX, _MIRAX_HEADER = ".mrxs", "Slidedat.ini"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -76,7 +75,7 @@ def parts_of(path: Path) -> list[Path]:
     The file itself is a small picture that two scans may share, so it cannot tell them apart.
     """
     folder = path.with_suffix("")
-    if path.suffix != _MIRAX or not (folder / _MIRAX_HEADER).is_file():
+    if path.suffix != MIRAX or not (folder / MIRAX_HEADER).is_file():
         return [path]
     return [path, *sorted(part for part in folder.rglob("*") if part.is_file())]
 
@@ -84,13 +83,13 @@ def parts_of(path: Path) -> list[Path]:
 def _kind(path: Path, decoder: Decoder) -> bool | DicomPart:
     with path.open("rb") as stream:
         head = stream.read(16)
-    if path.suffix.lower() == _MIRAX:
+    if path.suffix.lower() == MIRAX:
         # The file itself is a small JPEG, the slide is the folder beside it.
-        if path.suffix != _MIRAX:
-            raise UnreadableFile(f"OpenSlide knows MIRAX scans by the suffix {_MIRAX} in small letters; rename it")
-        if not (path.with_suffix("") / _MIRAX_HEADER).is_file():
+        if path.suffix != MIRAX:
+            raise UnreadableFile(f"OpenSlide knows MIRAX scans by the suffix {MIRAX} in small letters; rename it")
+        if not (path.with_suffix("") / MIRAX_HEADER).is_file():
             raise UnreadableFile(
-                f"a MIRAX scan without its folder ({_MIRAX_HEADER} and Data files in a folder of the same name); "
+                f"a MIRAX scan without its folder ({MIRAX_HEADER} and Data files in a folder of the same name); "
                 "copy both to the same place"
             )
         return True

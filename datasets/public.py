@@ -15,6 +15,8 @@ from datasets.public_sets import PublicSet, recognise
 
 Layout = Literal["auto", "cells", "cric", "slides"]
 
+MIRAX, MIRAX_HEADER = ".mrxs", "Slidedat.ini"
+"""How a MIRAX scan is opened, and what its folder of the same name has."""
 CRIC_MPP = 0.247
 """Nominal scale of the CRIC fields as distributed at 1376 pixels (Rezende et al. 2021)."""
 
@@ -124,16 +126,16 @@ def _files(path: Path) -> Iterator[Path]:
     for child in sorted(path.rglob("*")):
         is_hidden = any(part.startswith(".") for part in child.relative_to(path).parts)
         # A MIRAX slide is a file and a folder of the same name: the folder's files are its parts.
-        is_part = (child.parent / "Slidedat.ini").is_file()
+        is_part = (child.parent / MIRAX_HEADER).is_file()
         if child.is_file() and not is_hidden and not is_part:
             yield child
 
 
 def _orphans(path: Path) -> tuple[tuple[Path, str], ...]:
     """Return folders of MIRAX scans without the file by which a scan is opened: nothing else would tell of them."""
-    folders = [header.parent for header in sorted(path.rglob("Slidedat.ini"))] if path.is_dir() else []
+    folders = [header.parent for header in sorted(path.rglob(MIRAX_HEADER))] if path.is_dir() else []
     reason = "the folder of a MIRAX scan without the .mrxs file of the same name beside it; copy both to the same place"
-    return tuple((f, reason) for f in folders if not f.with_name(f"{f.name}.mrxs").is_file())
+    return tuple((f, reason) for f in folders if not f.with_name(f"{f.name}{MIRAX}").is_file())
 
 
 def _class_folders(path: Path) -> list[Path]:

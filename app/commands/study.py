@@ -2,7 +2,7 @@
 
 import time
 from dataclasses import asdict, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ import click
 
 from app import job_run
 from app.commands.output import ProgressBar, emit, home_option, json_option, table, verb
+from app.exports import moment_of
 from app.refit import refit_study, watch
 from app.services import Services
 from labeling import accounts, orders, suggestions
@@ -97,10 +98,9 @@ class _Moment(click.ParamType[datetime]):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
         try:
-            moment = datetime.fromisoformat(str(value))
+            return moment_of(str(value))
         except ValueError:
             self.fail(f"{value}: write it as 2026-01-31 or 2026-01-31T12:00.", param, ctx)
-        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
 
 @click.command()

@@ -54,6 +54,10 @@ with st.form("export"):
             format_func=lambda kind: tr(KIND_WORDS[kind]),
         )  # fmt: skip
         is_current = st.checkbox(tr("Without what was taken back or replaced"))
+        agreement = st.selectbox(
+            tr("Only cells where"), AGREEMENTS, index=None, placeholder=tr("all"),
+            format_func=lambda kind: tr(AGREEMENT_WORDS[kind]),
+        )  # fmt: skip
     with right:
         names = [account.name for account in accounts.list_accounts(services.database)]
         doctors = st.multiselect(tr("Only these people"), names, placeholder=tr("all"))
@@ -65,12 +69,6 @@ with st.form("export"):
             tr("Only these slides"), [s.id for s in catalog.slides_with_pictures(services.database)],
             placeholder=tr("all"),
         )  # fmt: skip
-    with left:
-        agreement = st.selectbox(
-            tr("Only cells where"), AGREEMENTS, index=None, placeholder=tr("all"),
-            format_func=lambda kind: tr(AGREEMENT_WORDS[kind]),
-        )  # fmt: skip
-    with right:
         days = st.date_input(
             tr("Only what was stored on these days (UTC)"), value=[], max_value=utc_now().date(), format="YYYY-MM-DD"
         )

@@ -3,7 +3,7 @@
 import os
 import threading
 from contextlib import ExitStack
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import IO, Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Query
@@ -14,7 +14,7 @@ from starlette.types import Receive, Scope, Send
 from app.api.v1.answers import Documented, may
 from app.api.v1.shapes import Moment, Problem, Text
 from app.api.web import TooMany
-from app.exports import FOLDER, ending_of
+from app.exports import FOLDER, ending_of, moment_of
 from app.services import Services
 from labeling import audit
 from labeling.accounts import SignedIn
@@ -33,16 +33,7 @@ _CHUNK_BYTES = 1 << 16
 
 
 def _moment(value: Any) -> datetime | None:
-    """Read a moment, in UTC unless it names a zone; one that no calendar has in UTC is the nearest that it has."""
-    if value is None:
-        return None
-    moment = datetime.fromisoformat(str(value))
-    if moment.tzinfo is None:
-        return moment.replace(tzinfo=UTC)
-    try:
-        return moment.astimezone(UTC)
-    except OverflowError:
-        return datetime.min.replace(tzinfo=UTC) if moment.year == 1 else datetime.max.replace(tzinfo=UTC)
+    return None if value is None else moment_of(str(value))
 
 
 Taker = Annotated[SignedIn, Depends(may("export"))]

@@ -170,12 +170,8 @@ class Gallery {
   }
 
   push(step) {
-    const now = new Date().toISOString();
-    for (const l of step.labels) {
-      this.outbox.add({ key: l.key, kind: "label", cell: l.cell, category: l.category, decided_at: now, seconds: null,
-        confidence: l.confidence || null, comment: l.comment || null, step: step.labels.length > 1 ? step.step : null }, l.mpp);
-      this.answers.set(l.cell, l);
-    }
+    this.outbox.addStep(step);
+    for (const l of step.labels) this.answers.set(l.cell, l);
     if (step.labels.length === 1) step.step = step.labels[0].key;
     this.tally.taken += step.labels.length;
     this.past.push(step);

@@ -240,10 +240,7 @@ class Deck {
 
   push(step, seconds) {
     const now = Date.now();
-    for (const l of step.labels) {
-      this.outbox.add({ key: l.key, kind: "label", cell: l.cell, category: l.category, decided_at: new Date(now).toISOString(),
-        seconds, confidence: l.confidence, comment: l.comment, step: step.labels.length > 1 ? step.step : null }, l.mpp);
-    }
+    this.outbox.addStep(step, seconds);
     this.tally.taken += step.labels.length;
     this.times = [...this.times.filter(t => t > performance.now() - 60000), performance.now()];
     if (!this.sittingAt || now - this.lastAt > BREAK) this.sittingAt = now;

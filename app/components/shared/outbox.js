@@ -36,14 +36,14 @@ class Outbox {
 
   get size() { return this.waiting.size; }
   get isFailing() { return this.signedOut || (this.pause > 0 && this.size > 0); }
-  events() { return [...this.waiting.values()].sort((a, b) => a.at - b.at).map(entry => entry.event); }
+  entries() { return [...this.waiting.values()].sort((a, b) => a.at - b.at); }
+  events() { return this.entries().map(entry => entry.event); }
   cells() { return this.events().filter(e => e.kind === "label").map(e => e.cell); }
-  takenBack() { return new Set(this.gone); }
 
   // What waits is newer than all that the server tells of, which may have been asked before it arrived there.
   steps() {
     const found = new Map();
-    for (const { event: e, mpp = null } of [...this.waiting.values()].sort((a, b) => a.at - b.at)) {
+    for (const { event: e, mpp = null } of this.entries()) {
       if (e.kind !== "label" || this.gone.has(e.key)) continue;
       const step = e.step || e.key, { key, cell, category, confidence, comment } = e;
       if (!found.has(step)) found.set(step, { step, labels: [] });
@@ -54,9 +54,19 @@ class Outbox {
 
   add(event, mpp = null) {
     const at = this.lastAt = Math.max(Date.now(), this.lastAt + 0.001);
-    this.hold({ at, event, mpp, own: true });
-    if (!keep(this.prefix + event.key, { at, event, mpp })) this.unkept = true;
-    this.disk.set(event.key, { at, event, mpp });
+    const entry = { at, event, mpp };
+    this.hold({ ...entry, own: true });
+    if (!keep(this.prefix + event.key, entry)) this.unkept = true;
+    this.disk.set(event.key, entry);
+  }
+
+  // The answers of one step: what is taken back together.
+  addStep(step, seconds = null) {
+    const now = new Date().toISOString();
+    for (const l of step.labels) {
+      this.add({ key: l.key, kind: "label", cell: l.cell, category: l.category, decided_at: now, seconds,
+        confidence: l.confidence || null, comment: l.comment || null, step: step.labels.length > 1 ? step.step : null }, l.mpp);
+    }
   }
 
   hold(entry) {
@@ -155,7 +165,7 @@ class Outbox {
 
 // Puts the steps that the server tells before those that the page knows, without what was taken back meanwhile.
 function withEarlier(page, steps, isOut = () => false) {
-  const gone = page.outbox.takenBack(), here = new Set(page.past.map(step => step.step));
+  const { gone } = page.outbox, here = new Set(page.past.map(step => step.step));
   const found = steps.map(s => ({ ...s, labels: s.labels.filter(l => !gone.has(l.key) && !isOut(l.key)) }))
     .filter(s => s.labels.length && !here.has(s.step));
   found.forEach(s => s.labels.forEach(l => page.acknowledged.add(l.key)));

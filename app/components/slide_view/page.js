@@ -96,7 +96,7 @@ class SlidePage {
       this.cells = { ids: found.cells, xs: found.x, ys: found.y, radii: found.radius_um, planes: found.planes, guesses: found.guesses, mpp: slide.mpp };
       this.answers = new Map(found.answers.map(a => [a.cell, a]));
       found.answers.forEach(a => this.acknowledged.add(a.key));
-      const gone = this.outbox.takenBack();
+      const { gone } = this.outbox;
       for (const [cell, a] of this.answers) if (gone.has(a.key)) this.answers.delete(cell);
       for (const e of [...sent, ...this.outbox.events()]) if (this.isMissing(e, gone)) this.remember(e);
       this.root.dataset.cells = found.cells.length;
@@ -263,12 +263,8 @@ class SlidePage {
   }
 
   push(step, seconds) {
-    const now = new Date().toISOString();
-    for (const l of step.labels) {
-      this.outbox.add({ key: l.key, kind: "label", cell: l.cell, category: l.category, decided_at: now, seconds,
-        confidence: l.confidence || null, comment: l.comment || null, step: step.labels.length > 1 ? step.step : null }, l.mpp);
-      if (this.cells.ids.includes(l.cell)) this.answers.set(l.cell, l);
-    }
+    this.outbox.addStep(step, seconds);
+    for (const l of step.labels) if (this.cells.ids.includes(l.cell)) this.answers.set(l.cell, l);
     this.tally.taken += step.labels.length;
     this.past = [...this.past, step].slice(-60);
   }

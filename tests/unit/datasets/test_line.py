@@ -1,11 +1,25 @@
 """Writers wait in line: in order, the urgent first, and nobody for ever."""
 
 import contextlib
+import functools
 import threading
 import time
+from collections.abc import Callable, Sequence
 
 from datasets import line
 from datasets.line import Line
+
+
+def _line_up(queue: Line, tasks: Sequence[Callable[[], None]]) -> None:
+    """Let tasks queue up behind a running writer, one after the other; return when all have ended."""
+    threads = [threading.Thread(target=task) for task in tasks]
+    with queue.turn(is_urgent=False):
+        for number, thread in enumerate(threads, start=1):
+            thread.start()
+            while len(queue._urgent) + len(queue._others) < number:
+                time.sleep(0.001)
+    for thread in threads:
+        thread.join()
 
 
 def _order(urgent: list[bool]) -> list[int]:
@@ -16,14 +30,7 @@ def _order(urgent: list[bool]) -> list[int]:
         with queue.turn(is_urgent=urgent[number]):
             order.append(number)
 
-    threads = [threading.Thread(target=write, args=(number,)) for number in range(len(urgent))]
-    with queue.turn(is_urgent=False):
-        for number, thread in enumerate(threads, start=1):
-            thread.start()
-            while len(queue._urgent) + len(queue._others) < number:
-                time.sleep(0.001)
-    for thread in threads:
-        thread.join()
+    _line_up(queue, [functools.partial(write, number) for number in range(len(urgent))])
     return order
 
 
@@ -48,15 +55,9 @@ def test_let_urgent_pass__waits_for_them_and_for_nobody_else() -> None:
         queue.let_urgent_pass()
         order.append("passed")
 
-    threads = [threading.Thread(target=urgent), threading.Thread(target=passing)]
     with queue.turn(is_urgent=True):
         queue.let_urgent_pass()  # nobody waits
-        for number, thread in enumerate(threads, start=1):
-            thread.start()
-            while len(queue._urgent) + len(queue._others) < number:
-                time.sleep(0.001)
-    for thread in threads:
-        thread.join()
+    _line_up(queue, [urgent, passing])
 
     assert order == ["urgent", "passed"]
 
