@@ -134,6 +134,20 @@ def test_regions__small_and_large_ones_come_back_whole(tmp_path: Path) -> None:
     assert np.array_equal(first, picture[20:220, 10:310]), "an answer is not changed by the next one"
 
 
+def test_decoder__names_more_slides_than_stay_open_and_a_link_is_refused_later_too(path: Path) -> None:
+    paths = [path.with_name(f"{n}{path.suffix}") for n in range(8)]
+    for copy in paths:
+        copy.write_bytes(path.read_bytes())
+    with Decoder() as decoder:
+        first, *others = (decoder.read_region([copy], 40, 50, 60, 70) for copy in paths)
+        assert all(np.array_equal(first, other) for other in others)
+        assert np.array_equal(first, decoder.read_region(paths[:1], 40, 50, 60, 70)), "opened anew by its number"
+        paths[1].unlink()
+        paths[1].symlink_to(path)
+        with pytest.raises(UnreadableFile, match="links are not followed"):
+            decoder.read_region(paths[1:2], 40, 50, 60, 70)
+
+
 def test_decoder__that_is_forgotten_ends_its_child_but_not_in_a_fork(path: Path) -> None:
     decoder = Decoder()
     decoder.open_slide([path])
