@@ -116,7 +116,7 @@ class TiledLevels:
 
 
 def _upper_rows(data: bytes, rows: int, side: int) -> tuple[bytes, int]:
-    """Return a JPEG that ends where its upper rows are complete, and how many it has; all of it where that gains little."""
+    """Return a JPEG that ends below its upper rows, and how many it has; the whole where little is gained."""
     # One row more: the colours of the last one lean on the next.
     rows = -(-(rows + 1) // _BLOCK_ROWS) * _BLOCK_ROWS
     place = 2
