@@ -20,6 +20,7 @@ from datasets.crops import Picture
 from datasets.errors import UnreadableFile
 
 _JPEG, _CONTIGUOUS = 7, 1
+_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _YCBCR = 0, 1, 2, 6
 _END_OF_JPEG = b"\xff\xd9"
 _KEPT_BYTES = 32 << 20
 _MOST_PAGES = 4096
@@ -30,23 +31,15 @@ _BLOCK_ROWS = 16
 
 
 class TiledLevels:
-    """The levels of a TIFF slide as pages of JPEG tiles.
+    """Pages of tiles: the levels of a TIFF slide, or its levels and planes.
 
     Args:
-        path: A regular file that OpenSlide has opened.
-        sizes: Width and height of each level.
-
-    Raises:
-        UnreadableFile: A level is not such a page.
+        tif: The file, closed with this.
+        pages: That `is_readable` knows.
     """
 
-    def __init__(self, path: Path, sizes: Sequence[tuple[int, int]]) -> None:
-        self._tif = tifffile.TiffFile(path)
-        try:
-            self._pages = _pages_of(self._tif, sizes)
-        except BaseException:
-            self._tif.close()
-            raise
+    def __init__(self, tif: tifffile.TiffFile, pages: Sequence[tifffile.TiffPage | tifffile.TiffFrame]) -> None:
+        self._tif, self._pages = tif, list(pages)
         self._kept: OrderedDict[tuple[int, int], Picture] = OrderedDict()
         self._kept_bytes = 0
 
@@ -58,7 +51,7 @@ class TiledLevels:
             top: In pixels of the level.
             width: Of the region.
             height: Of the region.
-            level: Index into the sizes.
+            level: Index into the pages.
 
         Returns:
             RGB, shape (height, width, 3), uint8.
@@ -66,7 +59,7 @@ class TiledLevels:
         Raises:
             UnreadableFile: A tile is missing or not whole.
         """
-        page = self._pages[level]
+        page = kind_of(self._pages[level])
         side_x, side_y = page.tilewidth, page.tilelength
         region = np.empty((height, width, 3), np.uint8)
         for row in range(top // side_y, -(-(top + height) // side_y)):
@@ -98,21 +91,30 @@ class TiledLevels:
             self._kept_bytes -= self._kept.popitem(last=False)[1].nbytes
         return tile
 
-    def _decode(self, page: tifffile.TiffPage, index: int, rows: int) -> Picture:
+    def _decode(self, page: tifffile.TiffPage | tifffile.TiffFrame, index: int, rows: int) -> Picture:
         length = page.databytecounts[index]
         if not 0 < length <= _MOST_TILE_BYTES:
             raise UnreadableFile("a tile is missing")
         stream = page.parent.filehandle
         stream.seek(page.dataoffsets[index])
         data = stream.read(length)
-        if len(data) != length or not data.rstrip(b"\0").endswith(_END_OF_JPEG):
+        kind = kind_of(page)
+        if len(data) != length or (kind.compression == _JPEG and not data.rstrip(b"\0").endswith(_END_OF_JPEG)):
             raise UnreadableFile("a tile is not whole")
-        data, rows = _upper_rows(data, rows, page.tilelength)
-        colors, wanted = jpeg_decode_colorspace(page.photometric, page.planarconfig, page.extrasamples, page.is_jfif)
-        tile = imagecodecs.jpeg8_decode(data, tables=page.jpegtables, colorspace=colors, outcolorspace=wanted)
-        if tile.shape != (rows, page.tilewidth, 3) or tile.dtype != np.uint8:
+        if kind.compression == _JPEG:
+            data, rows = _upper_rows(data, rows, kind.tilelength)
+            colors, to = jpeg_decode_colorspace(kind.photometric, kind.planarconfig, kind.extrasamples, kind.is_jfif)
+            tile = imagecodecs.jpeg8_decode(data, tables=kind.jpegtables, colorspace=colors, outcolorspace=to)
+        else:
+            rows = kind.tilelength
+            found, _, _ = kind.decode(data, index, _fullsize=True)
+            tile = np.empty(0) if found is None else found[0]
+        tile = tile.reshape((*tile.shape[:2], -1))
+        if tile.shape != (rows, kind.tilewidth, kind.samplesperpixel) or tile.dtype != np.uint8:
             raise UnreadableFile("a tile is of another kind")
-        return np.asarray(tile)
+        if kind.photometric == _WHITE_IS_ZERO:
+            tile = 255 - tile
+        return np.asarray(tile if kind.samplesperpixel == 3 else np.repeat(tile, 3, axis=2))
 
 
 def _upper_rows(data: bytes, rows: int, side: int) -> tuple[bytes, int]:
@@ -130,21 +132,52 @@ def _upper_rows(data: bytes, rows: int, side: int) -> tuple[bytes, int]:
     return data, side
 
 
-def _pages_of(tif: tifffile.TiffFile, sizes: Sequence[tuple[int, int]]) -> list[tifffile.TiffPage]:
+def kind_of(page: tifffile.TiffPage | tifffile.TiffFrame) -> tifffile.TiffPage:
+    """Return the page that tells how a page's pixels are kept: a frame has only their places."""
+    assert page.keyframe is not None
+    return page.keyframe
+
+
+def open_tiff(path: Path) -> tifffile.TiffFile:
+    """Open a TIFF whose pages can be counted.
+
+    Raises:
+        UnreadableFile: It has more pages than any slide has.
+    """
+    tif = tifffile.TiffFile(path, _multifile=False)  # an OME-TIFF may name other files: they are not opened
     # The number of pages first: a chain of pages that loops hangs what comes after otherwise.
     if len(tif.pages) > _MOST_PAGES:
+        tif.close()
         raise UnreadableFile("more pages than any slide has")
-    pages = [page for page in tif.pages if isinstance(page, tifffile.TiffPage) and _fits(page)]
+    return tif
+
+
+def jpeg_levels(path: Path, sizes: Sequence[tuple[int, int]]) -> TiledLevels:
+    """Return the levels of a slide that OpenSlide has opened, each a page of JPEG tiles.
+
+    Args:
+        path: A regular file.
+        sizes: Width and height of each level.
+
+    Raises:
+        UnreadableFile: A level is no such page.
+    """
+    tif = open_tiff(path)
+    pages = [page for page in tif.pages if isinstance(page, tifffile.TiffPage) and is_readable(page)]
+    pages = [page for page in pages if page.compression == _JPEG and page.samplesperpixel == 3]
     by_size = {(page.imagewidth, page.imagelength): page for page in pages}
     if len(by_size) < len(pages) or not set(sizes) <= set(by_size):
+        tif.close()
         raise UnreadableFile("not every level is a page of JPEG tiles")
-    return [by_size[size] for size in sizes]
+    return TiledLevels(tif, [by_size[size] for size in sizes])
 
 
-def _fits(page: tifffile.TiffPage) -> bool:
-    tags = page.tags
+def is_readable(page: tifffile.TiffPage) -> bool:
+    """Return whether a page is made of tiles of 8-bit grey or RGB."""
+    is_color = page.samplesperpixel == 3 and page.planarconfig == _CONTIGUOUS
+    is_known = page.photometric in (_RGB, _YCBCR if page.compression == _JPEG else _RGB) if is_color else (
+        page.samplesperpixel == 1 and page.photometric in (_WHITE_IS_ZERO, _BLACK_IS_ZERO))  # fmt: skip
     return (
-        322 in tags and page.compression == _JPEG and page.bitspersample == 8 and page.samplesperpixel == 3
-        and page.planarconfig == _CONTIGUOUS
-        and page.tilewidth * page.tilelength * 3 <= _MOST_TILE_BYTES
+        322 in page.tags and page.bitspersample == 8 and is_known
+        and page.tilewidth * page.tilelength * page.samplesperpixel <= _MOST_TILE_BYTES
     )  # fmt: skip
