@@ -39,6 +39,7 @@ KIND_WORDS: dict[Kind, str] = {
     "label": word("labels of the doctors"),
     "reference": word("reference labels"),
     "opinion": word("what doctors say of slides"),
+    "verdict": word("verdicts of the adjudicators"),
 }
 
 

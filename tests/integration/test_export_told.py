@@ -32,4 +32,6 @@ def test_export__every_filter_is_told_in_the_chain_of_events(services) -> None:
             "until": "2999-01-01T12:00:00+00:00"}  # fmt: skip
     assert {name: facts[name] for name in want} == want
     assert "the lab's system" in facts["via"]
+    refused = program.get(f"{PUBLIC}/export/webdataset", params={"rows": "opinion"})
+    assert (refused.status_code, set(refused.json())) == (404, {"error"})
     assert {field.name for field in fields(Selection)} <= set(facts), "a new filter is told too"

@@ -54,7 +54,7 @@ def given_labels(draw: st.DrawFn) -> list[ImportedLabel]:
         ImportedLabel(
             cell_id=f"CE-{draw(st.integers(0, CELLS - 1)):013d}", category=draw(st.sampled_from(BETHESDA.ids)),
             annotator=draw(names), key=f"key-{number}", history=draw(histories()),
-            taken_back_at=draw(st.one_of(st.none(), moments)),
+            taken_back_at=draw(st.one_of(st.none(), moments)), was_told=draw(st.booleans()),
         )
         for number in range(count)
     ]  # fmt: skip
