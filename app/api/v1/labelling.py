@@ -20,6 +20,7 @@ from datasets import catalog, places
 from labeling import answers, foils, labels, leases
 from labeling.accounts import SignedIn
 from labeling.choices import GROUNDS
+from labeling.counting import ProgressCounter
 from labeling.export.rows import Row, Selection, Study, iter_labels
 from labeling.labels import LabelEvent, Receipt, UndoEvent
 from labeling.leases import WorkItem
@@ -63,6 +64,7 @@ class _Labelling:
         self._services = services
         self._mode = services.settings.suggestions
         self._present = PresentSuggestions(services)
+        self._counter = ProgressCounter(services.database)
 
     def worklist(
         self, person: Labeller, limit: Items = 12, held: Annotated[Ids, Query()] = "",
@@ -89,6 +91,7 @@ class _Labelling:
             items += take_suggested(
                 self._services, self._present, person.name, focus, most=limit - len(items), exclude=others
             )
+        until = leases.last_end(settings.lease_seconds).isoformat()
         scales = catalog.crop_scales(database, [i.cell_id for i in items])
         done = answers.settled_among(database, person.name, known)
         tr = self._words(person, spoken)
@@ -96,7 +99,9 @@ class _Labelling:
         turns = answers.turns(database, person.name, [i.cell_id for i in items])
         lies = {i.cell_id: _lies(planes.get(i.cell_id), turns[i.cell_id]) for i in items}
         rows = [self._work_cell(item, scales.get(item.cell_id), lies[item.cell_id], tr) for item in items]
-        return work_shapes.Worklist(items=rows, done=sorted(done), progress=self._progress(person), edition=made)
+        return work_shapes.Worklist(
+            items=rows, done=sorted(done), progress=self._progress(person), until=until, edition=made
+        )
 
     def choices(
         self, person: Labeller, slides: SlideIds = "", suggested: Category = "", ground: Ground = ""
@@ -126,7 +131,7 @@ class _Labelling:
 
     def release(self, person: Labeller, body: shapes.Cells) -> shapes.Released:
         """End the account's leases of some cells, so that others get them."""
-        count = leases.give_back(self._services.database, person.name, body.cells, unseen=body.unseen)
+        count = leases.give_back(self._services.database, person.name, body.cells, unseen=body.unseen, until=body.until)
         return shapes.Released(released=count)
 
     def record(self, person: Labeller, body: shapes.Events, spoken: Spoken = "") -> shapes.Receipts:
@@ -220,7 +225,7 @@ class _Labelling:
         return shapes.LabelRow(**told)
 
     def _progress(self, person: SignedIn) -> shapes.Progress:
-        found = answers.progress(self._services.database, person.name)
+        found = self._counter.of(person.name)
         return shapes.Progress(mine=found.labelled_by_me, labelled=found.labelled, cells=found.cells)
 
     def _receipt(
