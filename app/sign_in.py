@@ -23,7 +23,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.open_pages import REVOKED, OpenPage
 from app.theme import LOGIN_STYLE
+from app.unstored import UNSTORED, told_of
 from datasets.db import Database
+from datasets.errors import DatabaseError
 from labeling import accounts, tokens
 from labeling.accounts import FailureBrake, Right, SignedIn
 
@@ -93,10 +95,25 @@ class SignInGate:
         self._app, self._database = app, database
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Let a request through, or answer it."""
+        """Let a request through, or answer it."""  # noqa: DOC501  (what is raised is what came)
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
+        begun: list[str] = []
+
+        async def noted(message: Message) -> None:
+            begun.append(message["type"])
+            await send(message)
+
+        try:
+            await self._answer(scope, receive, noted)
+        except UNSTORED as error:
+            # Here, because the application's own handler would only say that something went wrong.
+            if begun or scope["type"] == "websocket":
+                raise
+            await _unstored(scope, error)(scope, receive, _with_headers(send))
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = Headers(scope=scope)
         token, person = session_token(headers), None
         if scope["type"] == "http" and "authorization" in headers:
@@ -138,6 +155,13 @@ def _refusal(scope: Scope, headers: Headers, person: SignedIn | None) -> Respons
     elif not path.startswith(f"{PUBLIC}/"):
         return JSONResponse({"error": f"A token opens what lies below {PUBLIC}, nothing else."}, 403)
     return _forbidden(path, person)
+
+
+def _unstored(scope: Scope, error: DatabaseError) -> Response:
+    sentence, status = told_of(error)
+    if scope["path"] == "/login":
+        return HTMLResponse(login_page(sentence), status)
+    return JSONResponse({"error": sentence}, status)
 
 
 def _stranger(headers: Headers, *, is_change: bool) -> Response:

@@ -48,6 +48,8 @@ _OPTIONS = {
 }
 _PASSING = ("40001", "40P01", "57P01", "57P02", "57P03", "25P03")
 """SQLSTATEs after which the same transaction may simply be tried again; class 08 too."""
+_NO_ROOM = ("53100", "58030")
+"""disk_full and io_error."""
 _REMEDIES = {
     "no password supplied": "Name its file in CYTOJEPA_DATABASE_PASSWORD_FILE, or write it into .pgpass in the home "
     "folder of the account that runs the program; that file is read only with mode 0600.",
@@ -212,7 +214,14 @@ def is_passing(error: BaseException) -> bool:
         return True
     state = getattr(error.orig, "sqlstate", "")
     is_cut = state is None and isinstance(error, sqlalchemy.exc.OperationalError)
-    return is_cut or (bool(state) and (state in _PASSING or state.startswith("08")))
+    # With `_NO_ROOM` it has ended itself: the commit may have come through.
+    return is_cut or (bool(state) and (state in (*_PASSING, *_NO_ROOM) or state.startswith("08")))
+
+
+def takes_no_more(error: BaseException) -> bool:
+    """Return whether the server found no room for a row and goes on; where its log finds none, it ends itself."""
+    cause = getattr(error, "orig", None)
+    return getattr(cause, "sqlstate", None) in _NO_ROOM and cause.diag.severity_nonlocalized == "ERROR"  # type: ignore[union-attr]  # it has a state
 
 
 def _make_engine(url: URL) -> Engine:

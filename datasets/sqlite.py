@@ -16,6 +16,8 @@ from sqlalchemy import Connection, Engine, MetaData, Table, create_engine, event
 
 from datasets.facts import Fact
 
+_NO_ROOM = (10, 13)
+"""SQLITE_IOERR and SQLITE_FULL, https://sqlite.org/rescode.html."""
 SAFE_SQLITE = (3, 51, 3)
 """First release without the WAL-reset corruption bug."""
 
@@ -110,6 +112,11 @@ class SqliteStore:
         return found + [
             f"database: row {row[1]} of {row[0]} points to a row of {row[2]} that is gone" for row in strays
         ]
+
+
+def takes_no_more(error: BaseException) -> bool:
+    """Return whether the disk is full, or a limit or a fault of it stopped the write."""
+    return getattr(getattr(error, "orig", None), "sqlite_errorcode", 0) & 0xFF in _NO_ROOM
 
 
 def _make_engine(path: Path) -> Engine:

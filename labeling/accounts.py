@@ -7,6 +7,7 @@ registration. Passwords are argon2id hashes; of a browser's token only the SHA-2
 import hashlib
 import secrets
 import threading
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Literal, get_args
@@ -16,6 +17,7 @@ from pwdlib.hashers.argon2 import Argon2Hasher
 from sqlalchemy import delete, select, update
 
 from datasets.db import Database, repeated, utc_now
+from datasets.errors import DiskFull
 from datasets.transactions import insert_into
 from labeling import audit
 from labeling.errors import AccountError
@@ -259,7 +261,7 @@ def check_sign_in(database: Database, token: str, *, is_action: bool = True) -> 
     if sign_in.ended_at is not None or account.disabled_at is not None or is_idle or is_old:
         return None
     if is_action and now - sign_in.seen_at > timedelta(minutes=1):
-        with database.write() as session:
+        with suppress(DiskFull), database.write() as session:  # it locks nobody out before the idle time is over
             statement = update(SignIn).where(SignIn.token_sha256 == _digest(token))
             session.execute(statement.values(seen_at=now))
     return SignedIn(name=account.name, role=account.role, csrf_token=sign_in.csrf_token)

@@ -9,16 +9,14 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from app.unstored import UNSTORED, told_of
 from app.words import Words, best_language, words
 from datasets.db import Database
-from datasets.errors import ConnectionLost
 from labeling import preferences
 from labeling.accounts import Right, SignedIn
 
 MOST_BYTES = 256_000
 LONGEST_NAME = 80
-
-NO_DATABASE = "The database does not answer. Nothing that was saved is lost; send it again."
 
 Handler = Callable[[Request], Awaitable[Response]]
 Row = dict[str, Any]
@@ -50,8 +48,9 @@ def guarded(handler: Handler) -> Handler:
             return JSONResponse({"error": str(error)}, 400)
         except Forbidden as error:
             return JSONResponse({"error": str(error)}, 403)
-        except ConnectionLost:
-            return JSONResponse({"error": NO_DATABASE}, 503)
+        except UNSTORED as error:
+            sentence, status = told_of(error)
+            return JSONResponse({"error": sentence}, status)
 
     return answer
 
