@@ -241,6 +241,13 @@ def _make_engine(url: URL) -> Engine:
         },
     )  # fmt: skip
 
+    @event.listens_for(engine, "handle_error")
+    def leave_rows_out(context: Any) -> None:
+        # "Failing row contains ..." would end in the server's log.
+        for error in (context.original_exception, context.sqlalchemy_exception):
+            if error is not None and error.args:
+                error.args = (str(error.args[0]).partition("\nDETAIL:")[0], *error.args[1:])
+
     @event.listens_for(engine, "begin")
     def begin(connection: Any) -> None:
         options = connection.get_execution_options()

@@ -125,6 +125,7 @@ def _make_engine(path: Path) -> Engine:
         module=driver,
         pool_size=16,
         max_overflow=16,
+        hide_parameters=True,  # an error in a log must not tell hashes and comments
         connect_args={"timeout": 30},
     )
 

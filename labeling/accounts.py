@@ -222,7 +222,7 @@ def set_role(database: Database, name: str, role: str, *, by: str = COMMAND_LINE
 def verify(database: Database, name: str, password: str) -> bool:
     """Return whether the password opens the account; takes as long for unknown names."""
     with database.read() as session:
-        account = session.get(Account, name)
+        account = session.get(Account, name) if is_usable_name(name) else None
     stored = account.password_hash if account and account.password_hash != NO_PASSWORD else _UNKNOWN_HASH
     with _HASHING:
         matches = _HASHER.verify(password, stored)

@@ -19,7 +19,8 @@ from app.api import api_routes
 from app.inspection import inspect_study
 from app.services import Services
 from app.settings import Settings
-from app.sign_in import COOKIE, SignInGate, sign_in_routes
+from app.sign_in import COOKIE, SignInGate
+from app.sign_in_routes import sign_in_routes
 from datasets import catalog
 from datasets.db import utc_now
 from datasets.files import write_atomically

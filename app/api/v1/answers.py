@@ -11,7 +11,8 @@ from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 
 from app.api.v1.shapes import Problem
-from app.api.web import LONGEST_NAME, MOST_BYTES, BadRequest, Forbidden, NotFound, TooMany, allowed
+from app.api.web import LONGEST_NAME, BadRequest, Forbidden, NotFound, TooMany, allowed
+from app.sign_in import MOST_BYTES
 from app.unstored import UNSTORED, told_of
 from datasets.errors import DatabaseError
 from labeling.accounts import Right, SignedIn
@@ -78,7 +79,9 @@ async def _invalid(_request: Request, error: Exception) -> Response:
     first = error.errors()[0]
     # The value itself is not repeated: it may be long, or what must not stand in a log.
     place = ".".join(str(part) for part in first["loc"][1:])
-    return _problem(f"{place}: {first['msg']}." if place else f"{first['msg']}.", 400)
+    is_unknown_kind = first["type"] == "union_tag_invalid"
+    said = f"use one of {first['ctx']['expected_tags']}" if is_unknown_kind else first["msg"]
+    return _problem(f"{place}: {said}." if place else f"{said}.", 400)
 
 
 async def _http(_request: Request, error: Exception) -> Response:
