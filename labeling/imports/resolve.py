@@ -21,13 +21,14 @@ from datasets.public import PUBLIC_WORDS
 from labeling.errors import LabelRefused
 from labeling.export.rows import COLUMNS
 from labeling.imports.store import HISTORY_COLUMNS, ImportedLabel
-from labeling.records import IMPORTED
+from labeling.records import IMPORTED, Label
 
 NEAR_UM, NEAR_PX = 5.0, 20.0
 """How far from a cell's centre a point may lie: half a nucleus; in pixels where um/px is unknown."""
 _RENAMED = {"probe": "probe_id"}
 _HISTORY = {name: _RENAMED.get(name, name) for name in COLUMNS if _RENAMED.get(name, name) in HISTORY_COLUMNS}
 _MOMENTS = ("made_at", "decided_at")
+_LONGEST = {name: getattr(Label.__table__.c[column].type, "length", None) or 80 for name, column in _HISTORY.items()}
 _CLOCK_SLACK = timedelta(minutes=5)
 
 
@@ -60,7 +61,7 @@ class Resolver:
         self._database, self._annotator, self._secret_key = database, annotator, secret_key
         self._by_uid: dict[str, str] = {}
         self._words = categories_by_word(label_set)
-        self._label_set = label_set
+        self.label_set = label_set
         self._points: dict[str, tuple[list[str], NDArray[np.float64]]] = {}
         self._hashes: dict[Path, tuple[str, str]] = {}
         with database.read() as session:
@@ -73,44 +74,72 @@ class Resolver:
         Raises:
             LabelRefused: It does not fit, with the reason.
         """
-        values = found.values
-        annotator = self._annotator or _word(values, "annotator") or IMPORTED
-        if not (len(annotator) <= 64 and annotator.isprintable()):
-            raise LabelRefused("the annotator's name is not 1 to 64 visible characters.")
+        values, annotator = found.values, self.annotator(found.values)
         if found.changed_from is not None and self._annotator is None:
             raise LabelRefused(
                 f"its category was changed from {found.changed_from}; say by whom with --annotator NAME."
             )
-        is_own = found.changed_from is None and annotator == _word(values, "annotator")
-        key = _word(values, "label_key") if is_own else None
-        if key is not None and len(key) > 80:
-            raise LabelRefused(f"a key of {len(key)} characters; it has 1 to 80.")
+        is_own = found.changed_from is None and annotator == word_in(values, "annotator")
         return ImportedLabel(
-            cell_id=self._cell(values), category=self._category(values), annotator=annotator, key=key,
+            cell_id=self.cell(values), category=self.category(values), annotator=annotator,
+            key=key_in(values) if is_own else None,
             history=_history(values) if found.changed_from is None else {},
-            taken_back_at=_moment(values, "taken_back_at") if is_own else None,
+            taken_back_at=moment_in(values, "taken_back_at") if is_own else None,
+            was_told=is_own and bool(_flag(values, "suggestion_told")),
         )  # fmt: skip
 
-    def _category(self, values: Mapping[str, Any]) -> str:
-        word = _word(values, "category")
+    def annotator(self, values: Mapping[str, Any]) -> str:
+        """Return whose row it becomes.
+
+        Raises:
+            LabelRefused: The name is not usable.
+        """
+        annotator = self._annotator or word_in(values, "annotator") or IMPORTED
+        if not (len(annotator) <= 64 and annotator.isprintable()):
+            raise LabelRefused("the annotator's name is not 1 to 64 visible characters.")
+        return annotator
+
+    def category(self, values: Mapping[str, Any]) -> str:
+        """Return the category's id.
+
+        Raises:
+            LabelRefused: There is none, or it is not in the label set.
+        """
+        word = word_in(values, "category")
         if word is None:
             raise LabelRefused("no category.")
         category = self._words.get(normal_word(word))
         if category is None:
             raise LabelRefused(
-                f"category {word[:64]}: not in the label set {self._label_set.id} ({', '.join(self._label_set.ids)})."
+                f"category {word[:64]}: not in the label set {self.label_set.id} ({', '.join(self.label_set.ids)})."
             )
         return category
 
-    def _cell(self, values: Mapping[str, Any]) -> str:
-        cell_id = _word(values, "cell")
+    def slide(self, values: Mapping[str, Any]) -> str:
+        """Return the slide that a row is about.
+
+        Raises:
+            LabelRefused: It is not in the catalogue.
+        """
+        slide = word_in(values, "slide") or ""
+        if slide not in self._slides:
+            raise LabelRefused(f"slide {slide[:40]}: not in the catalogue; ingest it first.")
+        return slide
+
+    def cell(self, values: Mapping[str, Any]) -> str:
+        """Return the cell that a row is about: by its id, its picture, or the nearest to a place on a slide.
+
+        Raises:
+            LabelRefused: There is none.
+        """
+        cell_id = word_in(values, "cell")
         if cell_id in self._cells and cell_id is not None:
             return cell_id
-        image = PurePosixPath((_word(values, "image") or "").replace("\\", "/").partition("?")[0]).stem
+        image = PurePosixPath((word_in(values, "image") or "").replace("\\", "/").partition("?")[0]).stem
         if image in self._cells:
             return image
         by_bytes = self._codes(values.get("file"))
-        names = [self._slide_of_uid(_word(values, "slide_uid")), cell_id, _word(values, "slide"), image, *by_bytes]
+        names = [self._slide_of_uid(word_in(values, "slide_uid")), cell_id, word_in(values, "slide"), image, *by_bytes]
         if by_bytes and by_bytes[0] in self._cells:
             return by_bytes[0]
         slide = next((name for name in names if name in self._slides), None)
@@ -183,26 +212,43 @@ def _history(values: Mapping[str, Any]) -> dict[str, Any]:
 
 def _read(name: str) -> Callable[[Mapping[str, Any], str], Any]:
     if name in _MOMENTS:
-        return _moment
+        return moment_in
     if COLUMNS[name] is float:
         return _number
-    return _flag if COLUMNS[name] is bool else _text
+    return _flag if COLUMNS[name] is bool else text_in
 
 
-def _word(values: Mapping[str, Any], name: str) -> str | None:
+def word_in(values: Mapping[str, Any], name: str) -> str | None:
+    """Return a word without spaces around it, None where nothing is said."""
     value = values.get(name)
     text = str(value).strip() if value is not None else ""
     return text or None
 
 
-def _text(values: Mapping[str, Any], name: str) -> str | None:
-    """Return free text as it is; an empty field of a table is a missing one."""
+def text_in(values: Mapping[str, Any], name: str) -> str | None:
+    """Return free text as it is; an empty field of a table is a missing one.
+
+    Raises:
+        LabelRefused: It is longer than the database keeps, or has a NUL, which no database keeps.
+    """
     value = values.get(name)
-    return str(value) if value not in (None, "") else None
+    if value in (None, ""):
+        return None
+    text, most = str(value), _LONGEST.get(name, 80)
+    if len(text) > most:
+        raise LabelRefused(f"{name} of {len(text)} characters; at most {most}.")
+    if "\0" in text:
+        raise LabelRefused(f"{name} has a NUL character in it; take it out.")
+    return text
+
+
+def key_in(values: Mapping[str, Any]) -> str | None:
+    """Return a row's own key."""
+    return text_in(values, "label_key")
 
 
 def _number(values: Mapping[str, Any], name: str) -> float | None:
-    text = _word(values, name)
+    text = word_in(values, name)
     if text is None:
         return None
     try:
@@ -215,7 +261,7 @@ def _number(values: Mapping[str, Any], name: str) -> float | None:
 
 
 def _flag(values: Mapping[str, Any], name: str) -> bool | None:
-    text = _word(values, name)
+    text = word_in(values, name)
     if text is None:
         return None
     if text.casefold() not in ("true", "false", "1", "0"):
@@ -223,8 +269,13 @@ def _flag(values: Mapping[str, Any], name: str) -> bool | None:
     return text.casefold() in ("true", "1")
 
 
-def _moment(values: Mapping[str, Any], name: str) -> datetime | None:
-    text = _word(values, name)
+def moment_in(values: Mapping[str, Any], name: str) -> datetime | None:
+    """Return a moment in UTC, None where nothing is said.
+
+    Raises:
+        LabelRefused: Not ISO 8601 with a time zone, or in the future.
+    """
+    text = word_in(values, name)
     if text is None:
         return None
     try:
