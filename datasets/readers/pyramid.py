@@ -13,7 +13,7 @@ from datasets.errors import WAY_OUT, UnreadableFile
 from datasets.geometry import plausible_mpp
 from datasets.readers.base import MAX_SLIDE_PIXELS, Level, SlideInfo, inner_box, paste
 from datasets.readers.ndpi import NdpiStack
-from datasets.readers.tiles import TiledLevels
+from datasets.readers.tiles import TiledLevels, jpeg_levels
 
 _TILED_FORMATS = ("aperio", "generic-tiff")
 """Formats whose levels may be pages of JPEG tiles."""
@@ -135,7 +135,7 @@ def _on_ground(pixels: Image.Image) -> Picture:
 
 def _tiles_of(path: Path, sizes: list[tuple[int, int]]) -> TiledLevels | None:
     try:
-        return TiledLevels(path, sizes)
+        return jpeg_levels(path, sizes)
     except Exception:  # noqa: BLE001  what tifffile makes of a file that OpenSlide opened is no reason to refuse it
         return None
 

@@ -14,6 +14,7 @@ from datasets.files import is_dicom
 from datasets.readers.base import ReaderKind, SlideInfo, SlideReader
 from datasets.readers.dicom import DicomReader, StitchedReader, describe, ycc_to_rgb
 from datasets.readers.pyramid import PyramidReader
+from datasets.readers.tiff import TiffReader, is_own
 
 OVERVIEW_PX = 2048
 """Longest side of the picture by which a slide is judged as a whole."""
@@ -72,6 +73,7 @@ def _open_dicom(paths: Sequence[Path]) -> SlideReader:
 
 READERS: Registry[ReaderKind] = Registry("readers", ReaderKind, {
     "dicom": ReaderKind(detects=is_dicom, open=_open_dicom),
+    "tiff": ReaderKind(detects=is_own, open=lambda paths: TiffReader(paths[0])),
     "openslide": ReaderKind(detects=_is_pyramid, open=lambda paths: PyramidReader(paths[0])),
 })  # fmt: skip
 """The readers by name; the first that knows a file's bytes opens it."""

@@ -89,6 +89,7 @@ class _Labelling:
             items += take_suggested(
                 self._services, self._present, person.name, focus, most=limit - len(items), exclude=others
             )
+        until = leases.last_end(settings.lease_seconds).isoformat()
         scales = catalog.crop_scales(database, [i.cell_id for i in items])
         done = answers.settled_among(database, person.name, known)
         tr = self._words(person, spoken)
@@ -98,7 +99,9 @@ class _Labelling:
             self._work_cell(item, scales.get(item.cell_id), planes.get(item.cell_id), turns[item.cell_id], tr)
             for item in items
         ]
-        return work_shapes.Worklist(items=rows, done=sorted(done), progress=self._progress(person), edition=made)
+        return work_shapes.Worklist(
+            items=rows, done=sorted(done), progress=self._progress(person), until=until, edition=made
+        )
 
     def choices(
         self, person: Labeller, slides: SlideIds = "", suggested: Category = "", ground: Ground = ""
@@ -128,7 +131,7 @@ class _Labelling:
 
     def release(self, person: Labeller, body: shapes.Cells) -> shapes.Released:
         """End the account's leases of some cells, so that others get them."""
-        count = leases.give_back(self._services.database, person.name, body.cells, unseen=body.unseen)
+        count = leases.give_back(self._services.database, person.name, body.cells, unseen=body.unseen, until=body.until)
         return shapes.Released(released=count)
 
     def record(self, person: Labeller, body: shapes.Events, spoken: Spoken = "") -> shapes.Receipts:

@@ -34,6 +34,9 @@ def _moment(value: Any) -> datetime | None:
         return None
 
 
+Sent = Annotated[datetime | None, BeforeValidator(_moment, json_schema_input_type=Moment | None)]
+
+
 class Shape(BaseModel):
     """Nothing is converted in silence: "5" is no number."""
 
@@ -84,10 +87,7 @@ class LabelEvent(Shape):
     key: Name = Field(description="Idempotency key, made by the sender: the same key is stored once.")
     cell: Name
     category: Name = Field(description="One of the study's label set.", examples=["HSIL"])
-    decided_at: Annotated[
-        datetime | None, BeforeValidator(_moment, json_schema_input_type=Moment | None),
-        Field(description="When it was decided, by the sender's clock."),
-    ] = None  # fmt: skip
+    decided_at: Annotated[Sent, Field(description="When it was decided, by the sender's clock.")] = None
     seconds: float | None = Field(None, description="How long the cell was on screen.")
     confidence: Text | None = Field(None, description="sure or unsure.", examples=["unsure"])
     comment: Text | None = Field(None, description="At most 500 characters.")
@@ -209,6 +209,10 @@ class Cells(Shape):
     unseen: bool = Field(
         False, description="They were never on screen: that they were handed out is forgotten; they may come again."
     )
+    until: Annotated[Sent, Field(
+        description="The `until` of the answer that brought them: one that was asked for again since then stays, for "
+        "another page of the account may show it now."
+    )] = None  # fmt: skip
 
 
 class Released(Shape):

@@ -26,6 +26,7 @@ class Worklist(Shape):
     items: list[WorkCell] = Field(description="In the order in which to decide them; empty: nothing is left.")
     done: list[str] = Field(description="Those of `held` that this account has answered meanwhile.")
     progress: Progress
+    until: Moment = Field(description="Until then they and those of `held` are this account's.")
     edition: str = Field(
         description="Of the ranked list. Another one: it has been made anew, and cells that nobody has seen may be "
         "given back (`unseen`) and asked for again."
