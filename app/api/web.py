@@ -4,7 +4,7 @@ import math
 import re
 from collections.abc import Awaitable, Callable
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeGuard
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -184,7 +184,7 @@ def text_of(row: Row, name: str) -> str:
     value = row.get(name)
     if not _is_text(value) or not 0 < len(value) <= LONGEST_NAME:
         raise BadRequest(f"{name}: a text of 1 to {LONGEST_NAME} characters is needed.")
-    return str(value)
+    return value
 
 
 def optional_text_of(row: Row, name: str) -> str | None:
@@ -199,7 +199,7 @@ def optional_text_of(row: Row, name: str) -> str | None:
     return value or None
 
 
-def _is_text(value: Any) -> bool:
+def _is_text(value: Any) -> TypeGuard[str]:
     """Return whether both kinds of database can store it: neither a NUL nor half of a character."""
     return isinstance(value, str) and "\0" not in value and not _HALVES.search(value)
 

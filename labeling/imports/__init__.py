@@ -1,5 +1,6 @@
 """Labels in, from tables and from the files of other programs: what fits goes in, the rest is listed."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
@@ -37,6 +38,8 @@ class ImportReport:
     """Reference labels, which follow from the others and are left out."""
     refused: list[tuple[str, str]] = field(default_factory=list)
     """Row or object, and the reason."""
+    left_out: Counter[str] = field(default_factory=Counter)
+    """Columns of which nothing was taken in, with the number of rows that say something in them."""
 
 
 def import_file(
@@ -67,6 +70,7 @@ def import_file(
         _take(database, resolver, batch, report, takes_references=annotator is not None and is_of_pictures(path))
         done += len(batch)
         on_progress(done)
+    report.left_out = resolver.left_out
     return report
 
 

@@ -11,8 +11,9 @@ from sqlalchemy.orm import Session
 
 from datasets.db import Database, utc_now
 from labeling.errors import LabelRefused
-from labeling.imports.resolve import Found, Resolver, key_in, moment_in, text_in, word_in
+from labeling.imports.resolve import Found, Resolver
 from labeling.imports.store import IMPORT, StoreReport, batches
+from labeling.imports.values import key_in, moment_in, text_in, word_in
 from labeling.opinions import ADEQUACIES, ZONES, slide_categories
 from labeling.records import Label, Verdict
 from labeling.slide_records import Opinion

@@ -33,5 +33,5 @@ def test_export__every_filter_is_told_in_the_chain_of_events(services) -> None:
     assert {name: facts[name] for name in want} == want
     assert "the lab's system" in facts["via"]
     refused = program.get(f"{PUBLIC}/export/webdataset", params={"rows": "opinion"})
-    assert (refused.status_code, set(refused.json())) == (400, {"error"})
+    assert (refused.status_code, set(refused.json())) == (404, {"error"})
     assert {field.name for field in fields(Selection)} <= set(facts), "a new filter is told too"

@@ -13,7 +13,7 @@ from starlette.types import Receive, Scope, Send
 
 from app.api.v1.answers import Documented, may
 from app.api.v1.shapes import Moment, Problem, Text
-from app.api.web import BadRequest, TooMany
+from app.api.web import NotFound, TooMany
 from app.exports import FOLDER, ending_of, moment_of, tell
 from app.services import Services
 from labeling.accounts import SignedIn
@@ -52,6 +52,7 @@ _ANSWERS: Documented = {
             "X-Content-SHA256": {"description": "Of the file's bytes.", "schema": {"type": "string"}},
         },
     },
+    404: {"model": Problem, "description": "This format holds no rows of that kind, or a picture is missing."},
     429: {"model": Problem, "description": f"{_MOST_AT_ONCE} exports are under way."},
 }
 
@@ -94,7 +95,7 @@ class _Export:
         try:
             stream, report = self._write(format_name, selection)
         except LabelingError as error:
-            raise BadRequest(str(error)) from error
+            raise NotFound(str(error)) from error
         finally:
             self._room.release()
         ending = ending_of(format_name)
