@@ -1,4 +1,4 @@
-"""What stands on record: current labels, a doctor's last ones, how far the study is. Only reads.
+"""What stands on record: current labels and a doctor's last ones. Only reads.
 
 A label is current when it is its annotator's newest for that cell, was not taken back, and was not given to a foil.
 """
@@ -33,15 +33,6 @@ class Step:
     id: str
     labels: tuple[Label, ...]
     """Oldest first; none of them was taken back."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Progress:
-    """How far the study is: cells with a doctor's current label, and all cells."""
-
-    labelled_by_me: int
-    labelled: int
-    cells: int
 
 
 def current_labels(session: Session, *, include_imported: bool = False) -> list[CurrentLabel]:
@@ -138,23 +129,17 @@ def told_among(database: Database, annotator: str, cell_ids: Collection[str]) ->
     return settled_among(database, annotator, cell_ids) - checks
 
 
-def progress(database: Database, annotator: str) -> Progress:
-    """Count the cells with a current label: this annotator's, any doctor's, and all cells."""
-    cells = select(func.count(Label.cell_id.distinct())).where(counts())
-    with database.read() as session:
-        return Progress(
-            labelled_by_me=session.scalar(cells.where(Label.annotator == annotator)) or 0,
-            labelled=session.scalar(cells.where(Label.annotator != IMPORTED)) or 0,
-            cells=session.scalar(select(func.count()).select_from(Cell)) or 0,
-        )
-
-
 def counts() -> ColumnElement[bool]:
     """Return the SQL condition that a row of `labels` says something about its cell.
 
     Not taken back, and not given to a foil: whoever sweeps over a known cell has not looked at it.
     """
-    return and_(is_not_undone(), or_(Label.reason.is_(None), Label.reason != FOIL_REASON))
+    return and_(is_not_undone(), is_no_foil())
+
+
+def is_no_foil() -> ColumnElement[bool]:
+    """Return the SQL condition that the row of `labels` was not given to a foil."""
+    return or_(Label.reason.is_(None), Label.reason != FOIL_REASON)
 
 
 def blind_slides(session: Session) -> set[str]:

@@ -20,6 +20,7 @@ from datasets import catalog, places
 from labeling import answers, foils, labels, leases
 from labeling.accounts import SignedIn
 from labeling.choices import GROUNDS
+from labeling.counting import ProgressCounter
 from labeling.export.rows import Row, Selection, Study, iter_labels
 from labeling.labels import LabelEvent, Receipt, UndoEvent
 from labeling.leases import WorkItem
@@ -63,6 +64,7 @@ class _Labelling:
         self._services = services
         self._mode = services.settings.suggestions
         self._present = PresentSuggestions(services)
+        self._counter = ProgressCounter(services.database)
 
     def worklist(
         self, person: Labeller, limit: Items = 12, held: Annotated[Ids, Query()] = "",
@@ -222,7 +224,7 @@ class _Labelling:
         return shapes.LabelRow(**told)
 
     def _progress(self, person: SignedIn) -> shapes.Progress:
-        found = answers.progress(self._services.database, person.name)
+        found = self._counter.of(person.name)
         return shapes.Progress(mine=found.labelled_by_me, labelled=found.labelled, cells=found.cells)
 
     def _receipt(
