@@ -79,6 +79,7 @@ def _token_picture(run: Run) -> None:
 
 @st.fragment(run_every=_REFRESH_SECONDS)
 def _page() -> None:
+    people.require("runs")  # it renews itself: the script above does not run again
     folders = run_folders(people.services())[::-1]
     if not folders:
         pieces.empty(

@@ -14,8 +14,7 @@ import tifffile
 
 from datasets.crops import Picture
 from datasets.errors import WAY_OUT, UnreadableFile
-from datasets.geometry import plausible_mpp
-from datasets.readers.base import MAX_SLIDE_PIXELS, Level, SlideInfo, inner_box, paste
+from datasets.readers.base import MAX_SLIDE_PIXELS, Level, SlideInfo, inner_box, paste, scale_of
 from datasets.readers.tiles import TiledLevels, is_readable, kind_of, open_tiff
 
 _MARKS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
@@ -136,14 +135,12 @@ def _info(tif: tifffile.TiffFile, series: tifffile.TiffPageSeries, planes: int) 
     width, height = pages[0].imagewidth, pages[0].imagelength
     if width * height > MAX_SLIDE_PIXELS:
         raise UnreadableFile(f"claims {width} x {height} pixels, more than any scanner makes")
-    told, step = _ome_scale(tif) if tif.is_ome else (_page_scale(pages[0]), None)
-    notes = []
-    if told is not None and plausible_mpp(told) is None:
-        notes.append(f"its scale of {told:.4g} um/px is not one of a microscope and was left out")
+    *sides, step = _ome_scale(tif) if tif.is_ome else (*_page_scale(pages[0]), None)
+    mpp, notes = scale_of(*sides)
     if planes > 1 and step is None:
-        notes.append("the distance of its focal planes is not told: 1 um is taken")
+        notes = (*notes, "the distance of its focal planes is not told: 1 um is taken")
     return SlideInfo(
-        format="ome-tiff" if tif.is_ome else "generic-tiff", mpp=plausible_mpp(told), notes=tuple(notes),
+        format="ome-tiff" if tif.is_ome else "generic-tiff", mpp=mpp, notes=notes,
         levels=tuple(Level(width_px=page.imagewidth, height_px=page.imagelength,
                            downsample=(width / page.imagewidth + height / page.imagelength) / 2) for page in pages),
         z_um=tuple(round((n - planes // 2) * (step or 1.0), 3) for n in range(planes)),
@@ -152,14 +149,18 @@ def _info(tif: tifffile.TiffFile, series: tifffile.TiffPageSeries, planes: int) 
     )  # fmt: skip
 
 
-def _page_scale(page: tifffile.TiffPage) -> float | None:
-    """Return um/px by the resolution that TIFF 6.0 tells, None without one."""
-    unit, (count, parts) = page.tags.valueof(296, 2), page.tags.valueof(282, (0, 1))
-    return _PER_UM[unit] * parts / count if unit in _PER_UM and count and parts else None
+def _page_scale(page: tifffile.TiffPage) -> tuple[float | None, float | None]:
+    """Return the sides of a pixel in um by the resolution that TIFF 6.0 tells, None without one."""
+
+    def side(code: int) -> float | None:
+        unit, (count, parts) = page.tags.valueof(296, 2), page.tags.valueof(code, (0, 1))
+        return _PER_UM[unit] * parts / count if unit in _PER_UM and count else None
+
+    return side(282), side(283)
 
 
-def _ome_scale(tif: tifffile.TiffFile) -> tuple[float | None, float | None]:
-    """Return um/px and the distance of planes in um by the OME-XML, None for what it does not tell."""
+def _ome_scale(tif: tifffile.TiffFile) -> tuple[float | None, float | None, float | None]:
+    """Return the sides of a pixel and the distance of planes in um by the OME-XML, None for what it does not tell."""
     image: Any = tifffile.xml2dict(tif.ome_metadata or "")["OME"]["Image"]
     pixels = (image[0] if isinstance(image, list) else image)["Pixels"]
 
@@ -167,5 +168,4 @@ def _ome_scale(tif: tifffile.TiffFile) -> tuple[float | None, float | None]:
         size, unit = pixels.get(f"PhysicalSize{axis}"), pixels.get(f"PhysicalSize{axis}Unit", "\u00b5m")
         return float(size) * _UM[unit] if size and unit in _UM else None
 
-    sides = [side for side in (length("X"), length("Y")) if side]
-    return (sum(sides) / len(sides) if sides else None), length("Z")
+    return length("X"), length("Y"), length("Z")
