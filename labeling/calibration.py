@@ -67,7 +67,7 @@ def shift_prior(logits: Floats, prior: Floats) -> Floats:
 
 
 def class_shares(counts: NDArray[np.intp]) -> Floats:
-    """Estimate shares of classes from a random sample, shape (K,); one cell of each is added (Dirichlet)."""
+    """Estimate shares of classes from a random sample's counts: (K,) to (K,); one cell of each is added (Dirichlet)."""
     shares: Floats = (counts + 1.0) / (counts.sum() + len(counts))
     return shares
 
@@ -223,7 +223,7 @@ class ConformalSets:
         return cls(alpha, thresholds, counts)
 
     def contains(self, probabilities: Floats) -> NDArray[np.bool_]:
-        """Return which classes belong to each row's set, shape (n, K); the likeliest one always does."""
+        """Return which classes belong to each row's set, probabilities (n, K) to (n, K); the likeliest always does."""
         inside: NDArray[np.bool_] = 1.0 - probabilities <= self.thresholds + 1e-12
         inside[np.arange(len(inside)), probabilities.argmax(axis=1)] = True
         return inside
@@ -259,7 +259,7 @@ def novelty(units: NDArray[np.floating], labelled: NDArray[np.floating]) -> Floa
 
 
 def probabilities_of(logits: Floats, temperature: float, prior: Floats | None = None) -> Floats:
-    """Return what a doctor may be shown, shape (n, K): calibrated, and for the pool's shares where they are known."""
+    """Return what a doctor may be shown: calibrated logits, (n, K) to (n, K), for a prior (K,) where it is known."""
     calibrated = logits / temperature
     probabilities: Floats = softmax(calibrated if prior is None else shift_prior(calibrated, prior), axis=1)
     return probabilities
