@@ -10,9 +10,9 @@ from typing import Any
 
 from app.services import Services
 from app.words import word
-from datasets.db import utc_now
+from datasets.db import Database, utc_now
 from labeling import audit
-from labeling.export import ProgressCallback, Stage, export_labels
+from labeling.export import ExportReport, ProgressCallback, Stage, export_labels
 from labeling.export.agreed import AgreementKind
 from labeling.export.rows import Kind, Selection
 
@@ -39,6 +39,7 @@ KIND_WORDS: dict[Kind, str] = {
     "label": word("labels of the doctors"),
     "reference": word("reference labels"),
     "opinion": word("what doctors say of slides"),
+    "verdict": word("verdicts of the adjudicators"),
 }
 
 
@@ -111,12 +112,29 @@ def make_export(
     out = folder / f"{stem}.{ending_of(format_name)}"
     report = export_labels(services.database, format_name, out, label_set=services.label_set,
                            crop_px=services.settings.crop_px, selection=selection, on_progress=on_progress)  # fmt: skip
-    found = Export(name=out.name, rows=report.rows, sha256=report.sha256)
+    tell(services.database, format_name, selection, report, by=by)
+    return Export(name=out.name, rows=report.rows, sha256=report.sha256)
+
+
+def tell(
+    database: Database, format_name: str, selection: Selection, report: ExportReport, *, by: str, via: str | None = None
+) -> None:
+    """Append to the chain of events who has taken which labels out: format, all filters, rows and SHA-256.
+
+    Args:
+        database: The study's database.
+        format_name: One of `FORMATS`.
+        selection: Which rows were asked for.
+        report: What was written.
+        by: Who asked for it.
+        via: Through which token, where a program asked.
+    """
     filters = {name: _told(value) for name, value in asdict(selection).items()}
-    facts = {"format": format_name, "rows": found.rows, "sha256": found.sha256, **filters}
-    with services.database.write() as session:
+    facts = {"format": format_name, "rows": report.rows, "sha256": report.sha256, **filters}
+    if via is not None:
+        facts["via"] = via
+    with database.write() as session:
         audit.append(session, kind="labels exported", by=by, facts=facts)
-    return found
 
 
 def _told(value: Any) -> Any:

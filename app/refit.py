@@ -83,7 +83,8 @@ class _Desk:
 
     def _refit(self) -> FitReport:
         services = self.services
-        number = catalog.last_cell_number(services.database)
+        with services.database.read() as session:
+            number = catalog.last_cell_number(session)
         if self._last_cell != number:
             self._slides, self._last_cell = catalog.slide_of_cells(services.database), number
         store = self._open()
@@ -103,9 +104,8 @@ class _Desk:
         """Return what a refit depends on; cheap enough to be asked several times a second."""
         with self.services.database.read() as session:
             events = [session.scalar(select(func.max(table.id))) for table in (Label, Undo, Exemplar)]
-            events.append(orders.last_id(session))
-        cells = catalog.last_cell_number(self.services.database)
-        return (*events, cells, store_state(self.services.embeddings_folder))
+            events += [orders.last_id(session), catalog.last_cell_number(session)]
+        return (*events, store_state(self.services.embeddings_folder))
 
     def _open(self) -> EmbeddingStore | None:
         state = store_state(self.services.embeddings_folder)

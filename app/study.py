@@ -30,7 +30,8 @@ from labeling import labels as desk
 from labeling import suggestions, tables
 from labeling.accounts import is_usable_name
 from labeling.errors import AccountError, LabelRefused
-from labeling.export import ExportReport, export_labels
+from labeling.export import EVERYTHING, ExportReport, export_labels
+from labeling.export.groups import groups_of
 from labeling.export.rows import Study as RowStudy
 from labeling.imports.store import batches
 from labeling.labels import LabelEvent, UndoEvent
@@ -134,7 +135,8 @@ class Study:
 
     def label_batches(self, **wanted: Unpack[Wanted]) -> Iterator[pa.RecordBatch]:
         """Yield what `labels` returns in parts of 10,000 rows: memory does not grow with their number."""
-        study = RowStudy(label_set=self.label_set, crop_px=self._services.settings.crop_px)
+        study = RowStudy(label_set=self.label_set, crop_px=self._services.settings.crop_px,
+                         groups=groups_of(self._services.database))  # fmt: skip
         return tables.label_batches(self._services.database, study, selection(wanted, otherwise=("label",)))
 
     def embeddings(self) -> pd.DataFrame:
@@ -203,7 +205,7 @@ class Study:
         """
         return export_labels(
             self._services.database, format_name, Path(out), label_set=self.label_set,
-            crop_px=self._services.settings.crop_px, selection=selection(wanted, otherwise=("label", "reference")),
+            crop_px=self._services.settings.crop_px, selection=selection(wanted, otherwise=EVERYTHING.kinds),
         )  # fmt: skip
 
     # ---- writing

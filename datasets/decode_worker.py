@@ -18,7 +18,7 @@ import numpy as np
 from datasets.confinement import confine
 from datasets.crops import Picture
 from datasets.errors import WAY_OUT, UnreadableFile
-from datasets.files import is_dicom
+from datasets.files import is_dicom, refuse_links
 from datasets.readers.base import MAX_REGION_PIXELS, SlideReader
 from datasets.readers.flat import read_picture
 
@@ -50,7 +50,8 @@ class Worker:
 
     def __init__(self, shared: mmap.mmap | None = None) -> None:
         self._shared = shared
-        self._slides: dict[tuple[str, ...], SlideReader] = {}
+        self._files: dict[int, list[Path]] = {}
+        self._slides: dict[int, SlideReader] = {}
         self._operations: dict[str, Callable[[dict[str, Any]], Answer]] = {
             "picture": self._picture, "kind": self._kind, "open": self._open, "region": self._region,
             "warm": self._warm, "overview": self._overview, "deidentify": self._deidentify,
@@ -123,7 +124,7 @@ class Worker:
             return {}, slide.read_region(x, y, width, height, level=level, z_um=float(request["z_um"]))
         except UnreadableFile:
             # After one damaged tile OpenSlide's handle fails for ever: the next request opens anew.
-            self._slides.pop(tuple(request["paths"])).close()
+            self._slides.pop(int(request["slide"])).close()
             raise
 
     def _overview(self, request: dict[str, Any]) -> Answer:
@@ -141,7 +142,7 @@ class Worker:
     def _clean(self, request: dict[str, Any]) -> Answer:
         from datasets.clean_tiff import clean_tiff
 
-        info = self._slide({"paths": [request["path"]]}).info
+        info = self._slide(request).info
         sizes = [(level.width_px, level.height_px) for level in info.levels]
         clean = clean_tiff(Path(request["path"]), info.format, sizes)
         facts = {"prefix": len(clean.prefix), "ranges": len(clean.ranges), "name": clean.suffix_name,
@@ -149,14 +150,18 @@ class Worker:
         return facts, clean.prefix + clean.ranges.astype("<i8").tobytes() + clean.suffix
 
     def _slide(self, request: dict[str, Any]) -> SlideReader:
-        from datasets.readers import sniff
+        number = int(request["slide"])
+        if "paths" in request:
+            self._files[number] = [Path(path) for path in request["paths"]]
+        if number not in self._slides:
+            from datasets.readers import sniff
 
-        key = tuple(str(path) for path in request["paths"])
-        if key not in self._slides:
+            for path in self._files[number]:
+                refuse_links(path)
             while len(self._slides) >= _OPEN_SLIDES:
                 self._slides.pop(next(iter(self._slides))).close()
-            self._slides[key] = sniff.open_slide([Path(path) for path in key])
-        return self._slides[key]
+            self._slides[number] = sniff.open_slide(self._files[number])
+        return self._slides[number]
 
 
 def _send(answers: BinaryIO, header: dict[str, Any], content: Picture | bytes | None = None,

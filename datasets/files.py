@@ -11,6 +11,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from datasets.errors import UnreadableFile
+
 _WRITERS = 16
 _MANY = 200
 """From so many files on, one flush of all is sooner done than one for each."""
@@ -121,6 +123,16 @@ def is_dicom(path: Path) -> bool:
     """Return whether a file has DICOM's mark after its preamble (PS3.10, section 7.1)."""
     with path.open("rb") as stream:
         return stream.read(132)[128:] == b"DICM"
+
+
+def refuse_links(path: Path) -> None:
+    """Refuse what is no regular file.
+
+    Raises:
+        UnreadableFile: It is a link, a folder or gone.
+    """
+    if path.is_symlink() or not path.is_file():
+        raise UnreadableFile("not a regular file (links are not followed); give the file itself")
 
 
 def sha256_of_file(path: Path) -> str:

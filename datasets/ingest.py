@@ -224,6 +224,8 @@ class _Ingest:
         slide_id = study_code(self._key, "SL", sha256)
         ids = [cell_code(self._key, sha256, p.x, p.y) for p in stack.points]
         if slide_id in self._known_slides and self._known_cells.issuperset(ids):
+            if not ids and self._options.mpp is not None:
+                self.report.scaled += give_scale(self._database, slide_id, self._options.mpp)
             return
         planes = [self._decoder.read_picture(path) for path in stack.paths]
         height, width = planes[0].shape[:2]

@@ -73,4 +73,7 @@ def give_scale(database: Database, slide_id: str, mpp: float) -> bool:
     field = update(Slide).where(Slide.id == slide_id, Slide.mpp.is_(None), ~cells.exists())
     with database.write() as session:
         noted = session.execute(field.values(mpp=mpp, mpp_source="given").returning(Slide.id)).all()
+        scan = session.get(Scan, slide_id) if noted else None
+        if scan is not None:  # a stack of planes keeps its facts as a scan does
+            scan.info = {**scan.info, "mpp": mpp}
     return bool(noted)

@@ -29,6 +29,16 @@ PUBLIC_WORDS = {
     "asc-h": "ASC-H",
     "hsil": "HSIL",
     "scc": "SCC",
+    "ascus": "ASC-US",
+    "asch": "ASC-H",
+    "negative": "NILM",
+    "negative for intraepithelial malignancy": "NILM",
+    "negative for intraepithelial lesion or malignancy": "NILM",
+    "low squamous intra-epithelial lesion": "LSIL",
+    "low-grade squamous intraepithelial lesion": "LSIL",
+    "high squamous intra-epithelial lesion": "HSIL",
+    "high-grade squamous intraepithelial lesion": "HSIL",
+    "squamous cell carcinoma": "SCC",
 }
 """How public sets spell the categories of The Bethesda System, in lower case."""
 

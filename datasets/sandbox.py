@@ -5,10 +5,7 @@ ever: neither can be caught inside the process that serves the doctors.
 """
 
 import json
-import math
-import mmap
 import os
-import select
 import subprocess
 import sys
 import time
@@ -18,19 +15,15 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-import numpy as np
-
-from datasets.decoded import CleanHeader, CleanTiff, DicomPart
+from datasets.decoded import Answers, CleanHeader, CleanTiff, DicomPart
 from datasets.errors import WAY_OUT, UnreadableFile
+from datasets.files import refuse_links
 from datasets.readers.base import MAX_REGION_PIXELS, SlideInfo
 from datasets.readers.flat import Picture
 from datasets.shared_memory import shared_memory
 
 WALL_SECONDS = 60.0
-_HEADER_BYTES = 1 << 18
-_CHUNK_BYTES = 1 << 20
 _START_SECONDS = 180.0
-_MOST_BYTES = 1 << 28
 _SHARED_BYTES = 32 << 20
 """Room for a region of 3,300 x 3,300 pixels; larger ones go through the pipe."""
 
@@ -47,8 +40,10 @@ class Decoder:
     def __init__(self, *, wall_seconds: float = WALL_SECONDS) -> None:
         self._wall_seconds = wall_seconds
         self._child: subprocess.Popen[bytes] | None = None
-        self._buffer = b""
-        self._shared: mmap.mmap | None = None
+        self._answers: Answers | None = None
+        self._slides: dict[tuple[Path, ...], int] = {}
+        """Numbers by which this child knows slides: naming hundreds of files again for each region takes longer
+        than reading it."""
         self._is_warm = False
 
     def __enter__(self) -> Self:
@@ -117,7 +112,7 @@ class Decoder:
         Raises:
             UnreadableFile: With the reason.
         """
-        header, _ = self._ask({"op": "open", "paths": [_absolute(path) for path in paths]})
+        header, _ = self._ask({"op": "open", **self._named(paths)})
         try:
             return SlideInfo.from_json(header["info"])
         except (KeyError, TypeError, ValueError) as error:
@@ -144,8 +139,8 @@ class Decoder:
             UnreadableFile: With the reason; the next region is tried anew.
         """
         picture = self._pixels({
-            "op": "region", "paths": [_absolute(path) for path in paths], "x": x, "y": y, "width": width,
-            "height": height, "level": level, "z_um": z_um,
+            **self._named(paths), "op": "region", "x": x, "y": y, "width": width, "height": height,
+            "level": level, "z_um": z_um,
         })  # fmt: skip
         if picture.shape != (height, width, 3):
             raise UnreadableFile("the decoder's answer makes no sense")
@@ -153,7 +148,7 @@ class Decoder:
 
     def read_overview(self, paths: Sequence[Path]) -> Picture:
         """Return a small picture of the whole slide, or of its middle where it has no small level."""
-        return self._pixels({"op": "overview", "paths": [_absolute(path) for path in paths]})
+        return self._pixels({"op": "overview", **self._named(paths)})
 
     def deidentify(self, path: Path, key: bytes) -> CleanHeader:
         """Return a DICOM instance's header with nothing in it that can identify.
@@ -185,13 +180,23 @@ class Decoder:
         Raises:
             UnreadableFile: With the reason, also for slides of other formats.
         """
-        facts, content = self._ask({"op": "clean", "path": _absolute(path)})
+        facts, content = self._ask({"op": "clean", "path": _absolute(path), **self._named([path])})
         if content is None:
             raise UnreadableFile("the decoder's answer makes no sense")
         try:
             return CleanTiff.from_answer(facts, content.tobytes(), path.stat().st_size)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise UnreadableFile("the decoder's answer makes no sense") from error
+
+    def _named(self, paths: Sequence[Path]) -> dict[str, Any]:
+        """Return what names a slide to the child: the first time its files, then a number."""
+        self.warm()
+        key = tuple(paths)
+        if key in self._slides:
+            return {"slide": self._slides[key]}
+        names = [_absolute(path) for path in paths]
+        self._slides[key] = len(self._slides)
+        return {"slide": self._slides[key], "paths": names}
 
     def _pixels(self, request: dict[str, Any]) -> Picture:
         _, picture = self._ask(request)
@@ -205,11 +210,11 @@ class Decoder:
         seconds = _START_SECONDS if request["op"] == "warm" else self._wall_seconds
         deadline = time.monotonic() + seconds
         try:
-            child = self._running_child()
+            child, answers = self._running_child()
             assert child.stdin is not None
             child.stdin.write(json.dumps(request).encode() + b"\n")
             child.stdin.flush()
-            return self._receive(child, deadline)
+            return answers.receive(deadline)
         except (TimeoutError, BrokenPipeError, EOFError, ValueError) as error:
             self.close()
             reason = f"the decoder took longer than {seconds:.0f} s; {WAY_OUT}"
@@ -220,11 +225,11 @@ class Decoder:
     def _is_running(self) -> bool:
         return self._child is not None and self._child.poll() is None
 
-    def _running_child(self) -> subprocess.Popen[bytes]:
-        if not self._is_running() or self._child is None:
+    def _running_child(self) -> tuple[subprocess.Popen[bytes], Answers]:
+        if self._child is None or self._answers is None or not self._is_running():
             self.close()
-            self._buffer, self._is_warm = b"", False
-            number, self._shared = shared_memory(_SHARED_BYTES)
+            self._slides, self._is_warm = {}, False
+            number, shared = shared_memory(_SHARED_BYTES)
             words, passed = ([str(number), str(_SHARED_BYTES)], (number,)) if number is not None else ([], ())
             try:
                 self._child = subprocess.Popen(  # noqa: S603  our own module, and two numbers
@@ -236,54 +241,9 @@ class Decoder:
             finally:
                 if number is not None:
                     os.close(number)
-        return self._child
-
-    def _receive(self, child: subprocess.Popen[bytes], deadline: float) -> tuple[dict[str, Any], Picture | None]:
-        while b"\n" not in self._buffer:
-            self._buffer += self._read_some(child, deadline)
-            if b"\n" not in self._buffer and len(self._buffer) > _HEADER_BYTES:
-                raise ValueError("no header")
-        line, self._buffer = self._buffer.split(b"\n", 1)
-        header = json.loads(line)
-        if "reason" in header:
-            raise UnreadableFile(str(header["reason"]))
-        if "shape" in header:
-            height, width, channels = (int(n) for n in header["shape"])
-            shape: tuple[int, ...] = (height, width, 3)
-            if channels != 3 or not 0 < height * width <= MAX_REGION_PIXELS:
-                raise ValueError("impossible shape")
-            if header.get("shared") is True:
-                return header, self._shared_pixels(shape)
-        elif "bytes" in header:
-            shape = (int(header["bytes"]),)
-            if not 0 < shape[0] <= _MOST_BYTES:
-                raise ValueError("impossible length")
-        else:
-            return header, None
-        parts, length, wanted = [self._buffer], len(self._buffer), math.prod(shape)
-        while length < wanted:
-            parts.append(self._read_some(child, deadline))
-            length += len(parts[-1])
-        pixels = b"".join(parts)
-        self._buffer = pixels[wanted:]
-        return header, np.frombuffer(pixels[:wanted], np.uint8).reshape(shape)
-
-    def _shared_pixels(self, shape: tuple[int, ...]) -> Picture:
-        # A copy, because the child may change the shared memory at any time.
-        if self._shared is None or math.prod(shape) > len(self._shared):
-            raise ValueError("impossible shape")
-        return np.frombuffer(self._shared, np.uint8, math.prod(shape)).reshape(shape).copy()
-
-    def _read_some(self, child: subprocess.Popen[bytes], deadline: float) -> bytes:
-        assert child.stdout is not None
-        waiting = select.poll()
-        waiting.register(child.stdout, select.POLLIN)
-        if not waiting.poll(max(0.0, deadline - time.monotonic()) * 1000):
-            raise TimeoutError
-        chunk = os.read(child.stdout.fileno(), _CHUNK_BYTES)
-        if not chunk:
-            raise EOFError
-        return chunk
+            assert self._child.stdout is not None
+            self._answers = Answers(self._child.stdout.fileno(), shared, most_pixels=MAX_REGION_PIXELS)
+        return self._child, self._answers
 
 
 def _end(child: subprocess.Popen[bytes], keeper: int) -> None:
@@ -293,7 +253,5 @@ def _end(child: subprocess.Popen[bytes], keeper: int) -> None:
 
 
 def _absolute(path: Path) -> str:
-    # Links are refused before the child sees them.
-    if path.is_symlink() or not path.is_file():
-        raise UnreadableFile("not a regular file (links are not followed); give the file itself")
+    refuse_links(path)  # before the child sees them
     return str(path.absolute())

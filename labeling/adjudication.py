@@ -1,4 +1,4 @@
-"""Where doctors differ, and what was decided then. The only writer of the table `verdicts`.
+"""Where doctors differ, and what was decided then. Writes the table `verdicts`.
 
 A verdict is a row of its own that is never changed: the labels on which it rests stay as they are,
 a later verdict of the same cell replaces it, and one without a category opens the cell again.

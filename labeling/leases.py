@@ -103,6 +103,11 @@ def _comes_back(item: WorkItem) -> bool:
     return not item.may_show and item.suggestion is None
 
 
+def last_end(lease_seconds: int) -> datetime:
+    """Return when the leases end at the latest that were taken or renewed up to now, each for so many seconds."""
+    return utc_now() + timedelta(seconds=lease_seconds)
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Offer:
     """A cell that a page would like to show, with what the label is to remember of that moment."""
@@ -174,7 +179,10 @@ def held_for_checks(database: Database, annotator: str) -> set[str]:
 
 
 @repeated
-def give_back(database: Database, annotator: str, cell_ids: Collection[str], *, unseen: bool = False) -> int:
+def give_back(
+    database: Database, annotator: str, cell_ids: Collection[str], *, unseen: bool = False,
+    until: datetime | None = None,
+) -> int:  # fmt: skip
     """Give back some cells of an annotator that he has not decided; return how many.
 
     Args:
@@ -183,10 +191,16 @@ def give_back(database: Database, annotator: str, cell_ids: Collection[str], *, 
         cell_ids: The cells.
         unseen: They were never on his screen: that they were handed out is forgotten, so that neither his shares of
             repeats and known cells nor the control arm count them.
+        until: Leases that end later stay: they were renewed for another page, which may show these cells now. Its
+            answer would forget why it was asked and what had been suggested. None: they all end.
     """
-    mine = (Lease.annotator == annotator, Lease.cell_id.in_(cell_ids), Lease.reason != FOIL_REASON)
+    mine = [Lease.annotator == annotator, Lease.cell_id.in_(cell_ids)]
+    if unseen:
+        mine.append(Lease.reason != FOIL_REASON)
+    if until is not None:
+        mine.append(Lease.until <= until)
     with database.write_own(annotator) as session:
-        given = session.scalars(delete(Lease).where(*(mine if unseen else mine[:2])).returning(Lease.cell_id)).all()
+        given = session.scalars(delete(Lease).where(*mine).returning(Lease.cell_id)).all()
         if unseen and given:
             of_these = (Assignment.annotator == annotator, Assignment.cell_id.in_(given))
             newest = select(func.max(Assignment.id)).where(*of_these).group_by(Assignment.cell_id)

@@ -1,4 +1,4 @@
-"""What a doctor says of a whole slide: adequacy, transformation zone, opinion. The only writer of `opinions`.
+"""What a doctor says of a whole slide: adequacy, transformation zone, opinion. Writes `opinions`.
 
 Never prefilled, never rolled up from cells. Opinions are only ever added; the newest of an annotator
 counts, and an empty one withdraws what he said before. Nobody is shown another's here.

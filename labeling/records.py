@@ -87,7 +87,7 @@ class ApiToken(Base):
 
 
 class Label(Base):
-    """One annotator's decision about one cell at one time. Written by `labels`; never changed.
+    """One annotator's decision about one cell at one time. Written by `labels`, from files by `imports`; never changed.
 
     `key` is made in the browser: the same decision sent twice is stored once.
     """
@@ -170,7 +170,7 @@ class Event(Base):
 
 
 class Verdict(Base):
-    """An adjudicator's decision about a cell. Written by `adjudication`; the newest of a cell counts.
+    """An adjudicator's decision about a cell. Written by `adjudication`, from files by `imports`; the newest counts.
 
     `category` None withdraws the verdicts before it: the cell is open again.
     """

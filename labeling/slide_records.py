@@ -29,7 +29,7 @@ class Find(Base):
 
 
 class Opinion(Base):
-    """What an annotator says of a whole slide. Written by `opinions`; never changed, the newest counts."""
+    """What an annotator says of a whole slide. Written by `opinions`, from files by `imports`; the newest counts."""
 
     __tablename__ = "opinions"
     __table_args__ = (Index("opinions_by_slide", "slide_id", "annotator"),)

@@ -16,6 +16,7 @@ from app.similar import GalleryPage, Order, Wanted, chosen_page, gallery_page
 from datasets import catalog
 from labeling import adjudication, exemplars
 from labeling.errors import LabelRefused
+from labeling.leases import last_end
 
 _MOST_HELD = 400
 _REFERENCES = 4
@@ -37,6 +38,7 @@ class _Gallery:
 
     async def page(self, request: Request) -> Response:
         found = await run_in_threadpool(self._found, request)
+        until = last_end(self._services.settings.lease_seconds).isoformat()
         scales = await run_in_threadpool(catalog.crop_scales, self._services.database, list(found.cell_ids))
         # Blind first: a page grouped by suggestion would tell it before the answer.
         table = found.suggestions if self._services.settings.suggestions == "shown" else None
@@ -50,7 +52,7 @@ class _Gallery:
         if table and request.query_params.get("order") != "certainty":
             order = {category: place for place, category in enumerate(self._services.label_set.ids)}
             rows.sort(key=lambda row: _by_suggestion(row, order))
-        return JSONResponse({"items": rows, "seed": found.seed})
+        return JSONResponse({"items": rows, "seed": found.seed, "until": until})
 
     def _found(self, request: Request) -> GalleryPage:
         name, chosen = allowed(request, "label").name, web.id_list(request, "cells", most=MOST_TILES)

@@ -23,6 +23,7 @@ from datasets import catalog, places
 from datasets.catalog import Slide
 from datasets.errors import UnreadableFile
 from datasets.readers.base import SlideInfo
+from labeling.leases import last_end
 
 VIEWER = Path(__file__).parents[1] / "components" / "openseadragon" / "openseadragon.min.js"
 
@@ -132,7 +133,8 @@ class _SlideCells:
         found = await run_in_threadpool(slide_cells.claim, self._services, name, cell_id)
         if found is None:
             return JSONResponse({"item": None, "reason": self._why_not(tr)})
-        return JSONResponse({"item": self._item(found, scales[cell_id], tr), "is_new": found.is_new})
+        until = last_end(self._services.settings.lease_seconds).isoformat()
+        return JSONResponse({"item": self._item(found, scales[cell_id], tr), "is_new": found.is_new, "until": until})
 
     def _why_not(self, tr: Words) -> str:
         return tr(

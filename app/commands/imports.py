@@ -31,10 +31,18 @@ def import_(file: Path, annotator: str | None, home: Path, as_json: bool) -> Non
         services.database.close()
     refused = [{"row": where, "reason": reason} for where, reason in report.refused]
     lines = [f"{report.labels} labels are new, {report.known} were known, {len(refused)} were refused."]
+    if report.said:
+        lines.append(f"{report.said} opinions on slides and verdicts are new.")
     if report.derived:
         lines.append(f"{report.derived} reference labels were left out: they follow from the labels.")
+    if report.left_out:
+        columns = ", ".join(f"{name} ({rows} rows)" for name, rows in sorted(report.left_out.items()))
+        lines.append(f"not taken in, because a label has no place for it: {columns}.")
     lines += [f"refused {item['row']}: {item['reason']}" for item in refused[:_SHOWN_REFUSALS]]
     if len(refused) > _SHOWN_REFUSALS:
         lines.append(f"... and {len(refused) - _SHOWN_REFUSALS} more (--json lists all).")
-    result = {"labels": report.labels, "known": report.known, "reference_rows": report.derived, "refused": refused}
+    result = {
+        "labels": report.labels, "known": report.known, "said": report.said, "reference_rows": report.derived,
+        "refused": refused, "left_out": dict(sorted(report.left_out.items())),
+    }  # fmt: skip
     emit(as_json, result, lines)

@@ -14,9 +14,12 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from datasets.errors import UnreadableFile
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF")
+_MODES = frozenset({"1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr"})
+_DIM = 64
+"""16-bit colours whose brightest is below a quarter come from a 12- or 14-bit camera and would be nearly black."""
 _KNOWN = "SVS, NDPI, MRXS, DICOM and others that OpenSlide reads; " + ", ".join(FORMATS)
 _CONVERT = "convert it to one of them, or leave it out"
-_CUT = "save it as a pyramidal TIFF with tiles (little-endian), or cut it into fields"
+_CUT = "save it as a pyramidal TIFF with tiles, or cut it into fields"
 MAX_PIXELS = 100_000_000
 """Larger pictures are scans, not fields; also the guard against decompression bombs."""
 
@@ -46,7 +49,11 @@ def read_picture(path: Path) -> Picture:
                 if image.width * image.height > MAX_PIXELS:
                     raise UnreadableFile(_too_large(image.width, image.height))
                 _refuse_several(image)
-                return _to_rgb(ImageOps.exif_transpose(image))
+                is_deep = ";16" in str(image.tile)  # how its values lie in the file
+                picture = _to_rgb(ImageOps.exif_transpose(image))
+                if is_deep and image.mode == "RGB":
+                    _refuse_dim(picture)
+                return picture
     except UnidentifiedImageError as error:
         raise UnreadableFile(f"neither a slide nor a picture of a known format ({_KNOWN}); {_CONVERT}") from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
@@ -84,7 +91,25 @@ def _to_rgb(image: Image.Image) -> Picture:
         span = float(np.ptp(values)) or 1.0
         grey = ((values - values.min()) / span * 255).round().astype(np.uint8)
         return np.repeat(grey[..., None], 3, axis=2)
+    if image.mode not in _MODES:
+        raise UnreadableFile(f"its colours are {image.mode}, which are not converted; save it as 8-bit RGB")
+    if image.mode in ("RGBa", "La"):
+        image = image.convert(image.mode.upper())
     if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
         white = Image.new("RGBA", image.size, "white")
         image = Image.alpha_composite(white, image.convert("RGBA"))
     return np.asarray(image.convert("RGB"), dtype=np.uint8)
+
+
+def _refuse_dim(picture: Picture) -> None:
+    """Refuse 16-bit colours of which the brightest would be dark.
+
+    Raises:
+        UnreadableFile: They end too low.
+    """
+    top = int(picture.max())
+    if top < _DIM:
+        raise UnreadableFile(
+            f"its 16-bit colours end at {top / 255:.0%} of their range, so it would be nearly black; "
+            "save it with 8 bits for each colour"
+        )

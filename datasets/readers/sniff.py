@@ -12,8 +12,16 @@ from datasets.errors import UnreadableFile
 from datasets.extensions import Registry
 from datasets.files import is_dicom
 from datasets.readers.base import ReaderKind, SlideInfo, SlideReader
-from datasets.readers.dicom import DicomReader, StitchedReader, describe, ycc_to_rgb
+from datasets.readers.dicom import (  # fmt: skip
+    DicomReader,
+    StitchedReader,
+    describe,
+    read_header,
+    refuse_missing_parts,
+    ycc_to_rgb,
+)
 from datasets.readers.pyramid import PyramidReader
+from datasets.readers.tiff import TiffReader, is_own
 
 OVERVIEW_PX = 2048
 """Longest side of the picture by which a slide is judged as a whole."""
@@ -62,8 +70,10 @@ def _open(paths: Sequence[Path]) -> SlideReader:
 
 
 def _open_dicom(paths: Sequence[Path]) -> SlideReader:
+    headers = [read_header(path) for path in paths]
+    refuse_missing_parts(headers)
     try:
-        return DicomReader(paths)
+        return DicomReader(paths, headers)
     except UnreadableFile:
         if len(paths) > 1:
             raise
@@ -72,6 +82,7 @@ def _open_dicom(paths: Sequence[Path]) -> SlideReader:
 
 READERS: Registry[ReaderKind] = Registry("readers", ReaderKind, {
     "dicom": ReaderKind(detects=is_dicom, open=_open_dicom),
+    "tiff": ReaderKind(detects=is_own, open=lambda paths: TiffReader(paths[0])),
     "openslide": ReaderKind(detects=_is_pyramid, open=lambda paths: PyramidReader(paths[0])),
 })  # fmt: skip
 """The readers by name; the first that knows a file's bytes opens it."""

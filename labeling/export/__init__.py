@@ -27,7 +27,8 @@ from labeling.export.groups import groups_of
 from labeling.export.labelstudio import write_labelstudio
 from labeling.export.packing import pack
 from labeling.export.parquet import write_parquet
-from labeling.export.rows import Kind, Row, Selection, Study, iter_labels, iter_opinions, iter_references, most_rows
+from labeling.export.rows import Kind, Row, Selection, Study, iter_labels, iter_references, most_rows
+from labeling.export.said import iter_opinions, iter_verdicts
 from labeling.export.shards import write_shards
 
 Stage = Literal["rows", "packed", "checked"]
@@ -52,9 +53,12 @@ class Format:
     """Leaves out single-cell pictures, which lie nowhere on a slide."""
 
 
+EVERYTHING = Selection()
+_OF_CELLS: tuple[Kind, ...] = ("label", "reference")
+"""Rows that every format can hold; the others stand in tables only."""
 FORMATS: Registry[Format] = Registry("export", Format, {
-    "csv": Format(write=write_csv, kinds=("label", "reference", "opinion"), is_current_only=False),
-    "parquet": Format(write=write_parquet, kinds=("label", "reference", "opinion"), is_current_only=False),
+    "csv": Format(write=write_csv, kinds=EVERYTHING.kinds, is_current_only=False),
+    "parquet": Format(write=write_parquet, kinds=EVERYTHING.kinds, is_current_only=False),
     "coco": Format(write=write_coco),
     "geojson": Format(write=write_geojson),
     "labelstudio": Format(write=write_labelstudio, is_by_cell=True),
@@ -64,7 +68,6 @@ FORMATS: Registry[Format] = Registry("export", Format, {
 })  # fmt: skip
 """The formats by name; the names are stable."""
 _GEOJSON_FOLDER = Format(write=write_geojson_folder, is_by_cell=True, is_folder=True)
-EVERYTHING = Selection()
 ZIP = ".zip"
 
 
@@ -85,9 +88,9 @@ def export_labels(
 ) -> ExportReport:  # fmt: skip
     """Write labels and reference labels with where they come from.
 
-    CSV and Parquet hold all labels, those that were taken back too, reference labels and what was said of slides; the
-    other formats the current labels, `imagefolder` and `webdataset` the reference labels. Memory does not grow with
-    the number of labels (for `dicom-ann`: of a slide); what is written appears whole or not at all.
+    CSV and Parquet hold all labels, those that were taken back too, reference labels, what was said of slides and
+    verdicts; the other formats the current labels, `imagefolder` and `webdataset` the reference labels. Memory does
+    not grow with the number of labels (for `dicom-ann`: of a slide); what is written appears whole or not at all.
 
     Args:
         database: The study's database.
@@ -102,7 +105,7 @@ def export_labels(
         on_progress: Called every 500 rows or files, and at the end of each stage.
 
     Raises:
-        LabelingError: An unknown format, or a folder that is not empty.
+        LabelingError: An unknown format, rows that it cannot hold, or a folder that is not empty.
         OSError: The file cannot be written.
     """
     if format_name not in FORMATS:
@@ -155,6 +158,9 @@ def _narrow(chosen: Format, selection: Selection) -> Selection:
     kinds = selection.kinds if selection.kinds != EVERYTHING.kinds else chosen.kinds
     # A reference label belongs to nobody: who asks for somebody's labels gets those.
     kinds = ("label",) if selection.annotators and kinds == ("reference",) else kinds
+    strange = [kind for kind in kinds if kind not in (*_OF_CELLS, *chosen.kinds)]
+    if strange:
+        raise LabelingError(f"rows {', '.join(strange)}: this format holds labels of cells; take csv or parquet.")
     return replace(selection, is_current_only=is_current, kinds=kinds)
 
 
@@ -172,6 +178,8 @@ def _all_rows(session: Session, study: Study, selection: Selection, chosen: Form
         yield from iter_references(session, study, selection)
     if "opinion" in selection.kinds:
         yield from iter_opinions(session, study, selection)
+    if "verdict" in selection.kinds:
+        yield from iter_verdicts(session, study, selection)
 
 
 class _Counted:

@@ -1,8 +1,9 @@
 """DICOM Microscopy Bulk Simple Annotations (PS3.3 A.87): one object for each slide, points in pixels.
 
 A group for each annotator and category, its points in pixels of the slide's total pixel matrix; the
-annotator is the group's description. `dicom_codes` has the categories' codes. Patient, study and slide
-are the de-identified slide's; nothing of the original identity is in the file.
+annotator is the group's description. `dicom_codes` has the categories' codes, `dicom_rows` what of a label
+has no attribute in the standard. Patient, study and slide are the de-identified slide's; nothing of the
+original identity is in the file.
 """
 
 from collections.abc import Iterable
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from labeling.export.dicom_codes import SCHEME, SCHEME_NAME, code_of
+from labeling.export.dicom_rows import add_rows, characteristics, text_of
 from labeling.export.rows import Row, Study
 
 if TYPE_CHECKING:
@@ -35,21 +37,19 @@ def _annotations(slide_id: str, labels: list[Row], study: Study) -> "MicroscopyB
     from labeling.export.dicom_slide import referred_slide, uid_of
 
     size_px = labels[0]["slide_width_px"], labels[0]["slide_height_px"]
-    order = sorted(labels, key=_group_of)
-    groups = [
-        _group(slide_id, number, key, list(members), study)
-        for number, (key, members) in enumerate(groupby(order, key=_group_of), start=1)
-    ]
+    members = {key: list(rows) for key, rows in groupby(sorted(labels, key=_group_of), key=_group_of)}
+    groups = [_group(slide_id, number, key, rows, study) for number, (key, rows) in enumerate(members.items(), start=1)]
+    told = [text_of(rows) for rows in members.values()]
     annotations = MicroscopyBulkSimpleAnnotations(
         source_images=[referred_slide(slide_id, size_px, study.home)],
         annotation_coordinate_type="2D", annotation_groups=groups,
         series_instance_uid=uid_of(slide_id, "annotations"), series_number=1,
-        sop_instance_uid=uid_of(slide_id, *(str(row["label_key"] or row["cell"]) for row in order)), instance_number=1,
+        sop_instance_uid=uid_of(slide_id, "labels", *told), instance_number=1,
         manufacturer="CytoJEPA", manufacturer_model_name="CytoJEPA", software_versions="1",
         device_serial_number="0", content_label="CELL_LABELS",
         content_description="Labels of cells. Research use only.",
     )  # fmt: skip
-    _complete(annotations)
+    _complete(annotations, told)
     # The same labels give the same bytes: the object is as old as its newest label.
     newest = max(row["made_at"] for row in labels)
     day, clock = newest[:10].replace("-", ""), newest[11:19].replace(":", "")
@@ -61,19 +61,28 @@ def _annotations(slide_id: str, labels: list[Row], study: Study) -> "MicroscopyB
     return annotations
 
 
-def _complete(annotations: "MicroscopyBulkSimpleAnnotations") -> None:
-    """Add what the standard wants besides: an unpaired part of the body (PS3.16, L), what the private scheme is."""
+def _complete(annotations: "MicroscopyBulkSimpleAnnotations", told: list[str]) -> None:
+    """Add what the standard wants besides: an unpaired part of the body (PS3.16, L), what is private; and the rows."""
     from pydicom import Dataset
 
+    annotations.SpecificCharacterSet = "ISO_IR 192"  # names of doctors, in any script
     annotations.BodyPartExamined = "CERVIX"
     scheme = Dataset()
     scheme.CodingSchemeDesignator, scheme.CodingSchemeName = SCHEME, SCHEME_NAME
     scheme.CodingSchemeResponsibleOrganization = "CytoJEPA"
     annotations.CodingSchemeIdentificationSequence = [scheme]
+    annotations.PrivateDataElementCharacteristicsSequence = [characteristics()]
+    for group, text in zip(annotations.AnnotationGroupSequence, told, strict=True):
+        add_rows(group, text)
 
 
 def _group_of(row: Row) -> tuple[str, str]:
     return row["category"], row["annotator"] or row["kind"]
+
+
+def _label(category: str, who: str) -> str:
+    """Return a group's label (LO): a backslash would end the value there; the description has the name as it is."""
+    return f"{category} ({who})".replace("\\", "/")[:_LONGEST_LABEL].strip()
 
 
 def _group(slide_id: str, number: int, key: tuple[str, str], labels: list[Row], study: Study) -> "AnnotationGroup":
@@ -87,7 +96,7 @@ def _group(slide_id: str, number: int, key: tuple[str, str], labels: list[Row], 
     code = code_of(category, study.label_set)
     is_carcinoma = code.scheme != SCHEME
     return AnnotationGroup(
-        number=number, uid=uid_of(slide_id, "group", *key), label=f"{category} ({who})"[:_LONGEST_LABEL],
+        number=number, uid=uid_of(slide_id, "group", *key), label=_label(category, who),
         annotated_property_category=(
             codes.SCT.MorphologicallyAbnormalStructure if is_carcinoma else codes.SCT.AnatomicalStructure
         ),

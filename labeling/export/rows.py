@@ -9,7 +9,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, func, literal, null, select
+from sqlalchemy import ColumnElement, exists, func, literal, null, select
 from sqlalchemy.orm import Session
 
 from datasets.bethesda import LabelSet
@@ -18,8 +18,7 @@ from datasets.db import Database
 from datasets.files import sha256_of_json
 from labeling.adjudication import standing_verdicts
 from labeling.export.agreed import AgreementKind, cells_agreed, cells_with, is_current
-from labeling.records import IMPORTED, Label, Probe, Undo, Verdict
-from labeling.slide_records import Opinion
+from labeling.records import IMPORTED, Disclosure, Label, Probe, Undo, Verdict
 
 COLUMNS: dict[str, type] = {
     "label_id": int, "label_key": str, "cell": str, "slide": str, "x_px": float, "y_px": float,
@@ -28,7 +27,7 @@ COLUMNS: dict[str, type] = {
     "reason": str, "suggestion": str, "suggestion_probability": float, "suggestion_shown": bool,
     "probe": str, "encoder_fingerprint": str, "confidence": str, "comment": str, "step": str,
     "kind": str, "split": str, "slide_width_px": int, "slide_height_px": int, "width_px": float, "height_px": float,
-    "adequacy": str, "zone": str,
+    "adequacy": str, "zone": str, "suggestion_told": bool, "of_labels": str,
 }  # fmt: skip
 """Column names and kinds, in order; every kind may be missing (None)."""
 
@@ -41,7 +40,7 @@ _SPLITS = (("train", 70), ("validation", 85), ("test", 100))
 SPLITS = tuple(name for name, _ in _SPLITS)
 
 
-Kind = Literal["label", "reference", "opinion"]
+Kind = Literal["label", "reference", "opinion", "verdict"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,7 +52,7 @@ class Selection:
     categories: tuple[str, ...] = ()
     is_current_only: bool = False
     """Leave out what was taken back or replaced by the same annotator."""
-    kinds: tuple[Kind, ...] = ("label", "reference", "opinion")
+    kinds: tuple[Kind, ...] = ("label", "reference", "opinion", "verdict")
     after_label_id: int = 0
     """Only labels that were stored after this one."""
     since: datetime | None = None
@@ -112,7 +111,7 @@ def iter_labels(
     the iterator: PostgreSQL keeps a cursor for it.
     """
     query = (
-        select(*_PLACE_COLUMNS, *_LABEL_COLUMNS.values())
+        select(*PLACE_COLUMNS, *_LABEL_COLUMNS.values())
         .join(Cell, Cell.id == Label.cell_id)
         .join(Slide, Slide.id == Cell.slide_id)
         .outerjoin(Undo, Undo.label_id == Label.id)
@@ -124,12 +123,13 @@ def iter_labels(
     if selection.is_current_only:
         query = query.where(_COUNTS)
     # Plain columns need no session, whose rows cost a tenth more.
-    num_places = len(_PLACE_COLUMNS)
+    num_places = len(PLACE_COLUMNS)
     with session.connection().execute(query) as found:
         for values in found:
-            row = _place(values[:num_places], study)
+            row = placed(values[:num_places], study)
             row.update(zip(_LABEL_COLUMNS, values[num_places:], strict=True))
             row["is_current"], row["made_at"] = bool(row["is_current"]), row["made_at"].isoformat()
+            row["suggestion_told"] = bool(row["suggestion_told"])
             row["decided_at"], row["taken_back_at"] = _iso(row["decided_at"]), _iso(row["taken_back_at"])
             yield row
 
@@ -151,30 +151,6 @@ def iter_references(session: Session, study: Study, selection: Selection) -> Ite
         is_wanted = row is not None and (not selection.categories or row["category"] in selection.categories)
         if row is not None and is_wanted and selection.holds(row["made_at"]):
             yield row
-
-
-def iter_opinions(session: Session, study: Study, selection: Selection) -> Iterator[Row]:
-    """Yield what doctors said of whole slides, in the order in which they said it; these rows have no cell.
-
-    `is_current` is True for the newest of an annotator and slide, unless it says nothing.
-    """
-    newest = select(func.max(Opinion.id)).group_by(Opinion.slide_id, Opinion.annotator)
-    query = select(Opinion, Slide, Opinion.id.in_(newest)).join(Slide, Slide.id == Opinion.slide_id)
-    wanted = ((Opinion.slide_id, selection.slides), (Opinion.annotator, selection.annotators),
-              (Opinion.category, selection.categories))  # fmt: skip
-    query = query.where(*(column.in_(values) for column, values in wanted if values)).order_by(Opinion.id)
-    for opinion, slide, is_newest in session.execute(query):
-        says = (opinion.adequacy, opinion.zone, opinion.category, opinion.comment)
-        is_current = bool(is_newest) and says != (None,) * len(says)
-        if is_current or not selection.is_current_only:
-            yield {
-                **dict.fromkeys(COLUMNS),
-                "label_key": opinion.key, "slide": slide.id, "slide_mpp": slide.mpp, "annotator": opinion.annotator,
-                "category": opinion.category, "label_set": study.label_set.id, "is_current": is_current,
-                "made_at": opinion.made_at.isoformat(), "comment": opinion.comment, "kind": "opinion",
-                "split": split_of(slide.id), "slide_width_px": slide.width_px, "slide_height_px": slide.height_px,
-                "adequacy": opinion.adequacy, "zone": opinion.zone,
-            }  # fmt: skip
 
 
 def _reference(labels: list[Row], verdict: Verdict | None) -> Row | None:
@@ -215,7 +191,7 @@ _PLACE = ("cell", "slide", "x_px", "y_px", "slide_mpp", "crop_mpp", "label_set",
           "slide_width_px", "slide_height_px", "width_px", "height_px")  # fmt: skip
 
 
-_PLACE_COLUMNS = (Cell.id, Cell.slide_id, Cell.x, Cell.y, Slide.mpp, Cell.crop_mpp, Slide.width_px, Slide.height_px,
+PLACE_COLUMNS = (Cell.id, Cell.slide_id, Cell.x, Cell.y, Slide.mpp, Cell.crop_mpp, Slide.width_px, Slide.height_px,
                   Cell.source_width_px, Cell.source_height_px)  # fmt: skip
 _COUNTS = is_current()
 _LABEL_COLUMNS: dict[str, Any] = {
@@ -226,12 +202,16 @@ _LABEL_COLUMNS: dict[str, Any] = {
     "suggestion_shown": Label.suggestion_shown, "probe": Label.probe_id,
     "encoder_fingerprint": Probe.encoder_fingerprint, "confidence": Label.confidence, "comment": Label.comment,
     "step": Label.step, "kind": literal("label"), "adequacy": null(), "zone": null(),
+    "suggestion_told": exists().where(Disclosure.label_id == Label.id).correlate(Label), "of_labels": null(),
 }  # fmt: skip
 """What `iter_labels` asks for: plain values, which are four times as fast as objects that could be changed."""
 
 
-def _place(values: Sequence[Any], study: Study) -> Row:
-    """Return where a cell lies: a single-cell picture is its own slide, with the cell in its middle."""
+def placed(values: Sequence[Any], study: Study) -> Row:
+    """Return where a cell lies, from the values of `PLACE_COLUMNS`.
+
+    A single-cell picture is its own slide, with the cell in its middle.
+    """
     cell, slide, x, y, slide_mpp, crop_mpp, slide_width, slide_height, width, height = values
     if x is None or y is None:
         pass

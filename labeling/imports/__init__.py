@@ -1,5 +1,6 @@
 """Labels in, from tables and from the files of other programs: what fits goes in, the rest is listed."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
@@ -12,7 +13,8 @@ from labeling.imports.dicom import read_annotations
 from labeling.imports.objects import read_json
 from labeling.imports.pictures import PICTURES, is_of_pictures, read_picture_folder, read_shards
 from labeling.imports.resolve import Found, Resolver
-from labeling.imports.store import batches, store_labels
+from labeling.imports.said import SAID, Said, read_said, store_said
+from labeling.imports.store import ImportedLabel, batches, store_labels
 from labeling.imports.tables import read_csv, read_parquet
 
 _READERS: dict[str, Callable[[Path], Iterator[Found]]] = {
@@ -28,12 +30,16 @@ class ImportReport:
 
     labels: int = 0
     """New ones."""
+    said: int = 0
+    """New opinions on slides and verdicts."""
     known: int = 0
-    """Stored already, from an earlier import or because they never left."""
+    """Rows that are stored already, from an earlier import or because they never left."""
     derived: int = 0
     """Reference labels, which follow from the others and are left out."""
     refused: list[tuple[str, str]] = field(default_factory=list)
     """Row or object, and the reason."""
+    left_out: Counter[str] = field(default_factory=Counter)
+    """Columns of which nothing was taken in, with the number of rows that say something in them."""
 
 
 def import_file(
@@ -43,8 +49,9 @@ def import_file(
     """Take labels in from a file, or from a folder of GeoJSON files, DICOM objects, shards or class-named folders.
 
     Running it again changes nothing. A label that this program exported comes back with its key, its
-    annotator and its past; the chain of events tells when it was taken in. Reference labels follow from
-    the others and are left out, unless a folder or shards of pictures are given to a named annotator.
+    annotator and its past, as do opinions on slides and verdicts; the chain of events tells when it was taken in.
+    Reference labels follow from the others and are left out, unless a folder or shards of pictures are given to a
+    named annotator.
 
     Args:
         database: The study's database.
@@ -63,6 +70,7 @@ def import_file(
         _take(database, resolver, batch, report, takes_references=annotator is not None and is_of_pictures(path))
         done += len(batch)
         on_progress(done)
+    report.left_out = resolver.left_out
     return report
 
 
@@ -143,18 +151,24 @@ class _Pictures:
 def _take(
     database: Database, resolver: Resolver, batch: tuple[Found, ...], report: ImportReport, *, takes_references: bool
 ) -> None:
-    labels, places = [], []
+    labels: list[tuple[str, ImportedLabel]] = []
+    said: list[tuple[str, Said]] = []
     for found in batch:
         kind = found.values.get("kind")
-        if kind == "opinion" or (kind == "reference" and not takes_references):
+        if kind == "reference" and not takes_references:
             report.derived += 1
             continue
         try:
-            labels.append(resolver.label(found))
-            places.append(found.where)
+            if kind in SAID:
+                said.append((found.where, read_said(resolver, found)))
+            else:
+                labels.append((found.where, resolver.label(found)))
         except LabelRefused as refusal:
             report.refused.append((found.where, str(refusal)))
-    stored = store_labels(database, labels)
+    stored = store_labels(database, [label for _, label in labels])
+    others = store_said(database, [one for _, one in said])  # a verdict names labels: they come first
     report.labels += stored.new
-    report.known += stored.known
-    report.refused += [(places[place], reason) for place, reason in stored.refused.items()]
+    report.said += others.new
+    report.known += stored.known + others.known
+    report.refused += [(labels[place][0], reason) for place, reason in stored.refused.items()]
+    report.refused += [(said[place][0], reason) for place, reason in others.refused.items()]

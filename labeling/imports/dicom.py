@@ -1,18 +1,21 @@
 """DICOM Microscopy Bulk Simple Annotations (PS3.3 A.87): ours and those of other programs on our slides.
 
-The object carries where, which category and whose; when a label was given and what was suggested then
-is not in it. A shape counts as the middle of its box.
+The standard carries where, which category and whose; the rest of what this program wrote comes back from the
+group's private block. A shape counts as the middle of its box.
 """
 
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from datasets.bethesda import LabelSet
 from labeling.errors import LabelingError
 from labeling.export.dicom_codes import category_of
+from labeling.export.dicom_rows import place_of, rows_in
+from labeling.imports.objects import told_by
 from labeling.imports.resolve import Found
 
 if TYPE_CHECKING:
@@ -47,11 +50,15 @@ def _labels(
 ) -> Iterator[Found]:
     code = group.annotated_property_type
     category = category_of(str(code.value), str(code.scheme_designator), label_set) or str(code.meaning)
-    values = {**place, "category": category, "annotator": str(group.get("AnnotationGroupDescription", "")) or None}
-    if values["annotator"] == "reference":
-        values["kind"] = "reference"
+    who = str(group.get("AnnotationGroupDescription", "")) or None
+    values = {**place, "annotator": who, **({"kind": "reference"} if who == "reference" else {})}
+    rows: dict[Any, list[dict[str, Any]]] = defaultdict(list)
+    for row in rows_in(group):
+        rows[place_of(row)].append(row)
     for number, points in enumerate(group.get_graphic_data(kind), start=1):
         outline = np.asarray(points, np.float64).reshape(-1, np.shape(points)[-1])
         has_place = kind == "2D" and len(outline) > 0
         x, y = ((outline.min(axis=0) + outline.max(axis=0)) / 2).tolist() if has_place else (None, None)
-        yield Found(where=f"{where}, annotation {number}", values={**values, "x_px": x, "y_px": y})
+        same = rows[x, y]
+        told = same.pop(0) if same else {}
+        yield told_by(f"{where}, annotation {number}", told, category, {**values, "x_px": x, "y_px": y})

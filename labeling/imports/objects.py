@@ -51,7 +51,7 @@ def _features(features: list[Any], stem: str) -> Iterator[Found]:
         place = {"slide": told.get("slide") or properties.get("slide") or stem, "x_px": x, "y_px": y}
         if told.get("cell"):
             place = {"slide": place["slide"]}
-        yield _told(f"object {number}", told, category, place)
+        yield told_by(f"object {number}", told, category, place)
 
 
 def _centre(geometry: Json) -> tuple[float | None, float | None]:
@@ -78,7 +78,7 @@ def _coco(content: Json) -> Iterator[Found]:
         if isinstance(box, list) and len(box) == 4 and all(isinstance(part, int | float) for part in box):
             place |= {"x_px": box[0] + box[2] / 2, "y_px": box[1] + box[3] / 2}
         told = _dict(item.get("cytojepa"))
-        yield _told(f"annotation {item.get('id')}", told, names.get(item.get("category_id")), {} if told else place)
+        yield told_by(f"annotation {item.get('id')}", told, names.get(item.get("category_id")), {} if told else place)
 
 
 def _tasks(tasks: list[Any]) -> Iterator[Found]:
@@ -94,7 +94,7 @@ def _tasks(tasks: list[Any]) -> Iterator[Found]:
             facts = {"annotator": _dict(who).get("email") or (str(who) if isinstance(who, int | str) else None),
                      "made_at": item.get("created_at"), "seconds": item.get("lead_time")}  # fmt: skip
             told = _dict(item.get("meta"))
-            yield _told(where, told, _choice(item), {**place, **({} if told else facts)})
+            yield told_by(where, told, _choice(item), {**place, **({} if told else facts)})
 
 
 def _cric(images: list[Any]) -> Iterator[Found]:
@@ -115,7 +115,7 @@ def _choice(annotation: Json) -> str | None:
     return None
 
 
-def _told(where: str, told: Json, category: Any, place: Mapping[str, Any]) -> Found:
+def told_by(where: str, told: Json, category: Any, place: Mapping[str, Any]) -> Found:
     """Join what this program wrote with what the other one says: the other one's category counts."""
     before = told.get("category")
     is_changed = before is not None and category is not None and normal_word(str(category)) != normal_word(str(before))

@@ -1,9 +1,8 @@
 """What a file says, held against the study: which cell, which category, whose label, what past."""
 
-import math
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -13,22 +12,20 @@ from sqlalchemy import select
 
 from datasets.bethesda import LabelSet
 from datasets.catalog import Cell, Slide
-from datasets.db import Database, utc_now
+from datasets.db import Database
 from datasets.files import sha256_of_file
 from datasets.geometry import um_to_px
 from datasets.identity import study_code
 from datasets.public import PUBLIC_WORDS
 from labeling.errors import LabelRefused
 from labeling.export.rows import COLUMNS
-from labeling.imports.store import HISTORY_COLUMNS, ImportedLabel
+from labeling.imports.store import ImportedLabel
+from labeling.imports.values import CONFIDENCES, flag_in, history_in, key_in, moment_in, number_in, word_in
 from labeling.records import IMPORTED
 
 NEAR_UM, NEAR_PX = 5.0, 20.0
 """How far from a cell's centre a point may lie: half a nucleus; in pixels where um/px is unknown."""
-_RENAMED = {"probe": "probe_id"}
-_HISTORY = {name: _RENAMED.get(name, name) for name in COLUMNS if _RENAMED.get(name, name) in HISTORY_COLUMNS}
-_MOMENTS = ("made_at", "decided_at")
-_CLOCK_SLACK = timedelta(minutes=5)
+_KNOWN = frozenset({*COLUMNS, "image", "file", "slide_uid", "unclear"})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -39,7 +36,7 @@ class Found:
     """Row or object, for the list of what was refused."""
     values: Mapping[str, Any]
     """Also `image`: a file name that tells slide or cell; `file`: the picture itself, known by its bytes;
-    `slide_uid`: what a DICOM object refers to."""
+    `slide_uid`: what a DICOM object refers to; `unclear`: why the place may not be used."""
     changed_from: str | None = None
     """The category that the label had when it left, where another program has changed it."""
 
@@ -60,7 +57,9 @@ class Resolver:
         self._database, self._annotator, self._secret_key = database, annotator, secret_key
         self._by_uid: dict[str, str] = {}
         self._words = categories_by_word(label_set)
-        self._label_set = label_set
+        self.label_set = label_set
+        self.left_out: Counter[str] = Counter()
+        """Rows of which something was not taken in, by the column's name."""
         self._points: dict[str, tuple[list[str], NDArray[np.float64]]] = {}
         self._hashes: dict[Path, tuple[str, str]] = {}
         with database.read() as session:
@@ -73,48 +72,84 @@ class Resolver:
         Raises:
             LabelRefused: It does not fit, with the reason.
         """
-        values = found.values
-        annotator = self._annotator or _word(values, "annotator") or IMPORTED
-        if not (len(annotator) <= 64 and annotator.isprintable()):
-            raise LabelRefused("the annotator's name is not 1 to 64 visible characters.")
+        values, annotator = found.values, self.annotator(found.values)
+        self._count_left_out(values)
         if found.changed_from is not None and self._annotator is None:
             raise LabelRefused(
                 f"its category was changed from {found.changed_from}; say by whom with --annotator NAME."
             )
-        is_own = found.changed_from is None and annotator == _word(values, "annotator")
-        key = _word(values, "label_key") if is_own else None
-        if key is not None and len(key) > 80:
-            raise LabelRefused(f"a key of {len(key)} characters; it has 1 to 80.")
+        is_own = found.changed_from is None and annotator == word_in(values, "annotator")
         return ImportedLabel(
-            cell_id=self._cell(values), category=self._category(values), annotator=annotator, key=key,
-            history=_history(values) if found.changed_from is None else {},
-            taken_back_at=_moment(values, "taken_back_at") if is_own else None,
+            cell_id=self.cell(values), category=self.category(values), annotator=annotator,
+            key=key_in(values) if is_own else None,
+            history=history_in(values) if found.changed_from is None else {},
+            taken_back_at=moment_in(values, "taken_back_at") if is_own else None,
+            was_told=is_own and bool(flag_in(values, "suggestion_told")),
         )  # fmt: skip
 
-    def _category(self, values: Mapping[str, Any]) -> str:
-        word = _word(values, "category")
+    def _count_left_out(self, values: Mapping[str, Any]) -> None:
+        self.left_out.update(name for name in values if name not in _KNOWN and word_in(values, name) is not None)
+        if word_in(values, "confidence") not in CONFIDENCES:
+            self.left_out["confidence"] += 1
+
+    def annotator(self, values: Mapping[str, Any]) -> str:
+        """Return whose row it becomes.
+
+        Raises:
+            LabelRefused: The name is not usable.
+        """
+        annotator = self._annotator or word_in(values, "annotator") or IMPORTED
+        if not (len(annotator) <= 64 and annotator.isprintable()):
+            raise LabelRefused("the annotator's name is not 1 to 64 visible characters.")
+        return annotator
+
+    def category(self, values: Mapping[str, Any]) -> str:
+        """Return the category's id.
+
+        Raises:
+            LabelRefused: There is none, or it is not in the label set.
+        """
+        word = word_in(values, "category")
         if word is None:
             raise LabelRefused("no category.")
         category = self._words.get(normal_word(word))
         if category is None:
             raise LabelRefused(
-                f"category {word[:64]}: not in the label set {self._label_set.id} ({', '.join(self._label_set.ids)})."
+                f"category {word[:64]}: not in the label set {self.label_set.id} ({', '.join(self.label_set.ids)})."
             )
         return category
 
-    def _cell(self, values: Mapping[str, Any]) -> str:
-        cell_id = _word(values, "cell")
+    def slide(self, values: Mapping[str, Any]) -> str:
+        """Return the slide that a row is about.
+
+        Raises:
+            LabelRefused: It is not in the catalogue.
+        """
+        slide = word_in(values, "slide") or ""
+        if slide not in self._slides:
+            raise LabelRefused(f"slide {slide[:40]}: not in the catalogue; ingest it first.")
+        return slide
+
+    def cell(self, values: Mapping[str, Any]) -> str:
+        """Return the cell that a row is about: by its id, its picture, or the nearest to a place on a slide.
+
+        Raises:
+            LabelRefused: There is none.
+        """
+        cell_id = word_in(values, "cell")
         if cell_id in self._cells and cell_id is not None:
             return cell_id
-        image = PurePosixPath((_word(values, "image") or "").replace("\\", "/").partition("?")[0]).stem
+        image = PurePosixPath((word_in(values, "image") or "").replace("\\", "/").partition("?")[0]).stem
         if image in self._cells:
             return image
         by_bytes = self._codes(values.get("file"))
-        names = [self._slide_of_uid(_word(values, "slide_uid")), cell_id, _word(values, "slide"), image, *by_bytes]
+        names = [self._slide_of_uid(word_in(values, "slide_uid")), cell_id, word_in(values, "slide"), image, *by_bytes]
         if by_bytes and by_bytes[0] in self._cells:
             return by_bytes[0]
         slide = next((name for name in names if name in self._slides), None)
-        x, y = _number(values, "x_px"), _number(values, "y_px")
+        x, y = number_in(values, "x_px"), number_in(values, "y_px")
+        if values.get("unclear"):
+            raise LabelRefused(str(values["unclear"]))
         if slide is None or x is None or y is None:
             if cell_id:
                 raise LabelRefused(f"cell {cell_id[:40]}: not in the catalogue; ingest it first.")
@@ -170,69 +205,3 @@ def categories_by_word(label_set: LabelSet) -> dict[str, str]:
 def normal_word(word: str) -> str:
     """Return a name without what people spell differently: case, spaces, underscores."""
     return word.casefold().strip().replace("_", "-").replace(" ", "-")
-
-
-def _history(values: Mapping[str, Any]) -> dict[str, Any]:
-    history: dict[str, Any] = {}
-    for name, column in _HISTORY.items():
-        value = _read(name)(values, name)
-        if value is not None:
-            history[column] = value
-    return history
-
-
-def _read(name: str) -> Callable[[Mapping[str, Any], str], Any]:
-    if name in _MOMENTS:
-        return _moment
-    if COLUMNS[name] is float:
-        return _number
-    return _flag if COLUMNS[name] is bool else _text
-
-
-def _word(values: Mapping[str, Any], name: str) -> str | None:
-    value = values.get(name)
-    text = str(value).strip() if value is not None else ""
-    return text or None
-
-
-def _text(values: Mapping[str, Any], name: str) -> str | None:
-    """Return free text as it is; an empty field of a table is a missing one."""
-    value = values.get(name)
-    return str(value) if value not in (None, "") else None
-
-
-def _number(values: Mapping[str, Any], name: str) -> float | None:
-    text = _word(values, name)
-    if text is None:
-        return None
-    try:
-        number = float(text)
-    except ValueError:
-        number = math.nan
-    if not math.isfinite(number):
-        raise LabelRefused(f"{name} = {text[:20]}: not a number.")
-    return number
-
-
-def _flag(values: Mapping[str, Any], name: str) -> bool | None:
-    text = _word(values, name)
-    if text is None:
-        return None
-    if text.casefold() not in ("true", "false", "1", "0"):
-        raise LabelRefused(f"{name} = {text[:20]}: use true or false.")
-    return text.casefold() in ("true", "1")
-
-
-def _moment(values: Mapping[str, Any], name: str) -> datetime | None:
-    text = _word(values, name)
-    if text is None:
-        return None
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise LabelRefused(f"{name} = {text[:40]}: not an ISO 8601 time.") from error
-    if moment.tzinfo is None:
-        raise LabelRefused(f"{name} = {text[:40]}: the time zone is missing.")
-    if moment > utc_now() + _CLOCK_SLACK:
-        raise LabelRefused(f"{name} = {text[:40]}: lies in the future.")
-    return moment.astimezone(UTC)

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from datasets.catalog import Cell
 from datasets.db import Database, utc_now
-from labeling.records import IMPORTED, Label, Undo
+from labeling.records import IMPORTED, Disclosure, Label, Undo
 
 IMPORT = "import"
 """Who acted, in the chain of events; the annotator stands in the row."""
@@ -37,6 +37,8 @@ class ImportedLabel:
     history: Mapping[str, Any] = field(default_factory=dict)
     """Of `HISTORY_COLUMNS`; `made_at` is when it was first stored, anywhere."""
     taken_back_at: datetime | None = None
+    was_told: bool = False
+    """The suggestion was told after the answer."""
 
 
 @dataclass(slots=True)
@@ -79,7 +81,7 @@ def _store(session: Session, batch: tuple[tuple[int, ImportedLabel], ...], repor
     stored = {row.key: row for row in session.scalars(select(Label).where(Label.key.in_(keys.values())))}
     undo_keys = set(session.scalars(select(Undo.key).where(Undo.key.in_(keys.values()))))
     cells = set(session.scalars(select(Cell.id).where(Cell.id.in_({label.cell_id for _, label in batch}))))
-    now, taken_back = utc_now(), []
+    now, taken_back, told = utc_now(), [], []
     for place, label in batch:
         key = keys[place]
         row = stored.get(key)
@@ -93,11 +95,13 @@ def _store(session: Session, batch: tuple[tuple[int, ImportedLabel], ...], repor
             row = stored[key] = _row(label, key, now)
             session.add(row)
             report.new += 1
+            told += [row] if label.was_told else []
         else:
             report.known += 1
         if label.taken_back_at is not None:
             taken_back.append((row, label.taken_back_at))
     session.flush()
+    session.add_all(Disclosure(label_id=row.id) for row in told)
     _take_back(session, taken_back)
 
 

@@ -18,18 +18,22 @@ _OTHER_NAMES = {
     "nucleus_y": "y_px", "label": "category", "class": "category", "bethesda_system": "category",
     "user": "annotator", "doctor": "annotator", "rater": "annotator", "expert": "annotator", "pathologist": "annotator",
     "annotator_id": "annotator", "image_name": "image", "image_path": "image", "img": "image", "class_name": "category",
-    "diagnosis": "category", "bethesda": "category", "center_x": "x_px", "center_y": "y_px",
+    "diagnosis": "category", "bethesda": "category", "center_x": "x_px", "center_y": "y_px", "cell_type": "category",
+    "x_center": "x_px", "y_center": "y_px", "cx": "x_px", "cy": "y_px", "reader": "annotator", "labeler": "annotator",
+    "cytologist": "annotator", "annotation": "category", "cell_class": "category", "crop": "image", "picture": "image",
 }  # fmt: skip
 
 _BOXES = (
     ("xmin", "ymin", "xmax", "ymax", False), ("x_min", "y_min", "x_max", "y_max", False),
     ("x1", "y1", "x2", "y2", False), ("left", "top", "width", "height", True),
+    ("bbox_x", "bbox_y", "bbox_w", "bbox_h", True), ("bbox_x", "bbox_y", "bbox_width", "bbox_height", True),
 )  # fmt: skip
 """Columns of boxes; whether the last two are its size."""
+_SIZES = (("w", "h"), ("width", "height"))
 
 
 def read_csv(path: Path) -> Iterator[Found]:
-    """Yield the rows of a CSV file with commas or semicolons; the first line is the header.
+    """Yield the rows of a CSV file with commas, semicolons or tabs; the first line is the header.
 
     Raises:
         LabelingError: Not a UTF-8 table.
@@ -38,7 +42,7 @@ def read_csv(path: Path) -> Iterator[Found]:
         with path.open(encoding="utf-8-sig", newline="") as stream:
             header = stream.readline()
             stream.seek(0)
-            delimiter = ";" if header.count(";") > header.count(",") else ","
+            delimiter = max(",;\t", key=header.count)
             for number, row in enumerate(csv.DictReader(stream, delimiter=delimiter), start=2):
                 values = {key: plain_text(value) for key, value in row.items() if key and isinstance(value, str)}
                 yield Found(where=f"row {number}", values=_named(values))
@@ -64,21 +68,30 @@ def read_parquet(path: Path) -> Iterator[Found]:
 
 
 def _named(row: Mapping[str, Any]) -> dict[str, Any]:
+    names = {key: key.strip().casefold().replace(" ", "_") for key in row}
     named: dict[str, Any] = {}
     for key, value in row.items():
-        name = key.strip().casefold().replace(" ", "_")
-        named.setdefault(_OTHER_NAMES.get(name, name), value)
+        named.setdefault(_OTHER_NAMES.get(names[key], names[key]), value)
     if named.get("x_px") in (None, ""):
         named.update(_centre_of_box(named))
+    elif "x" in names.values() and any(set(size) <= set(names.values()) for size in _SIZES):
+        # Some programs mean the corner of a box by it, others its centre: guessed wrongly, it is another cell.
+        named["unclear"] = (
+            "x and y beside a width and a height: corner or centre? Call the columns left and top, or center_x and "
+            "center_y."
+        )
     return named
 
 
-def _centre_of_box(row: Mapping[str, Any]) -> dict[str, float]:
+def _centre_of_box(row: dict[str, Any]) -> dict[str, float]:
     """Return the middle of a box that a detector's table names by its corners, or by a corner and its size."""
-    for left, top, right, bottom, is_size in _BOXES:
+    for columns in _BOXES:
+        *names, is_size = columns
         try:
-            x, y, x2, y2 = (float(row[name]) for name in (left, top, right, bottom))
+            x, y, x2, y2 = (float(row[str(name)]) for name in names)
         except (KeyError, TypeError, ValueError):
             continue
+        for name in names:
+            del row[str(name)]  # it is told by the centre
         return {"x_px": x + x2 / 2, "y_px": y + y2 / 2} if is_size else {"x_px": (x + x2) / 2, "y_px": (y + y2) / 2}
     return {}

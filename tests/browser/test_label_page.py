@@ -53,6 +53,34 @@ def test_forty_cells_by_keyboard__are_forty_right_rows(page, server) -> None:
     assert page.get_attribute(".deck", "data-taken") == page.get_attribute(".deck", "data-acknowledged") == "40"
 
 
+def test_own_choice__holds_over_a_reload_ends_with_one_click_and_says_when_nothing_is_left(page, server) -> None:
+    slide_of = dict(server.rows("SELECT id, slide_id FROM cells"))  # the tests after this leave cells on few of them
+    was = page.get_attribute(".deck", "data-cell")
+    page.keyboard.press("a")
+    page.wait_for_selector(".whichpanel select[name=slides] option:nth-child(3)", state="attached")
+    values = page.eval_on_selector_all(".whichpanel select[name=slides] option", "all => all.map(o => o.value)")
+    slide = next(value for value in values if value not in ("", slide_of[was]))
+    page.select_option(".whichpanel select[name=slides]", slide)
+    page.wait_for_selector(f".deck[data-which='{slide}'][data-cell]:not([data-cell='{was}'])")
+    page.wait_for_selector(f".choose >> text=/[0-9]+ left: {slide}/")
+    page.keyboard.press("Escape")
+    page.wait_for_selector(".whichpanel", state="detached")
+    answered = _press(page, 3)
+    page.wait_for_selector(ALL_SAVED)
+    page.reload()
+    page.wait_for_selector(f".deck[data-which='{slide}'][data-cell]")
+    answered.append((page.get_attribute(".deck", "data-cell"), ""))
+    assert {slide_of[cell] for cell, _ in answered} == {slide}
+    assert page.locator(".whichpanel select[name=suggested]").count() == 0
+
+    page.evaluate("localStorage.setItem('cytojepa/which/ada', '{\"slides\": \"SL-GONE\"}')")
+    page.reload()
+    page.wait_for_selector("text=Of these cells nothing is left for you.")
+    page.click(".message >> text=All cells again")
+    page.wait_for_selector(".deck[data-cell]:not([data-which])")
+    page.wait_for_selector(ALL_SAVED)
+
+
 def test_undo__reaches_across_reloads_step_by_step_and_redo_puts_back(page, server) -> None:
     before = _standing(server)
     answered = _press(page, 3)
@@ -113,9 +141,10 @@ def test_five_seconds_offline_and_a_reload__lose_and_double_nothing(page, server
     page.wait_for_selector(ALL_SAVED)
     assert server.labels("ada") == before + answered
 
-    page.route(LABELS, lambda route: route.abort())
+    page.route(LABELS, lambda route: route.fulfill(status=507, json={"error": "full"}))
     answered += _press(page, 3)
     page.wait_for_selector("text=NOT SAVED: 3 waiting")
+    page.wait_for_selector("text=The disk of the study is full or broken: answers are kept in this browser")
     page.unroute(LABELS)
     page.reload()
     page.wait_for_selector(f"{ALL_SAVED}[data-cell]")
@@ -265,31 +294,3 @@ def test_picture_that_does_not_come__leaves_no_answered_cell_on_screen(sign_in, 
     page.wait_for_selector(ALL_SAVED)
     assert int(page.get_attribute(".deck", "data-ignored")) == 1
     assert int(page.get_attribute(".deck", "data-taken")) == len(server.labels("vera")) - before > 0
-
-
-def test_own_choice__holds_over_a_reload_ends_with_one_click_and_says_when_nothing_is_left(page, server) -> None:
-    slide_of = dict(server.rows("SELECT id, slide_id FROM cells"))
-    was = page.get_attribute(".deck", "data-cell")
-    page.keyboard.press("a")
-    page.wait_for_selector(".whichpanel select[name=slides] option:nth-child(3)", state="attached")
-    values = page.eval_on_selector_all(".whichpanel select[name=slides] option", "all => all.map(o => o.value)")
-    slide = next(value for value in values if value not in ("", slide_of[was]))
-    page.select_option(".whichpanel select[name=slides]", slide)
-    page.wait_for_selector(f".deck[data-which='{slide}'][data-cell]:not([data-cell='{was}'])")
-    page.wait_for_selector(f".choose >> text=/[0-9]+ left: {slide}/")
-    page.keyboard.press("Escape")
-    page.wait_for_selector(".whichpanel", state="detached")
-    answered = _press(page, 3)
-    page.wait_for_selector(ALL_SAVED)
-    page.reload()
-    page.wait_for_selector(f".deck[data-which='{slide}'][data-cell]")
-    answered.append((page.get_attribute(".deck", "data-cell"), ""))
-    assert {slide_of[cell] for cell, _ in answered} == {slide}
-    assert page.locator(".whichpanel select[name=suggested]").count() == 0
-
-    page.evaluate("localStorage.setItem('cytojepa/which/ada', '{\"slides\": \"SL-GONE\"}')")
-    page.reload()
-    page.wait_for_selector("text=Of these cells nothing is left for you.")
-    page.click(".message >> text=All cells again")
-    page.wait_for_selector(".deck[data-cell]:not([data-which])")
-    page.wait_for_selector(ALL_SAVED)

@@ -13,8 +13,11 @@ from schemathesis import GenerationMode
 from app.api import api_routes
 from app.settings import BUILT_IN
 from app.sign_in import PUBLIC, ROUTE_RIGHTS, room_of
-from labeling import tokens
+from datasets import catalog
+from labeling import opinions, tokens
 from labeling.accounts import RIGHTS, ROLES
+from labeling.adjudication import VerdictEvent, decide
+from labeling.labels import LabelEvent, record
 from tests.api_site import Site
 from tests.studies import POSTGRESQL, home_of_kind
 
@@ -28,8 +31,21 @@ def site(request: pytest.FixtureRequest, tmp_path_factory):
         contextmanager(home_of_kind)(request.param, request, folder, patch) as home,
     ):
         made = Site(home, folder / "drawn")
+        with_said(made)
         yield made
         made.database.close()
+
+
+def with_said(site: Site) -> None:
+    """Give it a label, a verdict and an opinion: rows that not every format can hold."""
+    label_set, slide = site.services.label_set, catalog.slide_of_cells(site.database)[site.cells[0]]
+    label = LabelEvent(key="said-label", cell_id=site.cells[0], category="HSIL")
+    verdict = VerdictEvent(key="said-verdict", cell_id=site.cells[0], category=None)
+    opinion = opinions.OpinionEvent(key="said-opinion", slide_id=slide, comment="thick")
+    receipts = [*record(site.database, "annotator", [label], label_set=label_set),
+                *decide(site.database, "adjudicator", [verdict], label_set=label_set),
+                *opinions.record(site.database, "annotator", [opinion], label_set=label_set)]  # fmt: skip
+    assert all(receipt.accepted for receipt in receipts)
 
 
 @pytest.fixture(scope="module")

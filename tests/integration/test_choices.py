@@ -161,6 +161,25 @@ def test_unseen__cells_given_back_count_as_never_handed_out_and_the_list_tells_i
     assert not {item["cell"] for item in second["items"]} & set(cells[:4])
 
 
+def test_release_that_comes_late__leaves_what_the_next_page_has_asked_for_with_its_reason_and_suggestion(study) -> None:
+    eva = _program(study, "eva", "shown")
+    left = _ask(eva, "worklist", limit=6)
+    cells, guessed = [item["cell"] for item in left["items"]], next(i for i in left["items"] if i["suggestion"])
+    _ask(eva, "worklist", limit=6)  # the next page is here before the release of the one that was left
+    late = eva.post(f"{PUBLIC}/release", json={"cells": cells, "unseen": True, "until": left["until"]})
+    eva.post(f"{PUBLIC}/labels", json={"events": [
+        {"kind": "label", "key": "one", "cell": guessed["cell"], "category": "NILM"}]})  # fmt: skip
+    (label,) = _ask(eva, "labels")["labels"]
+    newest = _ask(eva, "worklist", limit=6, held=",".join({*cells} - {guessed["cell"]}))
+    in_time = eva.post(f"{PUBLIC}/release", json={"cells": cells, "unseen": True, "until": newest["until"]})
+
+    assert len(cells) == 6
+    assert late.json() == {"released": 0}
+    assert (label["reason"], label["suggestion"]) == (guessed["reason"], guessed["suggestion"]["category"])
+    assert label["suggestion_shown"]
+    assert in_time.json() == {"released": 5}
+
+
 def test_unseen__a_hidden_repeat_that_was_not_shown_comes_again(study) -> None:
     long_ago = utc_now() - timedelta(days=3)
     events = [LabelEvent(key=f"e{n}", cell_id=f"CE{n:05d}", category="NILM") for n in range(1, 391, 3)]

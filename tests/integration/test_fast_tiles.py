@@ -13,7 +13,7 @@ import tifffile
 
 from datasets.errors import UnreadableFile
 from datasets.readers.pyramid import PyramidReader
-from datasets.readers.tiles import TiledLevels
+from datasets.readers.tiles import jpeg_levels
 from datasets.sandbox import Decoder
 from datasets.shared_memory import shared_memory
 from datasets.synthetic import draw_slide
@@ -38,7 +38,7 @@ def path(request: pytest.FixtureRequest, tmp_path: Path, picture: np.ndarray) ->
 def test_tiles__are_what_openslide_reads_on_every_level(path: Path) -> None:
     generator = np.random.default_rng(0)
     with openslide.OpenSlide(path) as slide:
-        tiles = TiledLevels(path, list(slide.level_dimensions))
+        tiles = jpeg_levels(path, list(slide.level_dimensions))
         for level, (width, height) in enumerate(slide.level_dimensions):
             for _ in range(6):
                 left, top = (int(generator.integers(0, side - 40)) for side in (width, height))
@@ -60,7 +60,7 @@ def test_tiles__that_are_not_whole_are_left_to_openslide(path: Path) -> None:
     reader = PyramidReader(path)
     sizes = [(level.width_px, level.height_px) for level in reader.info.levels]
 
-    with closing(TiledLevels(path, sizes)) as tiles:
+    with closing(jpeg_levels(path, sizes)) as tiles:
         assert tiles.read(0, 0, 200, 200, level=0).shape == (200, 200, 3)
         with pytest.raises(UnreadableFile, match="not whole"):
             tiles.read(0, 256, 200, 200, level=0)
@@ -83,7 +83,7 @@ def test_tiles__other_pages_than_jpeg_tiles_are_left_to_openslide(tmp_path: Path
     reader = PyramidReader(path)
 
     with pytest.raises(UnreadableFile, match="not every level"):
-        TiledLevels(path, [(1200, 900)])
+        jpeg_levels(path, [(1200, 900)])
     assert np.array_equal(reader.read_region(100, 100, 300, 200, level=0), picture[100:300, 100:400])
     reader.close()
 
@@ -132,6 +132,20 @@ def test_regions__small_and_large_ones_come_back_whole(tmp_path: Path) -> None:
 
     assert np.array_equal(whole, picture)
     assert np.array_equal(first, picture[20:220, 10:310]), "an answer is not changed by the next one"
+
+
+def test_decoder__names_more_slides_than_stay_open_and_a_link_is_refused_later_too(path: Path) -> None:
+    paths = [path.with_name(f"{n}{path.suffix}") for n in range(8)]
+    for copy in paths:
+        copy.write_bytes(path.read_bytes())
+    with Decoder() as decoder:
+        first, *others = (decoder.read_region([copy], 40, 50, 60, 70) for copy in paths)
+        assert all(np.array_equal(first, other) for other in others)
+        assert np.array_equal(first, decoder.read_region(paths[:1], 40, 50, 60, 70)), "opened anew by its number"
+        paths[1].unlink()
+        paths[1].symlink_to(path)
+        with pytest.raises(UnreadableFile, match="links are not followed"):
+            decoder.read_region(paths[1:2], 40, 50, 60, 70)
 
 
 def test_decoder__that_is_forgotten_ends_its_child_but_not_in_a_fork(path: Path) -> None:

@@ -13,11 +13,11 @@ from starlette.types import Receive, Scope, Send
 
 from app.api.v1.answers import Documented, may
 from app.api.v1.shapes import Moment, Problem, Text
-from app.api.web import TooMany
-from app.exports import FOLDER, ending_of, moment_of
+from app.api.web import NotFound, TooMany
+from app.exports import FOLDER, ending_of, moment_of, tell
 from app.services import Services
-from labeling import audit
 from labeling.accounts import SignedIn
+from labeling.errors import LabelingError
 from labeling.export import EVERYTHING, ExportReport, export_labels, scratch_beside
 from labeling.export.agreed import AgreementKind
 from labeling.export.rows import Kind, Selection
@@ -52,6 +52,7 @@ _ANSWERS: Documented = {
             "X-Content-SHA256": {"description": "Of the file's bytes.", "schema": {"type": "string"}},
         },
     },
+    404: {"model": Problem, "description": "This format holds no rows of that kind, or a picture is missing."},
     429: {"model": Problem, "description": f"{_MOST_AT_ONCE} exports are under way."},
 }
 
@@ -75,14 +76,14 @@ class _Export:
     ) -> StreamingResponse:  # fmt: skip
         """Return labels with where they come from, as one file.
 
-        CSV and Parquet hold all labels, also those that were taken back, and the reference labels;
+        CSV and Parquet hold all labels, also those that were taken back, the reference labels, opinions and verdicts;
         `imagefolder` and `webdataset`, the pictures of cells for training, the reference labels; the others the
         current labels. `dicom-ann`, `imagefolder` and `webdataset` are folders and come as a ZIP. The answer begins
         when the file is whole, which takes minutes for many pictures. `slide`, `annotator` and `category` may be
-        given more than once; `current` leaves out what was taken back or replaced; `rows` asks for labels or
-        reference labels only. `agreement`, `min_share` and `min_readers` choose cells by what the doctors say of
+        given more than once; `current` leaves out what was taken back or replaced; `rows` asks for one kind of rows
+        only. `agreement`, `min_share` and `min_readers` choose cells by what the doctors say of
         them; `since` (included) and `until` (not included) the moment of storing. That an account has taken labels
-        out is told in the chain of events.
+        out, and with which filters, is told in the chain of events.
         """
         selection = Selection(
             slides=tuple(slide), annotators=tuple(annotator), categories=tuple(category), is_current_only=current,
@@ -93,6 +94,8 @@ class _Export:
             raise TooMany(f"{_MOST_AT_ONCE} exports are under way; ask again when one of them is done.")
         try:
             stream, report = self._write(format_name, selection)
+        except LabelingError as error:
+            raise NotFound(str(error)) from error
         finally:
             self._room.release()
         ending = ending_of(format_name)
@@ -103,7 +106,7 @@ class _Export:
         }  # fmt: skip
         with ExitStack() as unless_sent:
             unless_sent.enter_context(stream)
-            self._tell(person, format_name, report)
+            tell(self._services.database, format_name, selection, report, by=person.name, via=person.via)
             unless_sent.pop_all()
         return _Sent(stream, media_type=_MEDIA[ending], headers=headers)
 
@@ -118,11 +121,6 @@ class _Export:
             report = export_labels(self._services.database, format_name, out, label_set=settings.label_set,
                                    crop_px=settings.crop_px, selection=selection)  # fmt: skip
             return out.open("rb"), report
-
-    def _tell(self, person: SignedIn, format_name: str, report: ExportReport) -> None:
-        facts = {"format": format_name, "rows": report.rows, "sha256": report.sha256, "via": person.via}
-        with self._services.database.write() as session:
-            audit.append(session, kind="labels exported", by=person.name, facts=facts)
 
 
 class _Sent(StreamingResponse):

@@ -34,6 +34,9 @@ def _moment(value: Any) -> datetime | None:
         return None
 
 
+Sent = Annotated[datetime | None, BeforeValidator(_moment, json_schema_input_type=Moment | None)]
+
+
 class Shape(BaseModel):
     """Nothing is converted in silence: "5" is no number."""
 
@@ -77,6 +80,18 @@ class CellPicture(Shape):
     mpp: float | None = Field(description="Micrometres per pixel of the crop; null where nobody knows.")
 
 
+class CellShown(CellPicture):
+    """A cell as it lies before a doctor."""
+
+    plane: float | None = Field(None, description="Focal plane of its crop in micrometres, where there are several.")
+    planes: list[float] | None = Field(None, description="All its focal planes; ask for one with `z`.")
+    turn: int = Field(
+        description="Quarter turns to the right at which to show it: a cell that comes again lies otherwise.",
+        ge=0,
+        le=3,
+    )
+
+
 class LabelEvent(Shape):
     """One answer about one cell."""
 
@@ -84,10 +99,7 @@ class LabelEvent(Shape):
     key: Name = Field(description="Idempotency key, made by the sender: the same key is stored once.")
     cell: Name
     category: Name = Field(description="One of the study's label set.", examples=["HSIL"])
-    decided_at: Annotated[
-        datetime | None, BeforeValidator(_moment, json_schema_input_type=Moment | None),
-        Field(description="When it was decided, by the sender's clock."),
-    ] = None  # fmt: skip
+    decided_at: Annotated[Sent, Field(description="When it was decided, by the sender's clock.")] = None
     seconds: float | None = Field(None, description="How long the cell was on screen.")
     confidence: Text | None = Field(None, description="sure or unsure.", examples=["unsure"])
     comment: Text | None = Field(None, description="At most 500 characters.")
@@ -144,7 +156,7 @@ class Receipts(Shape):
     edition: str = Field(description="As of the worklist.")
 
 
-class StepLabel(CellPicture):
+class StepLabel(CellShown):
     """A label of the account, as a page needs it to take it back."""
 
     key: str
@@ -209,6 +221,10 @@ class Cells(Shape):
     unseen: bool = Field(
         False, description="They were never on screen: that they were handed out is forgotten; they may come again."
     )
+    until: Annotated[Sent, Field(
+        description="The `until` of the answer that brought them: one that was asked for again since then stays, for "
+        "another page of the account may show it now."
+    )] = None  # fmt: skip
 
 
 class Released(Shape):

@@ -2,22 +2,15 @@
 
 from pydantic import Field
 
-from app.api.v1.shapes import MOST_EVENTS, CellPicture, Moment, Name, Progress, Shape, Suggestion
+from app.api.v1.shapes import MOST_EVENTS, CellShown, Moment, Name, Progress, Shape, Suggestion
 
 
-class WorkCell(CellPicture):
+class WorkCell(CellShown):
     """A cell that is leased to this account."""
 
     reason: str = Field(description="Why it is asked.", examples=["ASC-US or LSIL is unclear"])
     suggestion: Suggestion | None = Field(description="Only where the study shows it before the answer.")
     until: Moment | None = Field(description="End of the lease.")
-    plane: float | None = Field(None, description="Focal plane of its crop in micrometres, where there are several.")
-    planes: list[float] | None = Field(None, description="All its focal planes; ask for one with `z`.")
-    turn: int = Field(
-        description="Quarter turns to the right at which to show it: a cell that comes again lies otherwise.",
-        ge=0,
-        le=3,
-    )
 
 
 class Worklist(Shape):
@@ -26,6 +19,7 @@ class Worklist(Shape):
     items: list[WorkCell] = Field(description="In the order in which to decide them; empty: nothing is left.")
     done: list[str] = Field(description="Those of `held` that this account has answered meanwhile.")
     progress: Progress
+    until: Moment = Field(description="Until then they and those of `held` are this account's.")
     edition: str = Field(
         description="Of the ranked list. Another one: it has been made anew, and cells that nobody has seen may be "
         "given back (`unseen`) and asked for again."

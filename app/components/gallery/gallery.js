@@ -42,10 +42,12 @@ class Gallery {
     await this.older();
   }
 
-  release() {  // a page holds many cells: colleagues get what was left of it at once, not when it expires
+  // A page holds many cells: colleagues get what was left of it at once, not when it expires. What the next page has
+  // asked for already stays.
+  release() {
     const cells = this.items.filter(i => this.isOpen(i)).map(i => i.cell);
     if (!cells.length) return null;
-    return fetch("/api/v1/release", { method: "POST", keepalive: true, body: JSON.stringify({ cells }),
+    return fetch("/api/v1/release", { method: "POST", keepalive: true, body: JSON.stringify({ cells, until: this.until }),
       headers: { "Content-Type": "application/json", "X-CSRF-Token": this.csrf } }).catch(() => null);
   }
 
@@ -59,8 +61,8 @@ class Gallery {
       const held = [...this.outbox.cells(), ...this.holds.others(HOLD_MOST)].slice(0, 400).join(",");
       const wanted = this.wanted ? `&cells=${encodeURIComponent(this.wanted)}` : like ? `&like=${encodeURIComponent(like)}` : "";
       this.wanted = "";
-      const { items, seed } = await getJson(`/api/gallery?limit=${this.size}&held=${held}${wanted}&order=${this.order}&suggested=${encodeURIComponent(this.suggested)}`);
-      this.seed = seed;
+      const { items, seed, until } = await getJson(`/api/gallery?limit=${this.size}&held=${held}${wanted}&order=${this.order}&suggested=${encodeURIComponent(this.suggested)}`);
+      this.seed = seed; this.until = until;
       this.sheet = `/api/atlas?side=128&cells=${items.map(i => i.cell).join(",")}`;
       if (items.length) { const image = new Image(); image.src = this.sheet; await image.decode(); }
       this.items = items.map((item, place) => ({ ...item, place }));
@@ -267,8 +269,8 @@ class Gallery {
     Object.assign(this.root.dataset, { chosen: this.chosen.size, open, waiting: n, taken: this.tally.taken, acknowledged: this.tally.saved });
     for (const b of this.bar.children) b.disabled = !this.chosen.size;
     this.drawMessage(); this.drawScale();
-    const content = this.outbox.signedOut ? [keptLabels(n), signInAgain(), "."] : this.said ? [this.said] : [];
-    this.notice.classList.toggle("calm", !this.outbox.signedOut);
+    const content = this.outbox.signedOut ? [keptLabels(n), signInAgain(), "."] : this.outbox.why || this.said ? [this.outbox.why || this.said] : [];
+    this.notice.classList.toggle("calm", !this.outbox.signedOut && !this.outbox.why);
     this.notice.replaceChildren(...content);
   }
 

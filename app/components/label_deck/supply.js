@@ -25,10 +25,10 @@ async function fillDeck(deck, check) {
   deck.draw();
 }
 
-function arrived(deck, { items, done, progress, edition }) {
+function arrived(deck, { items, done, progress, until, edition }) {
   const sent = new Set([...deck.outbox.cells(), ...deck.mine()]);
   deck.queue.push(...items.filter(i => !sent.has(i.cell)).map(i => ({ ...i, edition })));
-  deck.edition = edition;
+  deck.edition = edition; deck.until = until;
   const asked = deck.queue.findIndex(i => i.cell === deck.asked);     // where somebody comes back from the slide
   if (asked > 0) deck.queue.unshift(...deck.queue.splice(asked, 1));
   deck.asked = null;
@@ -47,11 +47,12 @@ function letGo(deck, cells) {
 }
 
 // The page is left: colleagues get at once what nobody has seen. The next cells stay, for a reload finds them again.
+// This may arrive when the next page has asked already: what was renewed for that one stays too.
 function leave(deck) {
   const unseen = [...deck.queue.slice(KEPT), ...deck.aside].filter(item => !deck.reopened.has(item.cell));
   if (!unseen.length) return;
   deck.queue = deck.queue.filter(item => !unseen.includes(item)); deck.aside = [];
-  postJson("/api/v1/release", deck.csrf, { cells: unseen.map(item => item.cell), unseen: true }, { keepalive: true }).catch(() => null);
+  postJson("/api/v1/release", deck.csrf, { cells: unseen.map(item => item.cell), unseen: true, until: deck.until }, { keepalive: true }).catch(() => null);
 }
 
 // The list has been made anew since these cells were fetched: those that are not next, and that nobody has seen, go back

@@ -14,14 +14,14 @@ class Claims {
       const answer = await this.post(`/api/slide-cells/${page.stage.slide.slide}/claim`, { cell });
       const body = await answer.json();
       if (answer.status === 401 || answer.status === 403) page.outbox.signedOut = true;
-      if (body.item) return this.have(cell, { ...body.item, isNew: body.is_new });
+      if (body.item) return this.have(cell, { ...body.item, isNew: body.is_new, until: body.until });
       if (page.isSelected(cell)) { page.claiming = null; page.say(body.reason || body.error); }
     } catch { this.have(cell, item); }          // without network the answer waits in this browser, as everywhere
   }
 
   have(cell, item) {
     const { page } = this;
-    if (!page.isSelected(cell)) { if (item.isNew) this.giveBack(cell); return; }
+    if (!page.isSelected(cell)) { if (item.isNew) this.giveBack(item); return; }
     page.current = item; page.claiming = null; page.shownAt = performance.now();
     page.root.dataset.claimed = cell;
     page.draw();
@@ -29,8 +29,8 @@ class Claims {
 
   release() {  // a cell that was taken here and not answered goes back at once
     const item = this.page.current;
-    if (item?.isNew && !this.page.answers.has(item.cell)) this.giveBack(item.cell);
+    if (item?.isNew && !this.page.answers.has(item.cell)) this.giveBack(item);
   }
 
-  giveBack(cell) { this.post("/api/v1/release", { cells: [cell] }).catch(() => null); }
+  giveBack({ cell, until }) { this.post("/api/v1/release", { cells: [cell], until }).catch(() => null); }
 }

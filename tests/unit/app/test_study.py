@@ -14,6 +14,8 @@ from datasets import catalog
 from datasets.embeddings import EmbeddingStore, set_current
 from datasets.errors import DatabaseError, StoreError
 from labeling.errors import AccountError, LabelingError, LabelRefused
+from labeling.export import export_labels
+from labeling.export.rows import split_of
 from labeling.labels import LabelEvent, UndoEvent, record
 from labeling.records import Event
 from labeling.verification import check_chain
@@ -168,9 +170,22 @@ def test_export__the_same_bytes_as_the_command(study, tmp_path) -> None:
     second = study.export("csv", tmp_path / "b.csv", references=False)
 
     assert first.sha256 == second.sha256
+    for name in ("csv", "coco"):
+        command = export_labels(study._services.database, name, tmp_path / "command", label_set=study.label_set,
+                                crop_px=study._services.settings.crop_px)  # fmt: skip
+        assert study.export(name, tmp_path / "python").sha256 == command.sha256, name
     assert len(pd.read_csv(tmp_path / "a.csv")) == first.rows == len(study.labels())
     with pytest.raises(LabelingError, match="format xml"):
         study.export("xml", tmp_path / "c")
+
+
+def test_labels__split_by_patient_as_the_export_does(study, tmp_path, monkeypatch) -> None:
+    slide = study.labels()["slide"].iloc[0]
+    patient = next(f"p{n}" for n in range(100) if split_of(f"p{n}") != split_of(slide))
+    monkeypatch.setattr("labeling.export.groups._patient_of", lambda _home, _slide: patient)
+    study.export("parquet", tmp_path / "a.parquet", references=False)
+
+    assert set(study.labels()["split"]) == set(pd.read_parquet(tmp_path / "a.parquet")["split"]) == {split_of(patient)}
 
 
 def test_labels_and_export__by_agreement_and_moment(study, tmp_path) -> None:

@@ -79,6 +79,10 @@ REFUSED = {
     ),
     "animated WebP": (lambda p: _frames(p, "WEBP"), "holds 2 pictures.*save each"),
     "animated PNG": (lambda p: _frames(p, "PNG"), "holds 2 pictures.*save each"),
+    "12 of 16 bits, colour": (
+        lambda p: _tiff(p, PICTURE.astype(np.uint16) * 16, photometric="rgb"), "end at 6% .*save it with 8 bits"
+    ),
+    "CIELAB": (lambda p: _tiff(p, PICTURE, photometric="cielab"), "LAB.*save it as 8-bit RGB"),
     "GIF": (lambda p: _frames(p, "GIF"), "known format.*convert it"),
     "nothing": (Path.touch, "empty.*copy it again"),
     "half a JPEG": (

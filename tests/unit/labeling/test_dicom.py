@@ -2,15 +2,19 @@
 
 import highdicom
 import numpy as np
+import pyarrow.parquet as pq
 import pydicom
 import pytest
 from pydicom.sr._concepts_dict import concepts
 
+from labeling.adjudication import VerdictEvent, decide
 from labeling.answers import current_labels
 from labeling.errors import LabelingError
 from labeling.export import export_labels
 from labeling.export.dicom_codes import SNOMED_CT, category_of, code_of
+from labeling.export.rows import Selection
 from labeling.imports import import_file
+from labeling.imports.store import ImportedLabel, store_labels
 from labeling.labels import LabelEvent, record
 from tests.slide_files import dicom_errors
 
@@ -81,6 +85,93 @@ def test_dicom__comes_back_cell_by_cell_with_category_and_annotator(rich, empty_
 
     assert (report.labels, report.refused, again.labels, again.known) == (19, [], 0, 19)
     assert found == {row for row in want if row[0] not in ("CE-0000000000012", "CE-0000000000013")}
+
+
+def _current(services, tmp_path) -> list[dict]:
+    """Return all columns of the current labels that lie on a slide."""
+    export_labels(services.database, "parquet", tmp_path / "rows.parquet", label_set=services.label_set,
+                  selection=Selection(kinds=("label",), is_current_only=True))  # fmt: skip
+    rows = pq.read_table(tmp_path / "rows.parquet").drop_columns("label_id").to_pylist()
+    return sorted((row for row in rows if row["x_px"] is not None), key=lambda row: row["label_key"])
+
+
+def test_dicom__every_column_comes_back_through_an_archive_that_stores_implicit_vr(rich, empty_copy, tmp_path) -> None:
+    report = export_labels(rich.database, "dicom-ann", tmp_path / "ann", label_set=rich.label_set)
+    for path in report.files:
+        received = pydicom.dcmread(path)
+        for group in received.AnnotationGroupSequence:  # and which has turned the points round
+            points = np.frombuffer(group.DoublePointCoordinatesData, "<f8").reshape(-1, 2)
+            group.DoublePointCoordinatesData = points[::-1].tobytes()
+        received.file_meta.TransferSyntaxUID = pydicom.uid.ImplicitVRLittleEndian
+        received.save_as(path)
+    found = import_file(empty_copy.database, tmp_path / "ann", label_set=rich.label_set)
+
+    assert (found.labels, found.refused) == (19, [])
+    assert _current(empty_copy, tmp_path) == _current(rich, tmp_path)
+
+
+def test_dicom__a_name_of_any_script_stands_in_it_as_it_is(rich, cells, tmp_path) -> None:
+    name = "\u5f20\u4f1f Ж\\Ö"
+    labels = [ImportedLabel(cell_id=cells[1], category="HSIL", annotator=name)]
+    assert store_labels(rich.database, labels).new == 1
+    report = export_labels(rich.database, "dicom-ann", tmp_path / "ann", label_set=rich.label_set,
+                           selection=Selection(annotators=(name,)))  # fmt: skip
+    [group] = highdicom.ann.annread(report.files[0]).get_annotation_groups()
+
+    assert group.AnnotationGroupDescription == name
+    assert group.label == "HSIL (\u5f20\u4f1f Ж/Ö)"
+    assert dicom_errors(report.files[0]) == []
+
+
+def test_dicom__tells_what_its_private_block_is(rich, tmp_path) -> None:
+    report = export_labels(rich.database, "dicom-ann", tmp_path / "ann", label_set=rich.label_set)
+    found = pydicom.dcmread(report.files[0])
+    [told] = found.PrivateDataElementCharacteristicsSequence
+    private = [element for element in found.iterall() if element.tag.is_private and not element.tag.is_private_creator]
+
+    assert (told.PrivateGroupReference, told.PrivateCreatorReference) == (0x0077, "CYTOJEPA LABELS")
+    assert told.BlockIdentifyingInformationStatus == "UNSAFE"
+    assert {(e.tag.group, e.tag.element & 0xFF, e.private_creator) for e in private} == {(0x77, 1, "CYTOJEPA LABELS")}
+    assert len(private) == len(found.AnnotationGroupSequence)
+
+
+def test_dicom__other_labels_make_another_instance(rich, cells, tmp_path) -> None:
+    """Reference labels have no key of their own: the same cells with another category are not the same object."""
+    uids = []
+    for number, category in enumerate((None, "ASC-H")):
+        if category is not None:
+            verdict = VerdictEvent(key="v", cell_id=cells[0], category=category)
+            assert decide(rich.database, "zoe", [verdict], label_set=rich.label_set)[0].accepted
+        report = export_labels(rich.database, "dicom-ann", tmp_path / f"{number}", label_set=rich.label_set,
+                               selection=Selection(kinds=("reference",), slides=("SL-AAAAAAAAAAAAA",)))  # fmt: skip
+        uids.append(pydicom.dcmread(report.files[0]).SOPInstanceUID)
+
+    assert uids[0] != uids[1]
+
+
+def test_dicom__a_class_that_another_program_changed_needs_a_name(rich, empty_copy, tmp_path) -> None:
+    report = export_labels(rich.database, "dicom-ann", tmp_path / "ann", label_set=rich.label_set)
+    changed = pydicom.dcmread(report.files[0])
+    group = next(g for g in changed.AnnotationGroupSequence if g.AnnotationGroupDescription == "ada")
+    group.AnnotationPropertyTypeCodeSequence[0].CodeValue = "ASC-H"
+    changed.save_as(report.files[0])
+    unnamed = import_file(empty_copy.database, report.files[0], label_set=rich.label_set)
+
+    assert len(unnamed.refused) == group.NumberOfAnnotations
+    assert {reason.partition("; ")[2] for _, reason in unnamed.refused} == {"say by whom with --annotator NAME."}
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"columns": 1, "rows": []}', '{"columns": ["x_px"], "rows": [[1, 2]]}',
+                                  '{"columns": ["x_px", "y_px"], "rows": [[[], {}]]}'])  # fmt: skip
+def test_dicom__a_spoilt_private_block_leaves_what_the_standard_carries(rich, empty_copy, tmp_path, text) -> None:
+    report = export_labels(rich.database, "dicom-ann", tmp_path / "ann", label_set=rich.label_set)
+    spoilt = pydicom.dcmread(report.files[0])
+    for group in spoilt.AnnotationGroupSequence:
+        group.private_block(0x77, "CYTOJEPA LABELS")[1].value = text
+    spoilt.save_as(report.files[0])
+    found = import_file(empty_copy.database, report.files[0], label_set=rich.label_set)
+
+    assert (found.labels > 5, found.refused) == (True, [])
 
 
 def test_dicom__foreign_shapes_on_our_slide_are_taken_and_the_rest_is_listed(rich, empty_copy, tmp_path) -> None:

@@ -1,0 +1,129 @@
+"""Values of a file's rows, read as what their columns hold: words, texts, numbers, moments."""
+
+import math
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from datasets.db import utc_now
+from labeling.errors import LabelRefused
+from labeling.export.rows import COLUMNS
+from labeling.imports.store import HISTORY_COLUMNS
+from labeling.records import Label
+
+_RENAMED = {"probe": "probe_id"}
+_HISTORY = {name: _RENAMED.get(name, name) for name in COLUMNS if _RENAMED.get(name, name) in HISTORY_COLUMNS}
+_MOMENTS = ("made_at", "decided_at")
+_LONGEST = {name: getattr(Label.__table__.c[column].type, "length", None) or 80 for name, column in _HISTORY.items()}
+_CLOCK_SLACK = timedelta(minutes=5)
+CONFIDENCES = (None, "sure", "unsure")
+"""What a doctor can say of his answer; a number there is some program's."""
+
+
+def history_in(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a row tells of its label's past, by the column of the table `labels`.
+
+    Raises:
+        LabelRefused: A value is not what its column holds.
+    """
+    history: dict[str, Any] = {}
+    for name, column in _HISTORY.items():
+        if name == "confidence" and word_in(values, name) not in CONFIDENCES:
+            continue
+        value = _read(name)(values, name)
+        if value is not None:
+            history[column] = value
+    return history
+
+
+def _read(name: str) -> Callable[[Mapping[str, Any], str], Any]:
+    if name in _MOMENTS:
+        return moment_in
+    if COLUMNS[name] is float:
+        return number_in
+    return flag_in if COLUMNS[name] is bool else text_in
+
+
+def word_in(values: Mapping[str, Any], name: str) -> str | None:
+    """Return a word without spaces around it, None where nothing is said."""
+    value = values.get(name)
+    text = str(value).strip() if value is not None else ""
+    return text or None
+
+
+def text_in(values: Mapping[str, Any], name: str) -> str | None:
+    """Return free text as it is; an empty field of a table is a missing one.
+
+    Raises:
+        LabelRefused: It is longer than the database keeps, or has a NUL, which no database keeps.
+    """
+    value = values.get(name)
+    if value in (None, ""):
+        return None
+    text, most = str(value), _LONGEST.get(name, 80)
+    if len(text) > most:
+        raise LabelRefused(f"{name} of {len(text)} characters; at most {most}.")
+    if "\0" in text:
+        raise LabelRefused(f"{name} has a NUL character in it; take it out.")
+    return text
+
+
+def key_in(values: Mapping[str, Any]) -> str | None:
+    """Return a row's own key.
+
+    Raises:
+        LabelRefused: It is longer than the database keeps.
+    """
+    return text_in(values, "label_key")
+
+
+def number_in(values: Mapping[str, Any], name: str) -> float | None:
+    """Return a number, None where nothing is said.
+
+    Raises:
+        LabelRefused: Not a finite number.
+    """
+    text = word_in(values, name)
+    if text is None:
+        return None
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        raise LabelRefused(f"{name} = {text[:20]}: not a number.")
+    return number
+
+
+def flag_in(values: Mapping[str, Any], name: str) -> bool | None:
+    """Return true or false, None where nothing is said.
+
+    Raises:
+        LabelRefused: Neither.
+    """
+    text = word_in(values, name)
+    if text is None:
+        return None
+    if text.casefold() not in ("true", "false", "1", "0"):
+        raise LabelRefused(f"{name} = {text[:20]}: use true or false.")
+    return text.casefold() in ("true", "1")
+
+
+def moment_in(values: Mapping[str, Any], name: str) -> datetime | None:
+    """Return a moment in UTC, None where nothing is said.
+
+    Raises:
+        LabelRefused: Not ISO 8601 with a time zone, or in the future.
+    """
+    text = word_in(values, name)
+    if text is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise LabelRefused(f"{name} = {text[:40]}: not an ISO 8601 time.") from error
+    if moment.tzinfo is None:
+        raise LabelRefused(f"{name} = {text[:40]}: the time zone is missing.")
+    if moment > utc_now() + _CLOCK_SLACK:
+        raise LabelRefused(f"{name} = {text[:40]}: lies in the future.")
+    return moment.astimezone(UTC)

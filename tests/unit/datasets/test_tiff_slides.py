@@ -1,0 +1,96 @@
+"""Tiled TIFF that OpenSlide does not read as what it is: the right pixels, levels, planes and scale, or a refusal."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import tifffile
+
+from datasets.errors import UnreadableFile
+from datasets.readers.sniff import is_scan, open_slide
+from datasets.synthetic import draw_slide
+
+PICTURE = draw_slide(np.random.default_rng(4)).image[:384, :512]
+HALF = cv2.resize(PICTURE, (256, 192), interpolation=cv2.INTER_AREA)
+PLANES = np.stack([cv2.blur(PICTURE, (9, 9)), PICTURE, cv2.blur(PICTURE, (5, 5))])
+TILED = {"tile": (128, 128), "photometric": "rgb"}
+SCALE = {"PhysicalSizeX": 250.0, "PhysicalSizeXUnit": "nm", "PhysicalSizeY": 0.25, "PhysicalSizeZ": 1.5}
+
+
+def _pyramid(path: Path, compression: str, *, is_big_endian: bool) -> None:
+    options = {**TILED, "compression": compression, "metadata": None}
+    with tifffile.TiffWriter(path, byteorder=">" if is_big_endian else "<") as tif:
+        tif.write(PICTURE, resolution=(40_000, 40_000), resolutionunit="CENTIMETER", **options)
+        tif.write(HALF, subfiletype=1, **options)
+
+
+def _ome(path: Path) -> None:
+    with tifffile.TiffWriter(path, ome=True) as tif:
+        tif.write(PICTURE, subifds=1, compression="zlib", metadata={"axes": "YXS", **SCALE}, **TILED)
+        tif.write(HALF, subfiletype=1, compression="zlib", **TILED)
+
+
+DRAWN = {
+    "big-endian": lambda path: _pyramid(path, "lzw", is_big_endian=True),
+    "jpeg 2000": lambda path: _pyramid(path, "jpeg2000", is_big_endian=False),
+    "ome, levels in SubIFDs": _ome,
+}
+
+
+@pytest.mark.parametrize("name", DRAWN)
+def test_pyramid__has_its_levels_scale_and_pixels(tmp_path: Path, name: str) -> None:
+    path = tmp_path / "a.tif"
+    DRAWN[name](path)
+    assert is_scan(path)
+    reader = open_slide([path])
+
+    assert [(level.width_px, level.height_px) for level in reader.info.levels] == [(512, 384), (256, 192)]
+    assert reader.info.mpp == pytest.approx(0.25)
+    assert np.array_equal(reader.read_region(100, 50, 300, 200, level=0), PICTURE[50:250, 100:400])
+    assert np.array_equal(reader.read_region(0, 0, 256, 192, level=1), HALF)
+    reader.close()
+
+
+def test_ome_planes__are_planes(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    with tifffile.TiffWriter(path, ome=True) as tif:
+        tif.write(PLANES, compression="zlib", metadata={"axes": "ZYXS", **SCALE}, **TILED)
+    reader = open_slide([path])
+
+    assert reader.info.z_um == (-1.5, 0.0, 1.5)
+    for plane, z_um in zip(PLANES, reader.info.z_um, strict=True):
+        assert np.array_equal(reader.read_region(0, 0, 512, 384, level=0, z_um=z_um), plane)
+    reader.close()
+
+
+@pytest.mark.parametrize(("axes", "kind"), [("CYX", "colours apart"), ("IYXS", "pages")])
+def test_several_pictures__are_refused(tmp_path: Path, axes: str, kind: str) -> None:
+    path = tmp_path / "a.tif"
+    pictures = np.moveaxis(PICTURE, 2, 0) if axes == "CYX" else PLANES
+    photometric = {"photometric": "minisblack"} if axes == "CYX" else {}
+    with tifffile.TiffWriter(path, ome=axes == "CYX") as tif:
+        tif.write(np.ascontiguousarray(pictures), compression="zlib", **{**TILED, **photometric},
+                  metadata={"axes": axes} if axes == "CYX" else None)  # fmt: skip
+
+    assert is_scan(path)
+    with pytest.raises(UnreadableFile, match=rf"3 pictures of one size \({kind}\)"):
+        open_slide([path])
+
+
+def test_ome__that_names_another_file_does_not_get_it(tmp_path: Path) -> None:
+    path, other = tmp_path / "a.tif", tmp_path / "other.tif"
+    with tifffile.TiffWriter(path, ome=True) as tif:
+        tif.write(PLANES, compression="zlib", metadata={"axes": "ZYXS", **SCALE}, **TILED)
+    content = path.read_bytes()
+    other.write_bytes(content)
+    uuid = content[content.index(b"urn:uuid:") :][:45]
+    start, end = content.index(b"<TiffData"), content.index(b"/>", content.index(b"<TiffData")) + 2
+    named = b'<TiffData IFD="0" PlaneCount="1"/><TiffData FirstZ="1" IFD="1" PlaneCount="2"><UUID FileName="other.tif">'
+    named += uuid[:-1] + b"x</UUID></TiffData>"
+    xml = content[content.index(b"<?xml") : content.index(b"</OME>") + 6]
+    tifffile.tiffcomment(path, xml.replace(content[start:end], named))
+
+    assert is_scan(path)
+    with pytest.raises(UnreadableFile, match="3 pictures of one size"):
+        open_slide([path])
