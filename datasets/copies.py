@@ -59,7 +59,7 @@ def copies_of(home: Path, slide_id: str) -> list[Path]:
 
 
 def dicom_copies_of(home: Path, slide_id: str) -> list[Path]:
-    """Return a slide's de-identified DICOM instances in order; empty for other formats."""
+    """Return a slide's de-identified DICOM instances (see `deidentify`) in order; empty for other formats."""
     return sorted(copy_folder(home, slide_id).glob("*.dcm"))
 
 
@@ -70,7 +70,7 @@ def is_exact(home: Path, slide_id: str) -> bool:
 
 
 def copy_dicom(decoder: Decoder, paths: Sequence[Path], home: Path, slide_id: str, secret_key: bytes) -> CopyReport:
-    """Copy the instances of a slide without anything that identifies.
+    """Copy the instances of a slide without anything that identifies; see `deidentify`.
 
     Args:
         decoder: Where the headers are read and cleaned.

@@ -24,7 +24,7 @@ _MOST_BYTES = 1 << 28
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DicomPart:
-    """What puts DICOM instances of one slide together."""
+    """What puts DICOM instances (PS3.3 A.32.8) of one slide together."""
 
     series: str
     is_wsi: bool
