@@ -82,7 +82,8 @@ class Doctors:
             thread.join()
 
 
-def _backups_under_load(study: Services, folder: Path, count: int) -> int:
+def backups_under_load(study: Services, folder: Path, count: int) -> int:
+    """Back up and restore while doctors answer; return how many came back whole, with all that was acknowledged."""
     doctors, whole = Doctors(study, 4), 0
     try:
         for number in range(count):
@@ -102,13 +103,13 @@ def _backups_under_load(study: Services, folder: Path, count: int) -> int:
 
 
 def test_backup__three_under_load_restore_whole(study: Services, tmp_path: Path) -> None:
-    assert _backups_under_load(study, tmp_path, 3) == 3
+    assert backups_under_load(study, tmp_path, 3) == 3
     assert check_chain(study.database).problems == ()
 
 
 @pytest.mark.slow
 def test_backup__twelve_under_load_restore_whole(study: Services, tmp_path: Path) -> None:
-    assert _backups_under_load(study, tmp_path, 12) == 12
+    assert backups_under_load(study, tmp_path, 12) == 12
 
 
 def test_verbs__round_trip_keeps_everything_but_sign_ins(study: Services, tmp_path: Path) -> None:
