@@ -45,13 +45,16 @@ def test_temperature__stays_one_below_twenty_labels_and_heeds_many_beside_a_rare
     assert choose_temperature(logits[one], codes[one]) == pytest.approx(3.0, rel=0.25)
 
 
-def test_temperature__of_few_slides_that_differ_promises_less() -> None:
-    logits, codes = _draw(400, 1.0)
-    slides = np.arange(400) // 50
-    mood = np.random.default_rng(1).normal(size=8)[slides][:, None]
-    moved = logits + np.eye(4)[codes] * mood
+def test_temperature__of_cells_that_are_wrong_together_by_slide_stays_near_what_studies_share() -> None:
+    generator = np.random.default_rng(1)
+    slides, is_right = np.arange(400) // 50, np.array([True, False, True, True, False, True, False, True])
+    codes = generator.integers(4, size=400)
+    told = np.where(is_right[slides], codes, (codes + 1) % 4)
+    logits = 3.0 * np.eye(4)[told]
+    apart, together = choose_temperature(logits, codes), choose_temperature(logits, codes, groups=slides)
 
-    assert choose_temperature(moved, codes, groups=slides) > choose_temperature(moved, codes)
+    assert apart == pytest.approx(3 / np.log(5), rel=0.05)
+    assert 1.2 < together < 1.5
 
 
 def test_calibration_error__by_hand() -> None:
