@@ -88,5 +88,8 @@ def _workspace_checks(services: Services) -> Iterator[Check]:
     head, last = audit.chain_head(services.database), audit.last_anchor(audit.anchors_path(services.home))
     yield Check(name=f"{head.seq} events, {last} anchored", ok=head.seq == last,
                 remedy="Events were removed, or a disk was full. Run `cytojepa verify`.")  # fmt: skip
+    mode = services.home.stat().st_mode & 0o777
+    yield Check(name=f"the study's folder has mode {mode:o}", ok=not mode & 0o007,
+                remedy="Every account of this machine can read it. chmod 700, on the folder.")  # fmt: skip
     mode = (services.home / "secret.key").stat().st_mode & 0o777
     yield Check(name=f"secret.key has mode {mode:o}", ok=mode == 0o600, remedy="chmod 600 secret.key")

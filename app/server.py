@@ -21,7 +21,8 @@ from app.jobs import start_refit_watcher
 from app.pictures import Pictures
 from app.services import Services
 from app.settings import announce_home
-from app.sign_in import SignInGate, sign_in_routes
+from app.sign_in import SignInGate
+from app.sign_in_routes import sign_in_routes
 from app.sign_on import open_sign_on
 from app.sign_on_routes import sign_on_routes
 from app.theme import STREAMLIT_THEME

@@ -70,7 +70,7 @@ class Services:
             DatabaseError: The database is of a newer version.
         """
         settings = Settings.load(home)
-        home.mkdir(parents=True, exist_ok=True)
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)  # cells of patients, hashes of passwords
         database = Database(home / DATABASE_FILE, migrations.upgrade) if is_built_in else open_database(home, settings)
         audit.anchor_missing(database)
         return cls(

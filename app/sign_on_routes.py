@@ -1,11 +1,12 @@
-"""The two routes of the hospital's sign-on: to the provider, and back."""
+"""The two routes of the hospital's sign-on (OpenID Connect Core 1.0): to the provider, and back."""
 
-from starlette.concurrency import run_in_threadpool
+from anyio import CapacityLimiter, to_thread
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from app.sign_in import is_https, login_page, signed_in_response
+from app.login_page import login_page
+from app.sign_in_routes import BUSY, LONGEST_LINE, is_https, signed_in_response
 from app.sign_on import FLOW_SECONDS, SignOn, SignOnRefused
 from datasets.db import Database
 from labeling import identities
@@ -13,6 +14,8 @@ from labeling.errors import AccountError
 
 COOKIE = "cytojepa_sign_on"
 _PATH = "/sign-on"
+_AT_ONCE = 4
+"""Each waits for the provider, and anybody may ask: they must not take the threads that store labels."""
 
 
 def sign_on_routes(database: Database, sign_on: SignOn | None) -> list[Route]:
@@ -22,14 +25,17 @@ def sign_on_routes(database: Database, sign_on: SignOn | None) -> list[Route]:
         database: Where accounts are kept.
         sign_on: The provider, None where there is none.
     """
+    line = CapacityLimiter(_AT_ONCE)
 
     async def go(request: Request) -> Response:
         if sign_on is None:
             return _none()
+        if line.statistics().tasks_waiting >= LONGEST_LINE:
+            return _problem(BUSY, 503)
         try:
-            url, cookie = await run_in_threadpool(sign_on.begin)
+            url, cookie = await to_thread.run_sync(sign_on.begin, limiter=line)
         except SignOnRefused as error:
-            return _problem(error, 502)
+            return _problem(str(error), 502)
         response = RedirectResponse(url, 303)
         response.set_cookie(COOKIE, cookie, max_age=FLOW_SECONDS, path=_PATH, httponly=True, samesite="lax",
                             secure=is_https(request))  # fmt: skip
@@ -38,10 +44,12 @@ def sign_on_routes(database: Database, sign_on: SignOn | None) -> list[Route]:
     async def back(request: Request) -> Response:
         if sign_on is None:
             return _none()
+        if line.statistics().tasks_waiting >= LONGEST_LINE:
+            return _problem(BUSY, 503)
         try:
-            name = await run_in_threadpool(_name, database, sign_on, request)
+            name = await to_thread.run_sync(_name, database, sign_on, request, limiter=line)
         except (SignOnRefused, AccountError) as error:
-            response = _problem(error, 403)
+            response = _problem(str(error), 403)
         else:
             response = await signed_in_response(request, database, name)
         response.delete_cookie(COOKIE, path=_PATH)
@@ -62,5 +70,5 @@ def _none() -> Response:
     return HTMLResponse(login_page("This server has no other sign-on."), 404)
 
 
-def _problem(error: Exception, status: int) -> Response:
-    return HTMLResponse(login_page(str(error), has_sign_on=True), status)
+def _problem(sentence: str, status: int) -> Response:
+    return HTMLResponse(login_page(sentence, has_sign_on=True), status)

@@ -186,20 +186,23 @@ def _add_rows(session: Session, table: type[Base], rows: Sequence[Base]) -> int:
 def counts(database: Database) -> CatalogCounts:
     """Count slides and cells."""
     with database.read() as session:
-        return CatalogCounts(
-            slides=session.scalar(select(func.count()).select_from(Slide)) or 0,
-            cells=session.scalar(select(func.count()).select_from(Cell)) or 0,
-            cells_without_scale=session.scalar(
-                select(func.count()).select_from(Cell).where(Cell.crop_mpp.is_(None))
-            ) or 0,
-        )  # fmt: skip
+        slides = session.scalar(select(func.count()).select_from(Slide)) or 0
+        unscaled = session.scalar(select(func.count()).select_from(Cell).where(Cell.crop_mpp.is_(None))) or 0
+        return CatalogCounts(slides=slides, cells=count_cells(session), cells_without_scale=unscaled)
 
 
-def last_cell_number(database: Database) -> int:
+def last_cell_number(session: Session) -> int:
     """Return a number that grows with every added cell: found at once, where counting a million takes longer."""
-    with database.read() as session:
-        number = "rowid" if database.dialect == "sqlite" else "number"
-        return session.scalar(select(func.max(literal_column(number))).select_from(Cell)) or 0
+    return session.scalar(select(func.max(_number(session))).select_from(Cell)) or 0
+
+
+def count_cells(session: Session, *, after: int = 0) -> int:
+    """Count the cells that were added after the one of this number; all of them after 0."""
+    return session.scalar(select(func.count()).select_from(Cell).where(_number(session) > after)) or 0
+
+
+def _number(session: Session) -> Any:
+    return literal_column("rowid" if session.get_bind().dialect.name == "sqlite" else "number")
 
 
 def cell_ids(database: Database) -> list[str]:

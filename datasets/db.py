@@ -18,7 +18,8 @@ import sqlalchemy.exc
 from sqlalchemy import URL, Connection, Dialect, String, TypeDecorator, inspect, select
 from sqlalchemy.orm import DeclarativeBase, Session
 
-from datasets.errors import ConnectionLost, DatabaseError
+from datasets import postgresql, sqlite
+from datasets.errors import ConnectionLost, DatabaseError, DiskFull
 from datasets.facts import Fact
 from datasets.line import Line
 from datasets.postgresql import ALONE, BESIDE, WRITERS, PostgresStore, is_passing
@@ -103,6 +104,8 @@ def _told(name: str) -> Iterator[None]:
     try:
         yield
     except sqlalchemy.exc.DBAPIError as error:
+        if sqlite.takes_no_more(error) or postgresql.takes_no_more(error):
+            raise DiskFull(f"{name}: its disk is full or broken. Nothing of this was stored; make room.") from error
         if not is_passing(error):
             raise
         raise ConnectionLost(f"{name}: the connection was lost. Try again; what was saved is kept.") from error
@@ -162,6 +165,7 @@ class Database:
         Raises:
             ConnectionLost: To the server, at any moment: the rows may be stored or not. What has a key
                 of its own is sent again, see `repeated`.
+            DiskFull: There is no room for the rows; none of them is stored.
         """
         with self._line.turn(is_urgent=is_urgent), self._store.turn(), self._writing(WRITERS, owner) as session:
             yield session

@@ -7,7 +7,8 @@ DatasetError
 |-- ExtensionError       a package of the study's own that names what is not there
 |-- StoreError           an embedding store or manifest that does not fit
 `-- DatabaseError        the catalogue cannot be opened
-    `-- ConnectionLost   to the server, at a moment of which nobody knows whether the commit came through
+    |-- ConnectionLost   to the server, at a moment of which nobody knows whether the commit came through
+    `-- DiskFull         the rows of a transaction found no room; none of them is stored
 """
 
 
@@ -49,3 +50,7 @@ class DatabaseError(DatasetError):
 
 class ConnectionLost(DatabaseError):
     """The connection to the database's server was cut; the transaction may be stored or not."""
+
+
+class DiskFull(DatabaseError):
+    """The database's disk takes no more; the transaction has left nothing behind."""

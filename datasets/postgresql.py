@@ -48,6 +48,8 @@ _OPTIONS = {
 }
 _PASSING = ("40001", "40P01", "57P01", "57P02", "57P03", "25P03")
 """SQLSTATEs after which the same transaction may simply be tried again; class 08 too."""
+_NO_ROOM = ("53100", "58030")
+"""disk_full and io_error."""
 _REMEDIES = {
     "no password supplied": "Name its file in CYTOJEPA_DATABASE_PASSWORD_FILE, or write it into .pgpass in the home "
     "folder of the account that runs the program; that file is read only with mode 0600.",
@@ -212,7 +214,14 @@ def is_passing(error: BaseException) -> bool:
         return True
     state = getattr(error.orig, "sqlstate", "")
     is_cut = state is None and isinstance(error, sqlalchemy.exc.OperationalError)
-    return is_cut or (bool(state) and (state in _PASSING or state.startswith("08")))
+    # With `_NO_ROOM` it has ended itself: the commit may have come through.
+    return is_cut or (bool(state) and (state in (*_PASSING, *_NO_ROOM) or state.startswith("08")))
+
+
+def takes_no_more(error: BaseException) -> bool:
+    """Return whether the server found no room for a row and goes on; where its log finds none, it ends itself."""
+    cause = getattr(error, "orig", None)
+    return getattr(cause, "sqlstate", None) in _NO_ROOM and cause.diag.severity_nonlocalized == "ERROR"  # type: ignore[union-attr]  # it has a state
 
 
 def _make_engine(url: URL) -> Engine:
@@ -231,6 +240,13 @@ def _make_engine(url: URL) -> Engine:
             "keepalives_idle": 20, "keepalives_interval": 5, "keepalives_count": 3,
         },
     )  # fmt: skip
+
+    @event.listens_for(engine, "handle_error")
+    def leave_rows_out(context: Any) -> None:
+        # "Failing row contains ..." would end in the server's log.
+        for error in (context.original_exception, context.sqlalchemy_exception):
+            if error is not None and error.args:
+                error.args = (str(error.args[0]).partition("\nDETAIL:")[0], *error.args[1:])
 
     @event.listens_for(engine, "begin")
     def begin(connection: Any) -> None:

@@ -16,6 +16,8 @@ from sqlalchemy import Connection, Engine, MetaData, Table, create_engine, event
 
 from datasets.facts import Fact
 
+_NO_ROOM = (10, 13)
+"""SQLITE_IOERR and SQLITE_FULL, https://sqlite.org/rescode.html."""
 SAFE_SQLITE = (3, 51, 3)
 """First release without the WAL-reset corruption bug."""
 
@@ -112,12 +114,18 @@ class SqliteStore:
         ]
 
 
+def takes_no_more(error: BaseException) -> bool:
+    """Return whether the disk is full, or a limit or a fault of it stopped the write."""
+    return getattr(getattr(error, "orig", None), "sqlite_errorcode", 0) & 0xFF in _NO_ROOM
+
+
 def _make_engine(path: Path) -> Engine:
     engine = create_engine(
         f"sqlite:///{path}",
         module=driver,
         pool_size=16,
         max_overflow=16,
+        hide_parameters=True,  # an error in a log must not tell hashes and comments
         connect_args={"timeout": 30},
     )
 

@@ -9,6 +9,8 @@ it, so that the host need not wait for the device in every step to ask.
 """
 
 import logging
+import os
+import shutil
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +20,7 @@ from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
 from jepa.config import RunConfig
 from jepa.distributed import World, shared_like, whole
-from jepa.errors import CheckpointError
+from jepa.errors import CheckpointError, ConfigError
 from jepa.objectives import Objective, make_objective
 from jepa.precision import dtype_of, multiplying_in
 from jepa.schedules import rates
@@ -56,6 +58,20 @@ def seed_model(config: RunConfig, weights: Tensors | None = None) -> Objective:
     return model
 
 
+def _want_compiler() -> None:
+    """Say in a sentence what would else be a page of torch's own.
+
+    Raises:
+        ConfigError: There is none.
+    """
+    name = os.environ.get("CXX", "g++")  # as torch's inductor asks
+    if shutil.which(name) is None:
+        raise ConfigError(
+            f"compile = true needs a C++ compiler, and there is no {name} on this machine. Install Debian's package "
+            "g++, name another one by CXX, or leave compile out: the losses are the same, the steps are slower."
+        )
+
+
 def _completed(weights: Tensors, model: Objective) -> Tensors:
     """Add fresh weights for the parts that a file of an encoder lacks."""
     encoders = ("encoder.", "target_encoder.")
@@ -77,6 +93,7 @@ class Learner:
 
     Raises:
         CheckpointError: The moments are of another model.
+        ConfigError: `compile` is set and the machine has no C++ compiler.
     """
 
     def __init__(
@@ -92,6 +109,7 @@ class Learner:
             if hasattr(block, "attn"):
                 block.attn.fused_attn = is_fused  # type: ignore[union-attr]  # timm's attribute
         if config.compile:
+            _want_compiler()
             model.compile(dynamic=False)
         self._forward = world.wrap(model, model.blocks(), config.sharding)
         self._names: dict[Tensor, str] = {p: name for name, p in self.model.named_parameters() if p.requires_grad}

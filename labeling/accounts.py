@@ -7,6 +7,7 @@ registration. Passwords are argon2id hashes; of a browser's token only the SHA-2
 import hashlib
 import secrets
 import threading
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Literal, get_args
@@ -14,8 +15,10 @@ from typing import Literal, get_args
 from pwdlib import PasswordHash
 from pwdlib.hashers.argon2 import Argon2Hasher
 from sqlalchemy import delete, select, update
+from sqlalchemy.orm import Session
 
 from datasets.db import Database, repeated, utc_now
+from datasets.errors import DiskFull
 from datasets.transactions import insert_into
 from labeling import audit
 from labeling.errors import AccountError
@@ -126,16 +129,44 @@ def add_account(database: Database, name: str, role: str, password: str, *, by: 
     if role not in ROLES:
         raise AccountError(f"role {role}: there are {', '.join(ROLES)}.")
     check_name(name)
-    if len(password) < SHORTEST_PASSWORD:
-        raise AccountError(f"the password has {len(password)} characters; use at least {SHORTEST_PASSWORD}.")
-    with _HASHING:
-        password_hash = _HASHER.hash(password)
+    password_hash = _hash(password)
     with database.write() as session:
         if session.get(Account, name) is not None:
             raise AccountError(f"account {name}: exists already. Choose another name.")
         session.add(Account(name=name, role=role, password_hash=password_hash, created_at=utc_now(),
                             disabled_at=None))  # fmt: skip
         audit.append(session, kind="account added", by=by, facts={"name": name, "role": role})
+
+
+def set_password(database: Database, name: str, password: str, *, by: str = COMMAND_LINE) -> None:
+    """Give an account another password, or its first one, and end its sign-ins: somebody else may have had them.
+
+    Raises:
+        AccountError: There is no such account, or the password is too short.
+    """
+    password_hash = _hash(password)
+    with database.write() as session:
+        _account(session, name).password_hash = password_hash
+        _end_all(session, name)
+        audit.append(session, kind="password changed", by=by, facts={"name": name})
+
+
+def _account(session: Session, name: str) -> Account:
+    account = session.get(Account, name)
+    if account is None:
+        raise AccountError(f"account {name}: there is none of that name.")
+    return account
+
+
+def _hash(password: str) -> str:
+    if len(password) < SHORTEST_PASSWORD:
+        raise AccountError(f"the password has {len(password)} characters; use at least {SHORTEST_PASSWORD}.")
+    with _HASHING:
+        return _HASHER.hash(password)
+
+
+def _end_all(session: Session, name: str) -> None:
+    session.execute(update(SignIn).where(SignIn.account == name, SignIn.ended_at.is_(None)).values(ended_at=utc_now()))
 
 
 def is_usable_name(name: str) -> bool:
@@ -172,14 +203,8 @@ def disable(database: Database, name: str, *, by: str = COMMAND_LINE) -> None:
         AccountError: There is no such account.
     """
     with database.write() as session:
-        changed = session.execute(
-            update(Account).where(Account.name == name).values(disabled_at=utc_now()).returning(Account.name)
-        ).all()
-        if not changed:
-            raise AccountError(f"account {name}: there is none of that name.")
-        session.execute(
-            update(SignIn).where(SignIn.account == name, SignIn.ended_at.is_(None)).values(ended_at=utc_now())
-        )
+        _account(session, name).disabled_at = utc_now()
+        _end_all(session, name)
         audit.append(session, kind="account disabled", by=by, facts={"name": name})
 
 
@@ -190,10 +215,7 @@ def enable(database: Database, name: str, *, by: str = COMMAND_LINE) -> None:
         AccountError: There is no such account.
     """
     with database.write() as session:
-        account = session.get(Account, name)
-        if account is None:
-            raise AccountError(f"account {name}: there is none of that name.")
-        account.disabled_at = None
+        _account(session, name).disabled_at = None
         audit.append(session, kind="account enabled", by=by, facts={"name": name})
 
 
@@ -208,9 +230,7 @@ def set_role(database: Database, name: str, role: str, *, by: str = COMMAND_LINE
     if role not in ROLES:
         raise AccountError(f"role {role}: there are {', '.join(ROLES)}.")
     with database.write() as session:
-        account = session.get(Account, name)
-        if account is None:
-            raise AccountError(f"account {name}: there is none of that name.")
+        account = _account(session, name)
         facts = {"name": name, "role": role, "before": account.role}
         account.role = role
         audit.append(session, kind="role changed", by=by, facts=facts)
@@ -220,7 +240,7 @@ def set_role(database: Database, name: str, role: str, *, by: str = COMMAND_LINE
 def verify(database: Database, name: str, password: str) -> bool:
     """Return whether the password opens the account; takes as long for unknown names."""
     with database.read() as session:
-        account = session.get(Account, name)
+        account = session.get(Account, name) if is_usable_name(name) else None
     stored = account.password_hash if account and account.password_hash != NO_PASSWORD else _UNKNOWN_HASH
     with _HASHING:
         matches = _HASHER.verify(password, stored)
@@ -259,7 +279,7 @@ def check_sign_in(database: Database, token: str, *, is_action: bool = True) -> 
     if sign_in.ended_at is not None or account.disabled_at is not None or is_idle or is_old:
         return None
     if is_action and now - sign_in.seen_at > timedelta(minutes=1):
-        with database.write() as session:
+        with suppress(DiskFull), database.write() as session:  # it locks nobody out before the idle time is over
             statement = update(SignIn).where(SignIn.token_sha256 == _digest(token))
             session.execute(statement.values(seen_at=now))
     return SignedIn(name=account.name, role=account.role, csrf_token=sign_in.csrf_token)

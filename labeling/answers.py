@@ -1,9 +1,9 @@
-"""What stands on record: current labels, a doctor's last ones, how far the study is. Only reads.
+"""What stands on record: current labels and a doctor's last ones. Only reads.
 
 A label is current when it is its annotator's newest for that cell, was not taken back, and was not given to a foil.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 
@@ -35,15 +35,6 @@ class Step:
     """Oldest first; none of them was taken back."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Progress:
-    """How far the study is: cells with a doctor's current label, and all cells."""
-
-    labelled_by_me: int
-    labelled: int
-    cells: int
-
-
 def current_labels(session: Session, *, include_imported: bool = False) -> list[CurrentLabel]:
     """Return the newest label of each annotator for each cell that was not taken back.
 
@@ -70,15 +61,31 @@ def current_labels(session: Session, *, include_imported: bool = False) -> list[
 def turns(database: Database, annotator: str, cells: Collection[str]) -> dict[str, int]:
     """Return the quarter turns at which an annotator is shown cells, 0 to 3, by cell.
 
-    Drawn by a hash, and one more for each answer that he has given before: a cell that comes again for his
+    Drawn by a hash, and one more for each answer of his that stands: a cell that comes again for his
     consistency lies otherwise, so that it is judged and not remembered. All cells are turned, or a turned one would
     be known as a repeat.
     """
     query = select(Label.cell_id, func.count()).where(Label.annotator == annotator, Label.cell_id.in_(cells))
+    query = query.where(is_not_undone())
     with database.read() as session:
         before = dict(session.execute(query.group_by(Label.cell_id)).all())
-    drawn = {cell_id: sha256(f"{annotator} {cell_id}".encode()).digest()[0] for cell_id in cells}
-    return {cell_id: (number + before.get(cell_id, 0)) % 4 for cell_id, number in drawn.items()}
+    return {cell_id: _turn(annotator, cell_id, before.get(cell_id, 0)) for cell_id in cells}
+
+
+def turns_of(database: Database, annotator: str, labels: Sequence[Label]) -> dict[int, int]:
+    """Return the quarter turns at which the cells of an annotator's labels lay when he gave them, 0 to 3, by label.
+
+    What he takes back he looks at again as it was.
+    """
+    query = select(Label.id, Label.cell_id).where(Label.annotator == annotator, is_not_undone())
+    with database.read() as session:
+        rows = session.execute(query.where(Label.cell_id.in_({label.cell_id for label in labels}))).all()
+    before = {label.id: sum(c == label.cell_id and i < label.id for i, c in rows) for label in labels}
+    return {label.id: _turn(annotator, label.cell_id, before[label.id]) for label in labels}
+
+
+def _turn(annotator: str, cell_id: str, num_before: int) -> int:
+    return (sha256(f"{annotator} {cell_id}".encode()).digest()[0] + num_before) % 4
 
 
 def recent_steps(database: Database, annotator: str, limit: int, *, before: str | None = None) -> list[Step]:
@@ -138,23 +145,17 @@ def told_among(database: Database, annotator: str, cell_ids: Collection[str]) ->
     return settled_among(database, annotator, cell_ids) - checks
 
 
-def progress(database: Database, annotator: str) -> Progress:
-    """Count the cells with a current label: this annotator's, any doctor's, and all cells."""
-    cells = select(func.count(Label.cell_id.distinct())).where(counts())
-    with database.read() as session:
-        return Progress(
-            labelled_by_me=session.scalar(cells.where(Label.annotator == annotator)) or 0,
-            labelled=session.scalar(cells.where(Label.annotator != IMPORTED)) or 0,
-            cells=session.scalar(select(func.count()).select_from(Cell)) or 0,
-        )
-
-
 def counts() -> ColumnElement[bool]:
     """Return the SQL condition that a row of `labels` says something about its cell.
 
     Not taken back, and not given to a foil: whoever sweeps over a known cell has not looked at it.
     """
-    return and_(is_not_undone(), or_(Label.reason.is_(None), Label.reason != FOIL_REASON))
+    return and_(is_not_undone(), is_no_foil())
+
+
+def is_no_foil() -> ColumnElement[bool]:
+    """Return the SQL condition that the row of `labels` was not given to a foil."""
+    return or_(Label.reason.is_(None), Label.reason != FOIL_REASON)
 
 
 def blind_slides(session: Session) -> set[str]:

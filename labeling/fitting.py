@@ -97,12 +97,12 @@ def fit(training: Training, scale: PoolScale, *, strength: float) -> Fit:
         "prior": None if prior is None else prior.round(6).tolist(), "random_labels": int(training.is_random.sum()),
         "exemplars": int(training.is_exemplar.sum()),
     }  # fmt: skip
-    found = held_out(
-        training.vectors, training.classes, training.slides, probe=probe, sample_weight=training.weights,
-        is_extra=training.is_exemplar,
-    )  # fmt: skip
+    found = _held_out(training, probe)
+    # A class that lies on one slide keeps back figures and sets, which would be silent about it, not the temperature.
+    partial = found or _held_out(training, probe, is_partial=True)
+    if partial is not None:
+        probe.set_params(temperature=_temperature(partial))
     if found is not None:
-        probe.set_params(temperature=_temperature(found))
         metrics |= _held_out_metrics(found, probe.temperature, prior)
     return Fit(probe=probe, prior=prior, counts=counts, metrics=metrics)
 
@@ -156,6 +156,13 @@ def rebuild(training: Training, scale: PoolScale, settings: Mapping[str, Any]) -
 
 def _probe(scale: PoolScale, strength: float) -> LinearProbe:
     return LinearProbe(C=strength, mean=scale.mean, std=scale.std)
+
+
+def _held_out(training: Training, probe: LinearProbe, *, is_partial: bool = False) -> HeldOut | None:
+    return held_out(
+        training.vectors, training.classes, training.slides, probe=probe, sample_weight=training.weights,
+        is_extra=training.is_exemplar, is_partial=is_partial,
+    )  # fmt: skip
 
 
 def _prior(training: Training, codes: NDArray[np.intp], num_classes: int) -> Floats | None:

@@ -58,6 +58,7 @@ class HeldOut:
 def held_out(
     vectors: Floats, y: Words, groups: Words, *, probe: LinearProbe,
     sample_weight: Floats | None = None, seed: int = 0, is_extra: NDArray[np.bool_] | None = None,
+    is_partial: bool = False,
 ) -> HeldOut | None:  # fmt: skip
     """Predict every labelled row by a probe that has not seen its group.
 
@@ -69,13 +70,18 @@ def held_out(
         sample_weight: Trust in each row, shape (n,).
         seed: Source of chance of the folds.
         is_extra: Rows that are only learned from, wherever their slide is not the one to predict.
+        is_partial: Rows of classes that lie in one group are only learned from too.
 
     Returns:
-        None when the labels are too few: every class needs two rows in two groups.
+        None when the labels are too few: every class needs two rows in two groups; with `is_partial` two classes do.
     """
     classes, codes = np.unique(y, return_inverse=True)
     extra = np.zeros(len(y), bool) if is_extra is None else is_extra
+    if is_partial:
+        extra = extra | _in_one_group(codes, groups, ~extra)
     rows = np.flatnonzero(~extra)
+    if is_partial and len(np.unique(codes[rows])) < 2:
+        return None
     smallest = min((len(set(groups[rows][codes[rows] == c])) for c in np.unique(codes[rows])), default=0)
     if len(classes) < 2 or smallest < 2:
         return None
@@ -95,12 +101,20 @@ def held_out(
     return HeldOut(classes=classes, codes=codes, logits=logits, has_logits=has_logits, weights=weights, groups=groups)
 
 
+def _in_one_group(codes: NDArray[np.intp], groups: Words, counted: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return which rows are of a class whose counted rows lie in one group, shape (n,)."""
+    lonely = [c for c in np.unique(codes[counted]) if len(set(groups[counted & (codes == c)])) < 2]
+    return np.isin(codes, lonely)
+
+
 def choose_strength(
     vectors: Floats, y: Words, groups: Words, *, probe: LinearProbe,
     sample_weight: Floats | None = None, candidates: Sequence[float] = STRENGTHS,
     is_extra: NDArray[np.bool_] | None = None,
 ) -> float:  # fmt: skip
     """Choose the probe's C by the log-loss on slides left out; arguments as in `held_out`.
+
+    Classes that lie on one slide have no part in it: else one new class would take the choice back.
 
     Returns:
         The probe's own C while the labels are too few for a choice.
@@ -111,7 +125,7 @@ def choose_strength(
     for strength in candidates:
         found = held_out(
             vectors, y, groups, probe=clone(probe).set_params(C=strength), sample_weight=sample_weight,
-            is_extra=is_extra,
+            is_extra=is_extra, is_partial=True,
         )  # fmt: skip
         if found is None:
             return float(probe.C)

@@ -109,14 +109,13 @@ class Study:
         is_test = self._is_test()
         test_rows = np.flatnonzero(is_open & is_test)
         is_open &= ~is_test
-        leased = self._places(self.evidence.leased)
+        leased, waiting, second = map(self._places, (self.evidence.leased, self.evidence.waiting, self.evidence.second))
         decided = self._places({*self.evidence.shares, *self.evidence.exemplars})
         known = np.union1d(decided, leased[~is_test[leased]])
         return Pool(
             cell_ids=self.store.cell_ids, view=PoolView(self.vectors, self.scale),
             open_rows=np.flatnonzero(is_open), known_rows=known,
-            waiting_rows=np.intersect1d(self._places(self.evidence.waiting), np.flatnonzero(is_open)),
-            second_rows=np.intersect1d(self._places(self.evidence.second), np.flatnonzero(is_open)),
+            waiting_rows=waiting[is_open[waiting]], second_rows=second[is_open[second]],
             first_slides=self._on(self.evidence.order.first_slides), test_rows=test_rows,
         )  # fmt: skip
 

@@ -6,12 +6,14 @@ may, at that moment; it ends by itself, by being revoked, and with its account.
 
 import hashlib
 import secrets
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 
 from sqlalchemy import select, update
 
 from datasets.db import Database, utc_now
+from datasets.errors import DiskFull
 from labeling import audit
 from labeling.accounts import COMMAND_LINE, SignedIn
 from labeling.errors import AccountError
@@ -107,7 +109,7 @@ def check(database: Database, secret: str) -> SignedIn | None:
     if token.revoked_at is not None or now >= token.expires_at or account.disabled_at is not None:
         return None
     if token.seen_at is None or now - token.seen_at > _SEEN_EVERY:
-        with database.write() as session:
+        with suppress(DiskFull), database.write() as session:
             session.execute(update(ApiToken).where(ApiToken.id == token.id).values(seen_at=now))
     return SignedIn(name=account.name, role=account.role, csrf_token="", via=f"token {token.id}: {token.purpose}")
 

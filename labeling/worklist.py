@@ -104,7 +104,9 @@ def rank_mixed(
         dial: The wanted share of probably abnormal cells; None: as the rules find them.
         first_classes: Classes whose suggested cells come first.
     """
-    fresh = np.setdiff1d(pool.open_rows, np.union1d(pool.waiting_rows, pool.second_rows))
+    is_fresh = np.ones(len(pool.cell_ids), bool)  # a set operation would sort the whole pool: .6 s of a million cells
+    is_fresh[pool.waiting_rows] = is_fresh[pool.second_rows] = False
+    fresh = pool.open_rows[is_fresh[pool.open_rows]]
     first = mixture.First(on_slides=pool.first_slides, suggested=guess.says(first_classes) if first_classes else None)
     parts = shares.ranked() | ({mixture.TEST: shares.test} if len(pool.test_rows) else {})
     known = pool.view.units(pool.known_rows)

@@ -9,6 +9,7 @@ import subprocess
 import tempfile
 import time
 import uuid
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 
 import psycopg
@@ -16,6 +17,7 @@ import pytest
 from psycopg import sql
 from sqlalchemy import URL
 
+from tests.small_disk import small_disk
 from tests.waiting import free_port
 
 _SETTINGS = {
@@ -46,9 +48,13 @@ def _die_with_parent() -> None:
 
 
 class Server:
-    """A running server; `database()` makes empty databases in it."""
+    """A running server; `database()` makes empty databases in it.
 
-    def __init__(self) -> None:
+    Args:
+        log_megabytes: Its write-ahead log gets a disk of its own of this size, in segments of one megabyte.
+    """
+
+    def __init__(self, log_megabytes: int | None = None) -> None:
         programs = _programs()
         if programs is None:
             pytest.skip("no PostgreSQL server here: install Debian's package postgresql (make test does, as root)")
@@ -60,8 +66,14 @@ class Server:
         if self._user:
             shutil.chown(self._folder, self._user)
         self._programs, self._data = programs, self._folder / "data"
-        self.port = free_port()
-        self._run("initdb", "--auth=trust", "--no-sync", "--encoding=UTF8", "--locale=C", "--username=root",
+        self.port, self._settings, self._disks = free_port(), _SETTINGS, ExitStack()
+        where: list[str] = []
+        if log_megabytes is not None:
+            self.log_disk = self._disks.enter_context(self.small_disk(log_megabytes))
+            where = [f"--waldir={self.log_disk}/log", "--wal-segsize=1"]
+            # No checkpoint gives old segments free.
+            self._settings = {**_SETTINGS, "min_wal_size": "2MB", "max_wal_size": "1GB", "checkpoint_timeout": "1d"}
+        self._run("initdb", *where, "--auth=trust", "--no-sync", "--encoding=UTF8", "--locale=C", "--username=root",
                   "--auth-host=scram-sha-256", f"--pwfile={self._password_file()}")  # fmt: skip
         self.start()
         with self.admin() as connection:
@@ -83,13 +95,18 @@ class Server:
                 shutil.chown(file, self._user)
         return kept
 
+    def small_disk(self, megabytes: int) -> AbstractContextManager[Path]:
+        """Return a disk of the server's own, of this size."""
+        owner = pwd.getpwnam(self._user).pw_uid if self._user else None
+        return small_disk(self._folder / f"disk-{uuid.uuid4().hex[:8]}", megabytes, owner)
+
     def _run(self, program: str, *arguments: str) -> None:
         command = [str(self._programs / program), "-D", str(self._data), *arguments]
         done = subprocess.run(command, user=self._user, cwd="/", capture_output=True, text=True, timeout=120)
         assert done.returncode == 0, done.stderr
 
     def start(self) -> None:
-        options = [part for name, value in _SETTINGS.items() for part in ("-c", f"{name}={value}")]
+        options = [part for name, value in self._settings.items() for part in ("-c", f"{name}={value}")]
         command = [str(self._programs / "postgres"), "-D", str(self._data), "-p", str(self.port), *options]
         with (self._folder / "log").open("ab") as log:
             self._process = subprocess.Popen(command, user=self._user, cwd="/", stdin=subprocess.DEVNULL, stdout=log,
@@ -110,8 +127,13 @@ class Server:
         self._process.send_signal(how)
         self._process.wait(timeout=60)
 
+    def wait(self) -> None:
+        """Wait until the server has ended by itself."""
+        self._process.wait(timeout=60)
+
     def close(self) -> None:
         self.stop()
+        self._disks.close()
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def admin(self, database: str = "postgres") -> psycopg.Connection:
@@ -125,13 +147,13 @@ class Server:
         """Return what stands in a study's settings."""
         return f"postgresql://{user}@127.0.0.1:{self.port}/{database}"
 
-    def database(self, template: str = "template0") -> URL:
+    def database(self, template: str = "template0", tablespace: str = "pg_default") -> URL:
         """Make an empty database, or a copy of another one; return the owner's address."""
         name = f"study_{uuid.uuid4().hex[:12]}"
         with self.admin() as connection:
             connection.execute(
-                sql.SQL("CREATE DATABASE {} OWNER {} TEMPLATE {}").format(
-                    sql.Identifier(name), sql.Identifier(OWNER), sql.Identifier(template)
+                sql.SQL("CREATE DATABASE {} OWNER {} TEMPLATE {} TABLESPACE {}").format(
+                    *(sql.Identifier(word) for word in (name, OWNER, template, tablespace))
                 )
             )
         return self.url(name)

@@ -1,24 +1,26 @@
 """What all routes share: who asks, numbers and texts of a request, refusals as a sentence."""
 
 import math
+import re
 from collections.abc import Awaitable, Callable
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeGuard
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from app.sign_in import MOST_BYTES
+from app.unstored import UNSTORED, told_of
 from app.words import Words, best_language, words
 from datasets.db import Database
-from datasets.errors import ConnectionLost
 from labeling import preferences
 from labeling.accounts import Right, SignedIn
 
-MOST_BYTES = 256_000
 LONGEST_NAME = 80
-
-NO_DATABASE = "The database does not answer. Nothing that was saved is lost; send it again."
+_MOST = 1e15
+"""No place on a slide is further away."""
+_HALVES = re.compile("[\ud800-\udfff]")
 
 Handler = Callable[[Request], Awaitable[Response]]
 Row = dict[str, Any]
@@ -50,8 +52,9 @@ def guarded(handler: Handler) -> Handler:
             return JSONResponse({"error": str(error)}, 400)
         except Forbidden as error:
             return JSONResponse({"error": str(error)}, 403)
-        except ConnectionLost:
-            return JSONResponse({"error": NO_DATABASE}, 503)
+        except UNSTORED as error:
+            sentence, status = told_of(error)
+            return JSONResponse({"error": sentence}, status)
 
     return answer
 
@@ -103,7 +106,7 @@ def whole_number(request: Request, name: str, *, default: int, most: int) -> int
         BadRequest: It is not one from 1 to `most`.
     """
     text = request.query_params.get(name, str(default))
-    if not text.isdigit() or not 1 <= int(text) <= most:
+    if not (text.isascii() and text.isdigit() and len(text) < 10) or not 1 <= int(text) <= most:
         raise BadRequest(f"{name}={text[:20]}: use a whole number from 1 to {most}.")
     return int(text)
 
@@ -156,7 +159,7 @@ async def json_body(request: Request) -> Any:
         raise BadRequest(f"{len(body)} bytes; send at most {MOST_BYTES} at once.")
     try:
         return await request.json()
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise BadRequest("the body is not JSON.") from error
 
 
@@ -179,7 +182,7 @@ def text_of(row: Row, name: str) -> str:
         BadRequest: It is missing or too long.
     """
     value = row.get(name)
-    if not isinstance(value, str) or not 0 < len(value) <= LONGEST_NAME:
+    if not _is_text(value) or not 0 < len(value) <= LONGEST_NAME:
         raise BadRequest(f"{name}: a text of 1 to {LONGEST_NAME} characters is needed.")
     return value
 
@@ -191,9 +194,14 @@ def optional_text_of(row: Row, name: str) -> str | None:
         BadRequest: It is not a text.
     """
     value = row.get(name)
-    if value is not None and not isinstance(value, str):
+    if value is not None and not _is_text(value):
         raise BadRequest(f"{name}: a text is needed.")
     return value or None
+
+
+def _is_text(value: Any) -> TypeGuard[str]:
+    """Return whether both kinds of database can store it: neither a NUL nor half of a character."""
+    return isinstance(value, str) and "\0" not in value and not _HALVES.search(value)
 
 
 def number_of(row: Row, name: str) -> float:
@@ -203,7 +211,7 @@ def number_of(row: Row, name: str) -> float:
         BadRequest: It is something else.
     """
     value = row.get(name) or 0
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < _MOST:
         raise BadRequest(f"{name}: a number is needed.")
     return float(value)
 

@@ -15,7 +15,7 @@ from labeling import accounts, identities
 
 @click.group()
 def users() -> None:
-    """Add and list accounts, change roles, disable; tokens of other programs."""
+    """Add and list accounts, change roles and passwords, disable; tokens of other programs."""
 
 
 @users.command()
@@ -28,13 +28,33 @@ def users() -> None:
 @verb
 def add(name: str, role: str, password_stdin: bool, generate: bool, home: Path, as_json: bool) -> None:
     """Make an account; asks for the password."""
-    password, is_made = _password(password_stdin, generate)
+    given, is_made = _password(password_stdin, generate)
     services = Services.open(home)
-    accounts.add_account(services.database, name, role, password)
-    lines = [f"{name} ({role}) can sign in now."]
-    if is_made:
-        lines.append(f"Password, shown only here: {password}")
-    emit(as_json, {"users": _rows(services), **({"password": password} if is_made else {})}, lines)
+    accounts.add_account(services.database, name, role, given)
+    _tell(services, f"{name} ({role}) can sign in now.", given if is_made else None, as_json=as_json)
+
+
+@users.command()
+@click.argument("name")
+@click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
+@click.option("--generate", is_flag=True, help="Make a password and print it once.")
+@home_option
+@json_option
+@verb
+def password(name: str, password_stdin: bool, generate: bool, home: Path, as_json: bool) -> None:
+    """Give an account another password and end its sign-ins; asks for the password."""
+    services = Services.open(home)
+    if name not in {account.name for account in accounts.list_accounts(services.database)}:  # before anybody types
+        raise click.ClickException(f"account {name}: there is none of that name. See cytojepa users list.")
+    given, is_made = _password(password_stdin, generate)
+    accounts.set_password(services.database, name, given)
+    _tell(services, f"{name} has another password; all sign-ins have ended.", given if is_made else None,
+          as_json=as_json)  # fmt: skip
+
+
+def _tell(services: Services, sentence: str, made: str | None, *, as_json: bool) -> None:
+    lines = [sentence, *([] if made is None else [f"Password, shown only here: {made}"])]
+    emit(as_json, {"users": _rows(services), **({} if made is None else {"password": made})}, lines)
 
 
 def _password(from_stdin: bool, generate: bool) -> tuple[str, bool]:

@@ -29,8 +29,8 @@ def _chart(measure: Measure, runs: list[Run]) -> None:
     names = [run.name for run in runs]
     legend = alt.Legend(title=None, orient="top") if len(runs) > 1 else None
     lines = alt.Chart(curves).mark_line(point=len(curves) < 40 * len(runs), strokeWidth=1.8).encode(
-        x=alt.X("step:Q", title=None, axis=alt.Axis(grid=False, tickCount=4)),
-        y=alt.Y("value:Q", title=None, scale=alt.Scale(zero=False), axis=alt.Axis(tickCount=4)),
+        x=alt.X("step:Q", title=tr("steps"), axis=alt.Axis(grid=False, tickCount=4, tickMinStep=1, format="d")),
+        y=alt.Y("value:Q", title=None, scale=alt.Scale(zero=False), axis=alt.Axis(tickCount=4, format=".4~r")),
         color=alt.Color("run:N", scale=alt.Scale(domain=names, range=_COLOURS[: len(names)]), legend=legend),
         tooltip=["run:N", "step:Q", alt.Tooltip("value:Q", format=".4g")],
     )  # fmt: skip
@@ -79,6 +79,7 @@ def _token_picture(run: Run) -> None:
 
 @st.fragment(run_every=_REFRESH_SECONDS)
 def _page() -> None:
+    people.require("runs")  # it renews itself: the script above does not run again
     folders = run_folders(people.services())[::-1]
     if not folders:
         pieces.empty(

@@ -12,7 +12,10 @@ from typing import Any, Protocol, Self
 import numpy as np
 
 from datasets.crops import OUTSIDE, Picture
+from datasets.geometry import plausible_mpp
 
+_SQUARE = 1.05
+"""Sides of a pixel differ by less than this factor in every scanner's files."""
 MAX_REGION_PIXELS = 100_000_000
 MAX_SLIDE_PIXELS = 1 << 40
 """Larger claims are lies: no scanner makes them."""
@@ -122,6 +125,26 @@ class ReaderKind:
     """Whether a file is of this kind, told by its bytes."""
     open: Callable[[Sequence[Path]], SlideReader]
     """Opens a slide of one file, or of all its DICOM instances; raises `UnreadableFile` with the reason."""
+
+
+def scale_of(x_um: float | None, y_um: float | None) -> tuple[float | None, tuple[str, ...]]:
+    """Return the scale of pixels, None where it is not told or nonsense, and what must be told of it.
+
+    Args:
+        x_um: Told width of a pixel in micrometres; None and zero: not told.
+        y_um: Its told height.
+    """
+    if not x_um or not y_um:
+        return None, ()
+    told = (x_um + y_um) / 2
+    if plausible_mpp(told) is None:
+        return None, (f"its scale of {told:.4g} um/px is not one of a microscope and was left out",)
+    if max(x_um, y_um) / min(x_um, y_um) > _SQUARE:
+        return told, (
+            f"its pixels are {x_um:.4g} x {y_um:.4g} um, not square: their mean is taken, so lengths and shapes "
+            "are wrong; scan it anew for measuring",
+        )
+    return told, ()
 
 
 def inner_box(level: Level, x: int, y: int, width: int, height: int) -> tuple[int, int, int, int]:

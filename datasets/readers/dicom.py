@@ -11,18 +11,17 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import pydicom
-import pydicom.errors
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
+from pydicom.pixels.processing import apply_color_lut
 from pydicom.pixels.utils import pixel_array
 
 from datasets.crops import Picture
 from datasets.errors import WAY_OUT, UnreadableFile
 from datasets.geometry import plausible_mpp
-from datasets.readers.base import Level, SlideInfo, inner_box, paste
+from datasets.readers.base import Level, SlideInfo, inner_box, paste, scale_of
+from datasets.readers.dicom_headers import flavor, read_header, refuse_unknown_compression
 
-WSI_CLASS = "1.2.840.10008.5.1.4.1.1.77.1.6"
 _IDENTIFYING = ("LABEL", "OVERVIEW")
 
 
@@ -35,49 +34,18 @@ def _wsidicom_errors() -> tuple[type[Exception], ...]:
     return tuple(kind for kind in kinds if issubclass(kind, Exception))
 
 
-def read_header(path: Path) -> Dataset:
-    """Return a DICOM header without its pixels.
-
-    Raises:
-        UnreadableFile: It is not DICOM, or damaged.
-    """
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # a value that is too long is no reason to refuse a slide
-            return pydicom.dcmread(path, stop_before_pixels=True)
-    except pydicom.errors.InvalidDicomError as error:
-        raise UnreadableFile("not a DICOM file") from error
-
-
-def flavor(header: Dataset) -> str:
-    """Return the third value of ImageType: VOLUME, THUMBNAIL, LABEL or OVERVIEW; empty when absent."""
-    kinds = header.get("ImageType") or []
-    return str(kinds[2]) if len(kinds) > 2 else ""
-
-
-def describe(path: Path) -> dict[str, object]:
-    """Return what is needed to put instances together: nothing that a person wrote."""
-    header = read_header(path)
-    return {
-        "series": str(header.get("SeriesInstanceUID", "")),
-        "is_wsi": str(header.get("SOPClassUID", "")) == WSI_CLASS,
-        "flavor": flavor(header),
-        "size": [int(header.get("TotalPixelMatrixColumns") or 0), int(header.get("TotalPixelMatrixRows") or 0)],
-        "concatenation": str(header.get("ConcatenationUID", "")),
-    }
-
-
 class DicomReader:
     """A slide of DICOM instances, opened by wsidicom.
 
     Args:
         paths: All instances of the slide.
+        headers: Theirs.
 
     Raises:
         UnreadableFile: wsidicom does not open them; `StitchedReader` may.
     """
 
-    def __init__(self, paths: Sequence[Path]) -> None:
+    def __init__(self, paths: Sequence[Path], headers: Sequence[Dataset]) -> None:
         from wsidicom import WsiDicom  # seconds to import; most slides are not DICOM
 
         try:
@@ -95,11 +63,13 @@ class DicomReader:
                   downsample=(base.size.width / level.size.width + base.size.height / level.size.height) / 2)
             for level in self._levels
         )  # fmt: skip
-        told = (base.mpp.width + base.mpp.height) / 2 if base.mpp else None
-        headers = [read_header(path) for path in paths]
+        mpp, notes = scale_of(base.mpp.width, base.mpp.height) if base.mpp else (None, ())
+        paths_of_light = int(headers[0].get("NumberOfOpticalPaths") or 1)
+        if paths_of_light > 1:
+            notes = (*notes, f"of its {paths_of_light} optical paths only the first is read")
         is_dropped = {flavor(header) for header in headers}.intersection(_IDENTIFYING)
         self._info = SlideInfo(
-            format="dicom", levels=levels, mpp=plausible_mpp(told),
+            format="dicom", levels=levels, mpp=mpp, notes=notes,
             z_um=tuple(sorted(base.focal_planes)) or (0.0,),
             removed=tuple(f"{k.lower()} picture" for k in sorted(is_dropped)),
         )  # fmt: skip
@@ -118,7 +88,8 @@ class DicomReader:
         left, top, inner_width, inner_height = inner_box(place, x, y, width, height)
         if not inner_width or not inner_height:
             return paste(place, x, y, width, height, np.empty((0, 0, 3), np.uint8))
-        plane = min(self._info.z_um, key=lambda known: abs(known - z_um))
+        known = self._levels[level].focal_planes or self._info.z_um  # a coarse level can have fewer
+        plane = min(known, key=lambda place_um: abs(place_um - z_um))
         pixels = self._raw(left, top, inner_width, inner_height, level, plane)
         return paste(place, x, y, width, height, to_rgb(pixels, self._range))
 
@@ -167,6 +138,10 @@ class StitchedReader:
                 f"DICOM with {frames} frames where {self._columns * rows} tiles cover the slide, "
                 f"and no attribute that tells their places; {WAY_OUT}"
             )
+        if int(header.get("BitsAllocated") or 8) > 8:
+            raise UnreadableFile(f"DICOM of 16 bits whose header lacks what readers need; {WAY_OUT}")
+        refuse_unknown_compression(header)
+        self._header = header
         missing = [name for name in ("ImageType", "DimensionOrganizationType") if name not in header]
         lacking = " and ".join(missing) or "what readers need"
         width_mm = float(header.get("ImagedVolumeWidth") or 0)
@@ -190,7 +165,7 @@ class StitchedReader:
         tile_width, tile_height = self._tile
         for row in range(top // tile_height, -(-(top + inner_height) // tile_height) if inner_height else 0):
             for column in range(left // tile_width, -(-(left + inner_width) // tile_width) if inner_width else 0):
-                tile = self._frame(row * self._columns + column)
+                tile = _true_colors(self._path, self._header, row * self._columns + column)
                 at_x, at_y = column * tile_width, row * tile_height
                 x0, x1 = max(left, at_x), min(left + inner_width, at_x + tile_width)
                 y0, y1 = max(top, at_y), min(top + inner_height, at_y + tile_height)
@@ -199,11 +174,6 @@ class StitchedReader:
 
     def close(self) -> None:
         """Nothing is kept open."""
-
-    def _frame(self, index: int) -> Picture:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return to_rgb(pixel_array(self._path, index=index), None)
 
 
 def read_single(path: Path) -> Picture:
@@ -221,11 +191,22 @@ def read_single(path: Path) -> Picture:
         raise UnreadableFile(
             f"DICOM with {frames} frames that is not a whole slide; export each frame, or leave it out"
         )
+    refuse_unknown_compression(header)
+    return _true_colors(path, header, 0)
+
+
+def _true_colors(path: Path, header: Dataset, index: int) -> Picture:
+    """Decode a frame; 16-bit grey is stretched, a palette is looked up, and where zero is white it is turned over."""
+    kind = str(header.get("PhotometricInterpretation") or "")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        values = pixel_array(path)
+        values = pixel_array(path, index=index)
+        if kind == "PALETTE COLOR":
+            values = apply_color_lut(values, header)
+            values = values if values.dtype == np.uint8 else (values >> 8).astype(np.uint8)
     span = (float(values.min()), float(max(values.max(), values.min() + 1))) if values.dtype != np.uint8 else None
-    return to_rgb(values, span)
+    picture = to_rgb(values, span)
+    return 255 - picture if kind == "MONOCHROME1" else picture
 
 
 def to_rgb(values: NDArray[np.generic], span: tuple[float, float] | None) -> Picture:

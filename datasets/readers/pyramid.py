@@ -10,8 +10,7 @@ from PIL import Image
 
 from datasets.crops import OUTSIDE, Picture
 from datasets.errors import WAY_OUT, UnreadableFile
-from datasets.geometry import plausible_mpp
-from datasets.readers.base import MAX_SLIDE_PIXELS, Level, SlideInfo, inner_box, paste
+from datasets.readers.base import MAX_SLIDE_PIXELS, Level, SlideInfo, inner_box, paste, scale_of
 from datasets.readers.ndpi import NdpiStack
 from datasets.readers.tiles import TiledLevels, jpeg_levels
 
@@ -52,17 +51,13 @@ class PyramidReader:
             else Level(width_px=max(1, int(size[0] / down)), height_px=max(1, int(size[1] / down)), downsample=down)
             for (width, height), down in zip(self._slide.level_dimensions, self._slide.level_downsamples, strict=True)
         )  # fmt: skip
-        scales = [_number(properties.get(f"openslide.mpp-{axis}")) for axis in "xy"]
-        told = None if None in scales else sum(s for s in scales if s) / 2
+        mpp, notes = scale_of(*(_number(properties.get(f"openslide.mpp-{axis}")) for axis in "xy"))
         vendor = properties.get("openslide.vendor", "unknown")
         self._stack = _stack_of(path) if vendor == "hamamatsu" else None
-        notes: tuple[str, ...] = ()
-        if told is not None and plausible_mpp(told) is None:
-            notes = (*notes, f"its scale of {told:.4g} um/px is not one of a microscope and was left out")
         self._path, self._has_looked = path, False
         self._tiles: TiledLevels | None = None
         self._info = SlideInfo(
-            format=vendor, levels=levels, mpp=plausible_mpp(told),
+            format=vendor, levels=levels, mpp=mpp,
             objective=_number(properties.get("openslide.objective-power")), notes=notes,
             z_um=self._stack.planes_um if self._stack else (0.0,),
             removed=tuple(sorted({*(f"{name} picture" for name in self._slide.associated_images if name != "thumbnail"),

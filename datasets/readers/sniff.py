@@ -12,7 +12,8 @@ from datasets.errors import UnreadableFile
 from datasets.extensions import Registry
 from datasets.files import is_dicom
 from datasets.readers.base import ReaderKind, SlideInfo, SlideReader
-from datasets.readers.dicom import DicomReader, StitchedReader, describe, ycc_to_rgb
+from datasets.readers.dicom import DicomReader, StitchedReader, ycc_to_rgb
+from datasets.readers.dicom_headers import describe, read_header, refuse_missing_parts
 from datasets.readers.pyramid import PyramidReader
 from datasets.readers.tiff import TiffReader, is_own
 
@@ -63,8 +64,10 @@ def _open(paths: Sequence[Path]) -> SlideReader:
 
 
 def _open_dicom(paths: Sequence[Path]) -> SlideReader:
+    headers = [read_header(path) for path in paths]
+    refuse_missing_parts(headers)
     try:
-        return DicomReader(paths)
+        return DicomReader(paths, headers)
     except UnreadableFile:
         if len(paths) > 1:
             raise

@@ -12,7 +12,8 @@ from streamlit import config
 from app import server
 from app.services import Services
 from app.settings import announce_home
-from app.sign_in import SignInGate, sign_in_routes
+from app.sign_in import SignInGate
+from app.sign_in_routes import sign_in_routes
 from labeling.accounts import FailureBrake
 
 home, port = Path(sys.argv[1]), int(sys.argv[2])

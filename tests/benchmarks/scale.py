@@ -21,11 +21,12 @@ from threadpoolctl import threadpool_limits
 
 from labeling.acquisition import PoolView
 from labeling.fitting import Fit
-from labeling.mixture import Shares, mix
+from labeling.mixture import Shares
 from labeling.neighbours import more_like, near_duplicates, update_index
 from labeling.pool import PoolScale
 from labeling.probes import LinearProbe
 from labeling.scoring import score_pool
+from labeling.worklist import Guess, Pool, rank_mixed
 
 CLASSES, PLANTED, WANTED, SEARCHES = 7, 200, 100, 20
 
@@ -83,15 +84,21 @@ def measure_scoring(vectors: np.ndarray, folder: Path) -> None:
     answers = np.arange(200) % CLASSES
     probe = LinearProbe(mean=scale.mean, std=scale.std).fit(vectors[rows].astype(np.float64), answers)
     found = Fit(probe=probe, prior=None, counts=np.bincount(answers).astype(float), metrics={})
-    view, open_rows = PoolView(vectors, scale), np.setdiff1d(np.arange(len(vectors)), rows)
+    none = np.empty(0, np.intp)
+    pool = Pool(
+        cell_ids=[str(row) for row in range(len(vectors))], view=PoolView(vectors, scale),
+        open_rows=np.setdiff1d(np.arange(len(vectors)), rows), known_rows=rows, waiting_rows=rows[:5],
+        second_rows=none, first_slides=None, test_rows=none,
+    )  # fmt: skip
     before, stop = _anonymous_mb(), threading.Event()
     peaks = [before]
     watcher = threading.Thread(target=_watch, args=(peaks, stop))
     watcher.start()
     start = time.process_time()
-    scores = score_pool(vectors, found, path=folder / "probabilities.npy").scores
+    scores = score_pool(vectors, found, path=folder / "probabilities.npy")
     scored = time.process_time()
-    mix(view, scores, open_rows, view.units(rows), parts=Shares().ranked(), length=256, generator=generator)
+    guess = Guess(probe_id="p", classes=tuple("ABCDEFG"), probabilities=scores.probabilities, scores=scores.scores)
+    rank_mixed(pool, guess, Shares(), seed=len(rows))
     ranked = time.process_time()
     stop.set()
     watcher.join()

@@ -141,9 +141,10 @@ def test_five_seconds_offline_and_a_reload__lose_and_double_nothing(page, server
     page.wait_for_selector(ALL_SAVED)
     assert server.labels("ada") == before + answered
 
-    page.route(LABELS, lambda route: route.abort())
+    page.route(LABELS, lambda route: route.fulfill(status=507, json={"error": "full"}))
     answered += _press(page, 3)
     page.wait_for_selector("text=NOT SAVED: 3 waiting")
+    page.wait_for_selector("text=The disk of the study is full or broken: answers are kept in this browser")
     page.unroute(LABELS)
     page.reload()
     page.wait_for_selector(f"{ALL_SAVED}[data-cell]")

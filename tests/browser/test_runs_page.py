@@ -34,7 +34,7 @@ def runs(server) -> Path:
     return folder
 
 
-def test_admin__sees_curves_sentences_and_the_picture(sign_in, runs, shots) -> None:
+def test_admin__sees_curves_sentences_and_the_picture(sign_in, runs) -> None:
     page = sign_in("root", "/runs", color_scheme="light")
     page.wait_for_selector("text=What the encoder sees")
     drawn = ", ".join(f"[data-testid=stVegaLiteChart] {element}" for element in ("svg", "canvas"))
@@ -47,7 +47,6 @@ def test_admin__sees_curves_sentences_and_the_picture(sign_in, runs, shots) -> N
     page.wait_for_selector("text=no sign of collapse at the newest look")
     page.wait_for_selector("text=In how many directions pictures differ")
     script_over(page)
-    page.screenshot(path=shots / "runs.png")
 
 
 def test_collapse__is_said_in_red(sign_in, runs) -> None:

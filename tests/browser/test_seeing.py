@@ -79,6 +79,28 @@ def test_turn__the_picture_and_the_small_one_lie_as_the_cell_is_handed_out(page)
     assert found["turn"]
 
 
+def test_taken_back__the_cell_lies_as_it_lay_when_it_was_answered(page) -> None:
+    for _ in range(12):
+        page.wait_for_selector(".card.now img")
+        turn, cell = page.locator(".deck").evaluate(TURNED)["turn"], page.get_attribute(".deck", "data-cell")
+        page.keyboard.press("1")
+        page.wait_for_selector(f".deck[data-cell]:not([data-cell='{cell}'])")
+        if turn:
+            break
+    assert turn
+    for between in (lambda: None, page.reload):  # known to the page; read from the server
+        page.wait_for_selector(".deck[data-cell][data-waiting='0'] .card[data-state=saved]")
+        between()
+        page.wait_for_selector(".deck[data-cell][data-waiting='0'] .card[data-state=saved]")
+        page.keyboard.press("z")
+        page.wait_for_selector(f".deck[data-cell='{cell}'][data-waiting='0'] .card.now img")
+
+        assert page.locator(".deck").evaluate(TURNED)["turn"] == turn
+
+        page.keyboard.press("1")
+        page.wait_for_selector(f".deck[data-cell]:not([data-cell='{cell}'])[data-waiting='0']")
+
+
 def test_wheel_and_drag__zoom_and_move_escape_returns(page) -> None:
     before = page.locator(".lens").bounding_box()
     page.mouse.move(before["x"] + before["width"] / 2, before["y"] + before["height"] / 2)

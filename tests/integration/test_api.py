@@ -136,10 +136,15 @@ def test_labels__a_time_that_no_calendar_has_does_not_cost_the_answer(site) -> N
     assert sent("0001-01-01T00:00:00+14:00").json()["receipts"][0]["accepted"]
 
 
+def _label(site: Site, name: str, count: int) -> None:
+    events = [LabelEvent(key=f"{name}-{n}", cell_id=site.cells[n], category="NILM") for n in range(count)]
+    record(site.database, name, events, label_set=site.services.label_set)
+
+
 def test_labels__pages_of_them(site) -> None:
     accounts.add_account(site.database, "pager", "annotator", PASSWORD)
-    events = [LabelEvent(key=f"p{n}", cell_id=site.cells[n], category="NILM") for n in range(5)]
-    record(site.database, "pager", events, label_set=site.services.label_set)
+    for name in ("pager", "other"):
+        _label(site, name, 5)
     program, found, after = site.program("pager"), [], 0
     while after is not None:
         page = program.get(f"{PUBLIC}/labels", params={"after": after, "limit": 2}).json()
@@ -147,8 +152,8 @@ def test_labels__pages_of_them(site) -> None:
         after = page["next"]
     everybody = {r["annotator"] for r in site.program("admin").get(f"{PUBLIC}/labels?limit=1000").json()["labels"]}
 
-    assert found == ["p0", "p1", "p2", "p3", "p4"]
-    assert {"pager", "ada"} <= everybody
+    assert found == [f"pager-{n}" for n in range(5)]
+    assert {"pager", "other"} <= everybody
 
 
 def test_cells__pages_facts_and_pictures(site) -> None:
@@ -205,13 +210,9 @@ def test_suggestions__never_lead_who_labels(tmp_path) -> None:
     assert seen("shown") == {"annotator": cells, "adjudicator": cells, "data-manager": cells}
     secret = tokens.create(database, "data-manager", "pages").secret
     client = TestClient(gated(services), headers={"Authorization": f"Bearer {secret}"})
-    own = (
-        TestClient(
-            gated(services), headers={"Authorization": f"Bearer {tokens.create(database, 'annotator', 'own').secret}"}
-        )
-        .get(f"{PUBLIC}/labels")
-        .json()["labels"]
-    )
+    secret = tokens.create(database, "annotator", "own").secret
+    doctor = TestClient(gated(services), headers={"Authorization": f"Bearer {secret}"})
+    own = doctor.get(f"{PUBLIC}/labels").json()["labels"]
     assert (own[-1]["label_key"], own[-1]["suggestion"]) == ("check", None)
     page = client.get(f"{PUBLIC}/suggestions", params={"start": 10, "limit": 5}).json()
     named = client.get(f"{PUBLIC}/suggestions", params={"cells": f"{cells[7]},CE-NONE"}).json()
@@ -222,15 +223,16 @@ def test_suggestions__never_lead_who_labels(tmp_path) -> None:
 
 
 def test_export__is_the_file_that_the_command_writes_and_is_told(site) -> None:
+    _label(site, "taken", 6)
     program = site.program("data-manager")
-    answer = program.get(f"{PUBLIC}/export/parquet", params={"annotator": "pager", "current": True})
+    answer = program.get(f"{PUBLIC}/export/parquet", params={"annotator": "taken", "current": True})
     table = pq.read_table(io.BytesIO(answer.content))
     event = site.last_event()
 
-    assert table.column("label_key").to_pylist() == ["p0", "p1", "p2", "p3", "p4"]
+    assert table.column("label_key").to_pylist() == [f"taken-{n}" for n in range(6)]
     assert answer.headers["x-content-sha256"] == hashlib.sha256(answer.content).hexdigest()
     assert answer.headers["content-disposition"] == 'attachment; filename="labels-parquet.parquet"'
-    assert (event["kind"], event["by"], event["facts"]["rows"]) == ("labels exported", "data-manager", 5)
+    assert (event["kind"], event["by"], event["facts"]["rows"]) == ("labels exported", "data-manager", 6)
     for name in ("csv", "coco", "geojson", "labelstudio"):
         answer = program.get(f"{PUBLIC}/export/{name}", params={"rows": "label"})
         assert (answer.status_code, int(answer.headers["x-rows"]) > 5) == (200, True), name
@@ -261,8 +263,7 @@ def test_export__by_agreement_and_by_the_moment_of_storing(site) -> None:
     ("name", "inside"), [("dicom-ann", ".dcm"), ("imagefolder", "cells.csv"), ("webdataset", "dataset.json")]
 )
 def test_export__a_folder_comes_as_one_zip_of_what_the_command_writes(site, tmp_path, name: str, inside: str) -> None:
-    event = LabelEvent(key=f"z-{name}", cell_id=site.cells[0], category="NILM")
-    record(site.database, "zip", [event], label_set=site.services.label_set)
+    _label(site, f"zip-{name}", 1)
     answer, again = (site.program("data-manager").get(f"{PUBLIC}/export/{name}", params={"rows": "label"})
                      for _ in range(2))  # fmt: skip
     settings = site.services.settings

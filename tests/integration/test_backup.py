@@ -17,7 +17,8 @@ from app.restoring import restore_backup
 from app.services import Services
 from datasets import catalog
 from datasets.embeddings import EmbeddingStore, set_current
-from labeling import accounts, answers, audit
+from labeling import accounts, audit
+from labeling.counting import ProgressCounter
 from labeling.labels import LabelEvent, UndoEvent, record
 from labeling.records import Label
 from labeling.verification import check_chain
@@ -81,7 +82,8 @@ class Doctors:
             thread.join()
 
 
-def _backups_under_load(study: Services, folder: Path, count: int) -> int:
+def backups_under_load(study: Services, folder: Path, count: int) -> int:
+    """Back up and restore while doctors answer; return how many came back whole, with all that was acknowledged."""
     doctors, whole = Doctors(study, 4), 0
     try:
         for number in range(count):
@@ -101,13 +103,13 @@ def _backups_under_load(study: Services, folder: Path, count: int) -> int:
 
 
 def test_backup__three_under_load_restore_whole(study: Services, tmp_path: Path) -> None:
-    assert _backups_under_load(study, tmp_path, 3) == 3
+    assert backups_under_load(study, tmp_path, 3) == 3
     assert check_chain(study.database).problems == ()
 
 
 @pytest.mark.slow
 def test_backup__twelve_under_load_restore_whole(study: Services, tmp_path: Path) -> None:
-    assert _backups_under_load(study, tmp_path, 12) == 12
+    assert backups_under_load(study, tmp_path, 12) == 12
 
 
 def test_verbs__round_trip_keeps_everything_but_sign_ins(study: Services, tmp_path: Path) -> None:
@@ -126,7 +128,7 @@ def test_verbs__round_trip_keeps_everything_but_sign_ins(study: Services, tmp_pa
     new = Services.open(home)
     assert new.settings == study.settings
     assert new.secret_key == study.secret_key
-    assert answers.progress(new.database, "ada") == answers.progress(study.database, "ada")
+    assert ProgressCounter(new.database).of("ada") == ProgressCounter(study.database).of("ada")
     assert np.array_equal(new.store().vectors(), study.store().vectors())
     assert all(catalog.crop_path(home, i).read_bytes() == catalog.crop_path(study.home, i).read_bytes() for i in cells)
     assert accounts.check_sign_in(study.database, token) is not None

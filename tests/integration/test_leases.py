@@ -13,9 +13,9 @@ from datasets.bethesda import BETHESDA
 from datasets.catalog import Cell, Slide
 from datasets.db import Database, utc_now
 from labeling import leases
-from labeling.answers import turns
+from labeling.answers import turns, turns_of
 from labeling.claims import Ask
-from labeling.labels import LabelEvent, record
+from labeling.labels import LabelEvent, UndoEvent, record
 from labeling.mixture import CHECK_REASON, GOLD, REPEAT, SHARED, UNCERTAIN, Shares
 from labeling.openings import Focus
 from labeling.records import Assignment, Candidate, Label, Lease, Verdict
@@ -151,6 +151,29 @@ def test_turns__a_cell_that_comes_again_lies_otherwise_and_no_turn_tells_which(d
     assert turns(database, "ben", cells) == colleague != first
     for found in ([again[cell] for cell in answered], list(first.values())):
         assert set(found) == {0, 1, 2, 3}
+
+
+def test_turns_of_labels__are_those_at_which_their_cells_lay_and_what_is_taken_back_does_not_count(
+    database: Database,
+) -> None:
+    _publish(database)
+    items = _take(database, "ada", 4)
+    cells = [item.cell_id for item in items]
+    lay = [turns(database, "ada", cells)]
+    for key in ("first", "second"):
+        _answer(database, "ada", items, key)
+        lay.append(turns(database, "ada", cells))
+    with database.read() as session:
+        labels = list(session.scalars(select(Label).order_by(Label.id)))
+    found = turns_of(database, "ada", labels)
+
+    assert [found[label.id] for label in labels] == [lay["second" in label.key][label.cell_id] for label in labels]
+    assert all(lay[0][cell] != lay[1][cell] != lay[2][cell] for cell in cells)
+
+    undos = [UndoEvent(key=f"undo-{label.key}", label_key=label.key) for label in labels[len(cells) :]]
+    record(database, "ada", undos, label_set=BETHESDA)
+
+    assert turns(database, "ada", cells) == lay[1]
 
 
 def test_take__no_repeat_before_its_time(database: Database) -> None:

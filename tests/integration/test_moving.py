@@ -18,9 +18,10 @@ from labeling import accounts, audit
 from labeling.labels import LabelEvent, record
 from labeling.verification import check_chain
 from tests.builders import drawn_study
-from tests.integration.test_backup import Doctors
+from tests.integration.test_backup import Doctors, backups_under_load
 from tests.postgresql import PASSWORD, Server
 from tests.studies import on_both, on_server
+from tests.waiting import until
 
 
 @pytest.fixture
@@ -85,8 +86,7 @@ def test_restore__into_either_kind_keeps_every_row(study: Services, target: str,
 def test_backup__from_a_server_under_load_restores_whole(study: Services, empty: str, tmp_path: Path) -> None:
     doctors = Doctors(study, 3)
     try:
-        while len(doctors.acknowledged) < 10:
-            pass
+        until(lambda: len(doctors.acknowledged) >= 10)
         before = set(doctors.acknowledged)
         report = write_backup(study, tmp_path / "study.zip")
     finally:
@@ -98,6 +98,13 @@ def test_backup__from_a_server_under_load_restores_whole(study: Services, empty:
 
     assert (report.ok, found.ok, found.events, found.head) == (True, True, report.events, report.head)
     assert keys == before
+
+
+@pytest.mark.slow
+@on_server
+def test_backup__twelve_from_a_server_under_load_restore_whole(study: Services, tmp_path: Path) -> None:
+    assert backups_under_load(study, tmp_path, 12) == 12
+    assert check_chain(study.database).problems == ()
 
 
 def test_restore__never_into_a_database_that_holds_a_study(services, empty: str, tmp_path: Path) -> None:

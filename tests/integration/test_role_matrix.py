@@ -91,6 +91,18 @@ def test_pages__ask_for_it_themselves(right: str | None, name: str) -> None:
     assert right is None or {right} in asked
 
 
+def test_pages__what_renews_itself_asks_each_time() -> None:
+    """A fragment with a clock of its own runs without the page around it."""
+    found = {}
+    for path in sorted((ROOT / "app" / "views").glob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.FunctionDef) and any("fragment" in ast.dump(item) for item in node.decorator_list):
+                found[path.stem, node.name] = "attr='require'" in ast.dump(node.body[0])
+
+    assert found
+    assert all(found.values()), found
+
+
 def test_strangers__get_what_the_guide_tells() -> None:
     (line,) = [x for x in (ROOT / "docs" / "security.md").read_text().splitlines() if x.startswith("Strangers get")]
 

@@ -13,7 +13,8 @@ from starlette.testclient import TestClient
 from app.api import api_routes
 from app.services import Services
 from app.settings import SETTINGS_FILE, Settings
-from app.sign_in import COOKIE, SignInGate, sign_in_routes
+from app.sign_in import COOKIE, SignInGate
+from app.sign_in_routes import sign_in_routes
 from app.sign_on import SignOnSettings, open_sign_on
 from app.sign_on_routes import sign_on_routes
 from datasets.errors import SettingsError

@@ -207,11 +207,16 @@ def test_likely_errors__planted_slips_are_among_the_first(study) -> None:
 
 def test_last_cell_number__grows_with_cells_and_only_with_them(study) -> None:
     database, _, _ = study
-    before = catalog.last_cell_number(database)
+
+    def last() -> int:
+        with database.read() as session:
+            return catalog.last_cell_number(session)
+
+    before = last()
     _label_truly(study, range(3))
     catalog.add(database, [], [Cell(id="CE00000", slide_id="SL0", origin="imported", added_at=utc_now())])
-    same = catalog.last_cell_number(database)
+    same = last()
     catalog.add(database, [], [Cell(id="CE-new", slide_id="SL0", origin="imported", added_at=utc_now())])
 
     assert same == before
-    assert catalog.last_cell_number(database) > before
+    assert last() > before

@@ -17,10 +17,9 @@ from app.api.v1.cells import add_cells
 from app.api.v1.export import add_export
 from app.api.v1.labelling import add_labelling
 from app.api.v1.study import add_study
-from app.api.web import MOST_BYTES
 from app.pictures import Pictures
 from app.services import Services
-from app.sign_in import PUBLIC
+from app.sign_in import MOST_BYTES, PUBLIC
 
 _DESCRIPTION = """Cells out, labels in, for programs that work beside the doctors.
 

@@ -11,8 +11,10 @@ from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 
 from app.api.v1.shapes import Problem
-from app.api.web import LONGEST_NAME, MOST_BYTES, NO_DATABASE, BadRequest, Forbidden, NotFound, TooMany, allowed
-from datasets.errors import ConnectionLost
+from app.api.web import LONGEST_NAME, BadRequest, Forbidden, NotFound, TooMany, allowed
+from app.sign_in import MOST_BYTES
+from app.unstored import UNSTORED, told_of
+from datasets.errors import DatabaseError
 from labeling.accounts import Right, SignedIn
 
 Documented = dict[int | str, dict[str, Any]]
@@ -57,7 +59,8 @@ def tell_refusals(app: FastAPI) -> None:
     """Answer every refused request as `Problem`, those of the framework too."""
     for kind in _STATUS:
         app.add_exception_handler(kind, _refused)
-    app.add_exception_handler(ConnectionLost, _without_database)
+    for kind in UNSTORED:
+        app.add_exception_handler(kind, _unstored)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
 
@@ -66,8 +69,9 @@ async def _refused(_request: Request, error: Exception) -> Response:
     return _problem(str(error), _STATUS[type(error)])
 
 
-async def _without_database(_request: Request, _error: Exception) -> Response:
-    return _problem(NO_DATABASE, 503)
+async def _unstored(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, DatabaseError)
+    return _problem(*told_of(error))
 
 
 async def _invalid(_request: Request, error: Exception) -> Response:
@@ -75,7 +79,9 @@ async def _invalid(_request: Request, error: Exception) -> Response:
     first = error.errors()[0]
     # The value itself is not repeated: it may be long, or what must not stand in a log.
     place = ".".join(str(part) for part in first["loc"][1:])
-    return _problem(f"{place}: {first['msg']}." if place else f"{first['msg']}.", 400)
+    is_unknown_kind = first["type"] == "union_tag_invalid"
+    said = f"use one of {first['ctx']['expected_tags']}" if is_unknown_kind else first["msg"]
+    return _problem(f"{place}: {said}." if place else f"{said}.", 400)
 
 
 async def _http(_request: Request, error: Exception) -> Response:

@@ -20,6 +20,7 @@ from datasets import catalog, places
 from labeling import answers, foils, labels, leases
 from labeling.accounts import SignedIn
 from labeling.choices import GROUNDS
+from labeling.counting import ProgressCounter
 from labeling.export.rows import Row, Selection, Study, iter_labels
 from labeling.labels import LabelEvent, Receipt, UndoEvent
 from labeling.leases import WorkItem
@@ -63,6 +64,7 @@ class _Labelling:
         self._services = services
         self._mode = services.settings.suggestions
         self._present = PresentSuggestions(services)
+        self._counter = ProgressCounter(services.database)
 
     def worklist(
         self, person: Labeller, limit: Items = 12, held: Annotated[Ids, Query()] = "",
@@ -95,10 +97,8 @@ class _Labelling:
         tr = self._words(person, spoken)
         planes = places.planes_of_cells(database, [i.cell_id for i in items])
         turns = answers.turns(database, person.name, [i.cell_id for i in items])
-        rows = [
-            self._work_cell(item, scales.get(item.cell_id), planes.get(item.cell_id), turns[item.cell_id], tr)
-            for item in items
-        ]
+        lies = {i.cell_id: _lies(planes.get(i.cell_id), turns[i.cell_id]) for i in items}
+        rows = [self._work_cell(item, scales.get(item.cell_id), lies[item.cell_id], tr) for item in items]
         return work_shapes.Worklist(
             items=rows, done=sorted(done), progress=self._progress(person), until=until, edition=made
         )
@@ -186,28 +186,31 @@ class _Labelling:
         """
         database = self._services.database
         steps = answers.recent_steps(database, person.name, limit, before=before)
-        scales = catalog.crop_scales(database, [label.cell_id for step in steps for label in step.labels])
+        labels = [label for step in steps for label in step.labels]
+        scales = catalog.crop_scales(database, [label.cell_id for label in labels])
+        planes = places.planes_of_cells(database, [label.cell_id for label in labels])
+        turns = answers.turns_of(database, person.name, labels)
+        lies = {label.id: _lies(planes.get(label.cell_id), turns[label.id]) for label in labels}
         tr = self._words(person, spoken)
         found = [
-            shapes.Step(step=step.id, labels=[self._step_label(label, scales, tr) for label in step.labels])
-            for step in steps
+            shapes.Step(step=s.id, labels=[self._step_label(label, scales, lies[label.id], tr) for label in s.labels])
+            for s in steps
         ]
         return shapes.Steps(steps=found)
 
-    def _work_cell(
-        self, item: WorkItem, mpp: float | None, planes: tuple[float, list[float]] | None, turn: int, tr: Words
-    ) -> work_shapes.WorkCell:
+    def _work_cell(self, item: WorkItem, mpp: float | None, lies: dict[str, Any], tr: Words) -> work_shapes.WorkCell:
         is_shown = self._mode == "shown" and item.may_show
         return work_shapes.WorkCell(
-            **cell_row(item.cell_id, mpp), until=item.until.isoformat() if item.until else None,
+            **cell_row(item.cell_id, mpp), **lies, until=item.until.isoformat() if item.until else None,
             reason=asked_because(item.reason, self._services.label_set, is_blind=self._mode != "shown", tr=tr),
             suggestion=_suggestion(item.suggestion, item.probability) if is_shown else None,
-            plane=planes[0] if planes else None, planes=planes[1] if planes else None, turn=turn,
         )  # fmt: skip
 
-    def _step_label(self, label: Any, scales: dict[str, float | None], tr: Words) -> shapes.StepLabel:
+    def _step_label(
+        self, label: Any, scales: dict[str, float | None], lies: dict[str, Any], tr: Words
+    ) -> shapes.StepLabel:
         return shapes.StepLabel(
-            **cell_row(label.cell_id, scales.get(label.cell_id)), key=label.key, category=label.category,
+            **cell_row(label.cell_id, scales.get(label.cell_id)), **lies, key=label.key, category=label.category,
             confidence=label.confidence, comment=label.comment,
             **suggestion_after(self._mode, label.reason, label.suggestion, label.suggestion_probability),
             asked_because=self._because(label.reason, tr),
@@ -222,7 +225,7 @@ class _Labelling:
         return shapes.LabelRow(**told)
 
     def _progress(self, person: SignedIn) -> shapes.Progress:
-        found = answers.progress(self._services.database, person.name)
+        found = self._counter.of(person.name)
         return shapes.Progress(mine=found.labelled_by_me, labelled=found.labelled, cells=found.cells)
 
     def _receipt(
@@ -251,6 +254,10 @@ def _among(table: SuggestionTable | None, cell: str | None, receipt: Receipt) ->
     if found is None:
         return None
     return shapes.ClassSet(categories=list(found.classes), percent=found.percent, labels=found.labels)
+
+
+def _lies(planes: tuple[float, list[float]] | None, turn: int) -> dict[str, Any]:
+    return {"plane": planes[0] if planes else None, "planes": planes[1] if planes else None, "turn": turn}
 
 
 def _suggestion(category: str | None, probability: float | None) -> shapes.Suggestion | None:

@@ -80,6 +80,18 @@ class CellPicture(Shape):
     mpp: float | None = Field(description="Micrometres per pixel of the crop; null where nobody knows.")
 
 
+class CellShown(CellPicture):
+    """A cell as it lies before a doctor."""
+
+    plane: float | None = Field(None, description="Focal plane of its crop in micrometres, where there are several.")
+    planes: list[float] | None = Field(None, description="All its focal planes; ask for one with `z`.")
+    turn: int = Field(
+        description="Quarter turns to the right at which to show it: a cell that comes again lies otherwise.",
+        ge=0,
+        le=3,
+    )
+
+
 class LabelEvent(Shape):
     """One answer about one cell."""
 
@@ -144,7 +156,7 @@ class Receipts(Shape):
     edition: str = Field(description="As of the worklist.")
 
 
-class StepLabel(CellPicture):
+class StepLabel(CellShown):
     """A label of the account, as a page needs it to take it back."""
 
     key: str

@@ -13,6 +13,7 @@ from app.services import Services
 from datasets import catalog
 from labeling import answers, orders
 from labeling.accounts import RIGHTS, SignedIn, doctors
+from labeling.counting import ProgressCounter
 from labeling.errors import OrderRefused, OrderTooLong
 from labeling.orders import Order
 from labeling.suggestions import current
@@ -38,11 +39,12 @@ def add_study(router: APIRouter, services: Services) -> None:
 class _Study:
     def __init__(self, services: Services) -> None:
         self._services = services
+        self._progress = ProgressCounter(services.database)
 
     def study(self, person: Member) -> shapes.Study:
         """Return the label set, the settings that matter to a program, the progress and the account's rights."""
         settings, database, store = self._services.settings, self._services.database, self._services.store()
-        progress = answers.progress(database, person.name)
+        progress = self._progress.of(person.name)
         return shapes.Study(
             version=version("cytojepa"), label_set=settings.label_set.id,
             categories=[shapes.Category(id=c.id, name=c.name) for c in settings.label_set.categories],

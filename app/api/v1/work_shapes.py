@@ -2,22 +2,15 @@
 
 from pydantic import Field
 
-from app.api.v1.shapes import MOST_EVENTS, CellPicture, Moment, Name, Progress, Shape, Suggestion
+from app.api.v1.shapes import MOST_EVENTS, CellShown, Moment, Name, Progress, Shape, Suggestion
 
 
-class WorkCell(CellPicture):
+class WorkCell(CellShown):
     """A cell that is leased to this account."""
 
     reason: str = Field(description="Why it is asked.", examples=["ASC-US or LSIL is unclear"])
     suggestion: Suggestion | None = Field(description="Only where the study shows it before the answer.")
     until: Moment | None = Field(description="End of the lease.")
-    plane: float | None = Field(None, description="Focal plane of its crop in micrometres, where there are several.")
-    planes: list[float] | None = Field(None, description="All its focal planes; ask for one with `z`.")
-    turn: int = Field(
-        description="Quarter turns to the right at which to show it: a cell that comes again lies otherwise.",
-        ge=0,
-        le=3,
-    )
 
 
 class Worklist(Shape):

@@ -269,8 +269,8 @@ class Gallery {
     Object.assign(this.root.dataset, { chosen: this.chosen.size, open, waiting: n, taken: this.tally.taken, acknowledged: this.tally.saved });
     for (const b of this.bar.children) b.disabled = !this.chosen.size;
     this.drawMessage(); this.drawScale();
-    const content = this.outbox.signedOut ? [keptLabels(n), signInAgain(), "."] : this.said ? [this.said] : [];
-    this.notice.classList.toggle("calm", !this.outbox.signedOut);
+    const content = this.outbox.signedOut ? [keptLabels(n), signInAgain(), "."] : this.outbox.why || this.said ? [this.outbox.why || this.said] : [];
+    this.notice.classList.toggle("calm", !this.outbox.signedOut && !this.outbox.why);
     this.notice.replaceChildren(...content);
   }
 

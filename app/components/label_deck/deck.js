@@ -227,7 +227,8 @@ class Deck {
       const why = isCovered ? tr("Key {key} was not taken: the cell was covered.", category) : tr("Key {key} was not taken: the cell was not on screen yet.", category);
       return this.say((item || !this.isEmpty) && (isCovered || !isSeen) ? why : "");
     }
-    const label = { cell: item.cell, image: item.image, mpp: item.mpp, turn: item.turn, key: uuid(), category: category.id,
+    const { cell, image, mpp, turn, plane, planes } = item;
+    const label = { cell, image, mpp, turn, plane, planes, key: uuid(), category: category.id,
       confidence: this.confidence || (isUnsure ? "unsure" : null), comment: this.comment || null, suggestion: null };
     this.said = "";
     this.reopened.delete(item.cell);

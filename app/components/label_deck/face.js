@@ -81,7 +81,7 @@ class Face {
       content = [keptLabels(n), signInAgain(), "."];
     } else if (n >= MOST_WAITING) content = [tr("{n} labels wait for the server and are kept in this browser. Labelling goes on when they are saved.", { n })];
     else if (outbox.unkept) content = [tr("This browser does not let the page keep unsaved labels: do not close it while labels are waiting.")];
-    else if (deck.said) content = [deck.said];
+    else if (outbox.why || deck.said) content = [outbox.why || deck.said];
     else if (deck.sittingAt && deck.lastAt - deck.sittingAt > SITTING) {
       isCalm = true;
       content = [tr("25 minutes of labelling. A short break? Your place is kept."), button("quiet", () => { deck.sittingAt = Date.now(); this.draw(); }, tr("Go on"))];

@@ -7,10 +7,11 @@ function undoStep(deck) {
   deck.tally.taken += step.labels.length;
   keep(deck.redoName, [...kept(deck.redoName, []), step]);
   if (step.labels.length === 1) {
-    const [{ cell, image, mpp }] = step.labels;
+    const [{ cell, image, mpp, turn, plane, planes }] = step.labels;
     deck.queue = deck.queue.filter(i => i.cell !== cell);
     if (deck.current && deck.current.cell !== cell) deck.queue.unshift(deck.current);
-    deck.current = { cell, image, mpp, reason: tr("you took your answer back"), suggestion: null };
+    // As it lay when it was answered: turned otherwise it would be another picture to look at.
+    deck.current = { cell, image, mpp, turn, plane, planes, reason: tr("you took your answer back"), suggestion: null };
     deck.reopened.add(cell);
     deck.isEmpty = false; deck.said = "";
     deck.show();

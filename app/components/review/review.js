@@ -187,7 +187,7 @@ class Review {
     this.title.replaceChildren(el("b", "", found ? tr("Cell {n} of {all}", { n: this.at + 1, all: this.cases.length }) : tr("Review")),
       found ? tr(" {open} without a verdict", { open }) + (found.verdict ? tr("; this one is decided") : "") + (found.example ? tr("; an example of {name}", { name: this.byId.get(found.example)?.name || found.example }) : "") : "");
     Object.assign(this.root.dataset, { waiting: n, open, cases: this.cases.length, loaded: this.isLoaded });
-    this.notice.replaceChildren(...(this.outbox.signedOut ? [tr("Signed out. Sign in again; the verdicts are kept in this browser.")] : this.said ? [this.said] : []));
+    this.notice.replaceChildren(...(this.outbox.signedOut ? [tr("Signed out. Sign in again; the verdicts are kept in this browser.")] : this.outbox.why || this.said ? [this.outbox.why || this.said] : []));
     this.message.replaceChildren(...(found || !this.isLoaded ? [] : this.problem ? [el("b", "", tr("The cells did not arrive.")), el("p", "", this.problem)]
       : [el("b", "", tr("Nobody disagrees.")), el("p", "", [tr("Cells come here when two doctors answered differently."),
         this.reads > 1 ? "" : tr("In this study one doctor answers a cell, but for the few that are shared; reads = 2 in cytojepa.toml asks two about each."),

@@ -19,7 +19,7 @@ class Outbox {
     this.waiting = new Map();       // key -> { at, event, mpp, own }
     this.gone = new Set();          // keys of labels that were taken back, also where the server knows it meanwhile
     this.pause = 0; this.inFlight = false; this.signedOut = false; this.unkept = false; this.most = MOST_IN_MESSAGE;
-    this.lastAt = 0;
+    this.lastAt = 0; this.status = 0;
     this.disk = new Disk(this.prefix);
     this.adopt(0);
     this.ready = Promise.race([this.recover(), new Promise(done => setTimeout(done, DISK_MOST))]);
@@ -36,6 +36,7 @@ class Outbox {
 
   get size() { return this.waiting.size; }
   get isFailing() { return this.signedOut || (this.pause > 0 && this.size > 0); }
+  get why() { return this.isFailing && !this.signedOut ? whyUnsaved(this.status) : ""; }
   entries() { return [...this.waiting.values()].sort((a, b) => a.at - b.at); }
   events() { return this.entries().map(entry => entry.event); }
   cells() { return this.events().filter(e => e.kind === "label").map(e => e.cell); }
@@ -130,8 +131,9 @@ class Outbox {
       if (answer.status === 400) this.refused(events, body.error);
       else if (!answer.ok) throw new HttpError(answer.status);
       else this.acknowledged(body);
-      this.pause = 0;
-    } catch {
+      this.pause = this.status = 0;
+    } catch (error) {
+      this.status = error.status || 0;
       this.pause = Math.min(LONGEST_PAUSE, this.pause ? this.pause * 2 : FIRST_PAUSE);
       if (!this.signedOut) this.timer = setTimeout(() => this.send(), this.pause);
     } finally {
@@ -161,6 +163,12 @@ class Outbox {
     this.on.receipts(receipts, own, body);
     if (!count) throw new Error("an answer without the receipts that were asked for");
   }
+}
+
+// What the server says of a study that stores nothing at the moment; "" where nothing is known.
+function whyUnsaved(status) {
+  if (status === 507) return tr("The disk of the study is full or broken: answers are kept in this browser and saved when that is mended. Tell who runs the server.");
+  return status === 503 ? tr("The database of the study does not answer: answers are kept in this browser and saved when it does.") : "";
 }
 
 // Puts the steps that the server tells before those that the page knows, without what was taken back meanwhile.

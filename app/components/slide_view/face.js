@@ -69,6 +69,7 @@ class SlideFace {
       content = [keptLabels(n), signInAgain(), "."];
       isCalm = false;
     } else if (outbox.unkept) { content = [tr("This browser does not let the page keep unsaved labels: do not close it while labels are waiting.")]; isCalm = false; }
+    else if (outbox.why) { content = [outbox.why]; isCalm = false; }
     else if (said) content = [said];
     else if (mayLabel && selected !== null && current && !claiming) content = [this.page.wordsOf(selected)];
     this.notice.classList.toggle("calm", isCalm);

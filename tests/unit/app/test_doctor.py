@@ -22,6 +22,13 @@ def test_anchors__events_that_were_cut_off_are_told(services) -> None:
     assert audit.chain_head(services.database).seq == 0
 
 
+def test_folder__that_all_accounts_of_the_machine_can_read_is_told(services) -> None:
+    assert (services.home.stat().st_mode & 0o777, _check(services, "folder has mode").ok) == (0o700, True)
+    services.home.chmod(0o755)
+
+    assert not _check(services, "folder has mode").ok
+
+
 def test_slides_without_cells__are_to_be_searched_and_not_taken_in_again(services) -> None:
     assert "cytojepa ingest" in _check(services, "0 slides").remedy
     with services.database.write() as session:

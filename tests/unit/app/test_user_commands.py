@@ -1,16 +1,19 @@
 """Commands that take a name: a stranger is refused with the way out, and nothing asks where nobody can type."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from sqlalchemy import select
 
 from app.cli import cytojepa
 from app.keys import commands_by_pages, free_commands
 from app.services import Services
 from labeling import accounts
+from labeling.records import Event
 
 
 def test_worklist__refuses_a_name_that_nobody_has(tmp_path: Path) -> None:
@@ -42,6 +45,33 @@ def test_users_add__without_a_terminal_neither_asks_nor_warns(tmp_path: Path, gi
         services = Services.open(tmp_path / "home")
         assert accounts.verify(services.database, "ada", "a long password")
         services.database.close()
+
+
+def test_users_password__opens_anew_ends_all_sign_ins_and_is_told(tmp_path: Path) -> None:
+    def run(*words: str, given: str = ""):
+        return CliRunner().invoke(
+            cytojepa, ["users", "password", *words, "--home", str(tmp_path / "home")], input=given
+        )
+
+    services = Services.open(tmp_path / "home")
+    accounts.add_account(services.database, "ada", "annotator", "a long password")
+    token = accounts.open_sign_in(services.database, "ada")
+    stranger, short = run("eva", "--generate"), run("ada", "--password-stdin", given="short\n")
+    assert (stranger.exit_code, short.exit_code) == (1, 1)
+    assert ("users list" in stranger.output, "at least 8" in short.output) == (True, True)
+    assert accounts.check_sign_in(services.database, token) is not None
+    done = run("ada", "--password-stdin", given="quite another one\n")
+
+    assert (done.exit_code, "quite another one" in done.output) == (0, False)
+    assert [accounts.verify(services.database, "ada", word) for word in ("a long password", "quite another one")] == [
+        False, True,
+    ]  # fmt: skip
+    assert accounts.check_sign_in(services.database, token) is None
+    with services.database.read() as session:
+        newest = session.scalars(select(Event.body).order_by(Event.seq.desc()).limit(1)).one()
+    assert json.loads(newest)["kind"] == "password changed"
+    assert "password" not in json.loads(newest)["facts"]
+    services.database.close()
 
 
 def test_commands_by_pages__names_each_free_command_once_with_all_its_pages() -> None:

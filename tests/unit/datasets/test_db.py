@@ -1,10 +1,12 @@
 """The database profile: what was measured to be safe is what is set."""
 
 import threading
+import traceback
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 from sqlalchemy import func, select, text
+from sqlalchemy.exc import IntegrityError
 
 from app.services import Services
 from datasets import catalog
@@ -12,6 +14,16 @@ from datasets.catalog import Slide
 from datasets.db import Database
 from datasets.errors import DatabaseError
 from tests.studies import database_name, on_both, on_server
+
+
+@on_both
+def test_errors__do_not_repeat_what_was_to_be_stored(services: Services) -> None:
+    """An error ends in the server's log: no hashes, no comments."""
+    statement, name = text("INSERT INTO slides (id) VALUES (:id)"), "^".join(["DOE", "JANE"])
+    with pytest.raises(IntegrityError) as refused, services.database.write() as session:
+        session.execute(statement, {"id": name})
+
+    assert name not in "".join(traceback.format_exception(refused.value))
 
 
 def _slide(slide_id: str, added_at: datetime | None = None) -> Slide:

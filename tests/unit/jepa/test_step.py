@@ -12,7 +12,7 @@ from torch.nn.utils import get_total_norm
 
 from jepa.config import PRESETS, RunConfig
 from jepa.distributed import World
-from jepa.errors import CheckpointError
+from jepa.errors import CheckpointError, ConfigError
 from jepa.masking import mask_generator
 from jepa.model import IJepa
 from jepa.objectives import draw_masks
@@ -240,3 +240,11 @@ def test_compile__one_graph_for_each_pair_of_lengths_and_the_same_losses(monkeyp
 
     assert losses[True] == pytest.approx(losses[False], rel=1e-5)
     assert graphs.frame_count == len(lengths) == (1 if "objective" in changes else 3)
+
+
+def test_compile__without_a_compiler_is_refused_in_a_sentence(monkeypatch, tmp_path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("CXX", raising=False)
+
+    with pytest.raises(ConfigError, match=r"no g\+\+ on this machine\. Install"):
+        Learner(dataclasses.replace(SMALL, compile=True), CPU, seed_model(SMALL))

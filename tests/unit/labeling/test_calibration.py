@@ -1,5 +1,7 @@
 """Probabilities may be believed as far as the figures beside them say."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from scipy.special import softmax
@@ -45,13 +47,16 @@ def test_temperature__stays_one_below_twenty_labels_and_heeds_many_beside_a_rare
     assert choose_temperature(logits[one], codes[one]) == pytest.approx(3.0, rel=0.25)
 
 
-def test_temperature__of_few_slides_that_differ_promises_less() -> None:
-    logits, codes = _draw(400, 1.0)
-    slides = np.arange(400) // 50
-    mood = np.random.default_rng(1).normal(size=8)[slides][:, None]
-    moved = logits + np.eye(4)[codes] * mood
+def test_temperature__of_cells_that_are_wrong_together_by_slide_stays_near_what_studies_share() -> None:
+    generator = np.random.default_rng(1)
+    slides, is_right = np.arange(400) // 50, np.array([True, False, True, True, False, True, False, True])
+    codes = generator.integers(4, size=400)
+    told = np.where(is_right[slides], codes, (codes + 1) % 4)
+    logits = 3.0 * np.eye(4)[told]
+    apart, together = choose_temperature(logits, codes), choose_temperature(logits, codes, groups=slides)
 
-    assert choose_temperature(moved, codes, groups=slides) > choose_temperature(moved, codes)
+    assert apart == pytest.approx(3 / np.log(5), rel=0.05)
+    assert 1.2 < together < 1.5
 
 
 def test_calibration_error__by_hand() -> None:
@@ -159,3 +164,28 @@ def test_bins__hold_every_cell_once_and_wilson_holds_the_share() -> None:
     assert [(b.cells, round(b.confidence, 2), b.right) for b in found] == [(20, 0.55, 0.5), (40, 0.95, 0.95)]
     # Wilson's interval of 38 of 40, from the formula worked by hand.
     assert (found[1].low, found[1].high) == pytest.approx((0.835, 0.986), abs=0.001)
+
+
+def test_novelty__of_many_labelled_cells_is_estimated_from_some_and_takes_little_room(monkeypatch) -> None:
+    generator = np.random.default_rng(1)
+    labelled = generator.normal(size=(2500, 6))
+    labelled /= np.linalg.norm(labelled, axis=1, keepdims=True)
+    rows = labelled[:40] + 0.1 * generator.normal(size=(40, 6))
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    among = labelled @ labelled.T
+    np.fill_diagonal(among, -np.inf)
+    own, nearest = 1.0 - among.max(axis=1), 1.0 - (rows @ labelled.T).max(axis=1)
+    exact = (own < nearest[:, None]).mean(axis=1)
+    monkeypatch.setattr("labeling.calibration._BLOCK", 700)
+    tracemalloc.start()
+    found = novelty(rows, labelled)
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+
+    assert exact.std() > 0.1
+    assert np.abs(found - exact).max() < 0.06
+    assert most < among.nbytes / 4
+    some = labelled[:900]
+    np.fill_diagonal(among := some @ some.T, -np.inf)
+    exact = (1.0 - among.max(axis=1) < (1.0 - (rows @ some.T).max(axis=1))[:, None]).mean(axis=1)
+    assert np.abs(novelty(rows, some) - exact).max() <= 1 / 900, "of a thousand and fewer nothing is estimated"

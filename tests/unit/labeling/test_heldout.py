@@ -1,5 +1,7 @@
 """Held-out figures never use a slide on both sides, and say nothing where nothing can be said."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from labeling.curves import Truth, all_labels_score, interval, labels_needed, learning_curve, low_shot, split_by_slide
@@ -40,6 +42,34 @@ def test_held_out__too_few_labels_give_no_figure() -> None:
 
     assert held_out(x[:1], y[:1], groups[:1], probe=LinearProbe()) is None
     assert held_out(x, y, np.where(y == "HSIL", 0, groups), probe=LinearProbe()) is None
+
+
+def test_held_out__partial_learns_from_a_class_of_one_slide_and_predicts_the_others() -> None:
+    x, y, groups = _study()
+    groups = np.where(y == "HSIL", 0, groups)
+    found = held_out(x, y, groups, probe=LinearProbe(), is_partial=True)
+    two = np.isin(y, ["HSIL", "LSIL"])
+    one = np.where(y == "NILM", groups, 0)
+
+    assert found is not None
+    assert not found.has_logits[(y == "HSIL") | (groups == 0)].any()
+    assert found.has_logits[(y != "HSIL") & (groups != 0)].mean() > 0.7
+    gap = found.logits[:, 1] - found.logits[:, 2]
+    assert gap[found.has_logits & (y == "LSIL")].mean() > gap[found.has_logits & (y == "NILM")].mean() + 0.5
+    assert held_out(x[two], y[two], groups[two], probe=LinearProbe(), is_partial=True) is None
+    assert held_out(x, y, one, probe=LinearProbe(), is_partial=True) is None
+
+
+def test_fit__a_new_class_of_one_slide_keeps_temperature_and_strength_and_takes_the_figures() -> None:
+    x, y, groups = _study()
+    lonely = replace(_training(), slides=np.where(y == "HSIL", 0, groups))
+    scale = PoolScale.of(x)
+    found = fit(lonely, scale, strength=tune(lonely, scale))
+
+    assert tune(lonely, scale) == 2.0
+    assert found.probe.temperature != 1.0
+    assert found.metrics["balanced_accuracy"] is None
+    assert found.metrics["conformal"] is None
 
 
 def test_strength__noise_wants_a_stronger_penalty() -> None:

@@ -125,6 +125,7 @@ def test_check__forty_random_tamperings_are_all_named(closed_study: Path, tmp_pa
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3600)
 @on_built_in
 def test_check__thousand_random_tamperings_are_all_named(closed_study: Path, tmp_path: Path) -> None:
     (tmp_path / "copy").mkdir()

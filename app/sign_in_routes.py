@@ -1,0 +1,92 @@
+"""The routes `/login`, `/logout` and `/health`, and what a sign-in gives the browser."""
+
+from anyio import CapacityLimiter, to_thread
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
+from starlette.routing import Route
+
+from app.login_page import login_page
+from app.sign_in import COOKIE, session_token
+from datasets.db import Database
+from labeling import accounts
+from labeling.accounts import FailureBrake
+
+BUSY = "Many people sign in at this moment. Try again."
+LONGEST_LINE = 64
+_HASHES_AT_ONCE = 2
+"""A password's hash takes 64 MB and a core for a while."""
+
+
+def sign_in_routes(database: Database, brake: FailureBrake, *, has_sign_on: bool = False) -> list[Route]:
+    """Return the routes `/login`, `/logout` and `/health`.
+
+    Args:
+        database: Where accounts and sign-ins are kept.
+        brake: Slows down guessing.
+        has_sign_on: The hospital's own sign-on is offered too.
+    """
+    door = _Door(database, brake, has_sign_on)
+
+    async def health(_request: Request) -> Response:
+        return JSONResponse({"ok": True})
+
+    return [Route("/login", door.login, methods=["GET", "POST"]), Route("/logout", door.logout),
+            Route("/health", health)]  # fmt: skip
+
+
+class _Door:
+    def __init__(self, database: Database, brake: FailureBrake, has_sign_on: bool) -> None:
+        self._database, self._brake, self._has_sign_on = database, brake, has_sign_on
+        self._line = CapacityLimiter(_HASHES_AT_ONCE)
+
+    async def login(self, request: Request) -> Response:
+        if request.method == "GET":
+            return self._page()
+        form = await request.form(max_files=0, max_fields=10)
+        name, password = (str(form.get(key, "")) for key in ("name", "password"))
+        if self._line.statistics().tasks_waiting >= LONGEST_LINE:
+            return self._page(BUSY, 503)
+        # A line of its own: waiting in the pool of threads, many sign-ins would stop the labels.
+        wait, is_right = await to_thread.run_sync(self._attempt, name, password, limiter=self._line)
+        if wait > 0:
+            return self._page(f"Too many tries. Wait {wait:.0f} seconds.", 429)
+        if not is_right:
+            return self._page("Name or password is wrong.", 401)
+        return await signed_in_response(request, self._database, name)
+
+    def _attempt(self, name: str, password: str) -> tuple[float, bool]:
+        # All of it in the line: many tries at once would be let through before the first of them is counted.
+        wait = self._brake.wait_seconds(name)
+        if wait > 0:
+            return wait, False
+        is_right = accounts.verify(self._database, name, password)
+        self._brake.note(name, succeeded=is_right)
+        return 0.0, is_right
+
+    async def logout(self, request: Request) -> Response:
+        if request.headers.get("sec-fetch-site") == "cross-site":  # somebody else's page signs nobody out
+            return RedirectResponse("/", 303)
+        token = session_token(request.headers)
+        if token:
+            await run_in_threadpool(accounts.end_sign_in, self._database, token)
+        response = RedirectResponse("/login", 303)
+        response.delete_cookie(COOKIE)
+        return response
+
+    def _page(self, problem: str = "", status: int = 200) -> Response:
+        return HTMLResponse(login_page(problem, has_sign_on=self._has_sign_on), status)
+
+
+async def signed_in_response(request: Request, database: Database, name: str) -> Response:
+    """Open a sign-in and send the browser to the pages with its cookie."""
+    response = RedirectResponse("/", 303)
+    token = await run_in_threadpool(accounts.open_sign_in, database, name)
+    response.set_cookie(COOKIE, token, httponly=True, samesite="lax",
+                        secure=is_https(request), max_age=accounts.ABSOLUTE_SECONDS)  # fmt: skip
+    return response
+
+
+def is_https(request: Request) -> bool:
+    """Return whether the browser has come by TLS."""
+    return request.url.scheme == "https"

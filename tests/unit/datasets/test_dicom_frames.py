@@ -1,0 +1,138 @@
+"""DICOM whose frames need more than decoding, or are not all there: the right picture, a note, or a refusal."""
+
+import copy
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from pydicom.dataset import Dataset
+from pydicom.encaps import encapsulate
+from pydicom.uid import HTJ2KLossless, generate_uid
+
+from datasets.errors import UnreadableFile
+from datasets.readers.dicom import read_single
+from datasets.readers.dicom_headers import describe
+from datasets.readers.sniff import open_slide
+from datasets.synthetic import draw_slide
+from tests.slide_files import TILE, dicom_slide
+
+PICTURE = draw_slide(np.random.default_rng(4)).image[:256, :384]
+GREY = np.repeat(PICTURE[..., 1:2], 3, axis=2)
+PALETTE = Image.fromarray(PICTURE).quantize(256)
+
+
+def _single(values: np.ndarray, kind: str) -> Dataset:
+    header = dicom_slide(PICTURE, mpp=0.25)
+    header.NumberOfFrames, header.Rows, header.Columns = 1, *values.shape[:2]
+    header.SamplesPerPixel, header.PhotometricInterpretation = 1, kind
+    del header.PlanarConfiguration
+    header.PixelData = values.tobytes()
+    return header
+
+
+def _palette() -> Dataset:
+    header = _single(np.asarray(PALETTE), "PALETTE COLOR")
+    colors = np.zeros((256, 3), np.uint16)
+    told = np.array(PALETTE.getpalette(), np.uint16).reshape(-1, 3)
+    colors[: len(told)] = told * 257
+    for number, name in enumerate(("Red", "Green", "Blue")):
+        setattr(header, f"{name}PaletteColorLookupTableDescriptor", [256, 0, 16])
+        setattr(header, f"{name}PaletteColorLookupTableData", colors[:, number].astype("<u2").tobytes())
+    return header
+
+
+@pytest.mark.parametrize(
+    ("drawn", "truth"),
+    [
+        (lambda: _single(255 - GREY[..., 0], "MONOCHROME1"), GREY),
+        (lambda: _single(65535 - GREY[..., 0].astype(np.uint16) * 257, "MONOCHROME1"), None),
+        (_palette, np.asarray(PALETTE.convert("RGB"))),
+    ],
+    ids=["zero is white", "zero is white, 16 bits", "palette"],
+)
+def test_single__is_seen_as_it_was(tmp_path: Path, drawn: Callable[[], Dataset], truth: np.ndarray | None) -> None:
+    header = drawn()
+    if truth is None:
+        header.BitsAllocated = header.BitsStored = 16
+        header.HighBit = 15
+    header.save_as(tmp_path / "a.dcm", enforce_file_format=True)
+    found = read_single(tmp_path / "a.dcm")
+
+    if truth is None:  # stretched: the order of grey is kept
+        assert np.corrcoef(found.ravel(), GREY.ravel())[0, 1] > 0.999
+    else:
+        assert np.array_equal(found, truth)
+
+
+def test_single__of_a_compression_that_is_not_decoded_is_not_called_damaged(tmp_path: Path) -> None:
+    header = _single(GREY[..., 0], "MONOCHROME2")
+    header.file_meta.TransferSyntaxUID = HTJ2KLossless
+    header.PixelData = encapsulate([b"\0" * 64])
+    header["PixelData"].is_undefined_length = True
+    header.save_as(tmp_path / "a.dcm", enforce_file_format=True)
+    with pytest.raises(UnreadableFile, match=r"High-Throughput JPEG 2000.*not decoded here; export it"):
+        read_single(tmp_path / "a.dcm")
+
+
+def _parts(folder: Path, *, count: int) -> list[Path]:
+    """Write a slide as a concatenation of so many files."""
+    whole, uid = dicom_slide(PICTURE, mpp=0.25), generate_uid()
+    frames = whole.NumberOfFrames // count
+    size = frames * TILE * TILE * 3
+    for number in range(count):
+        part = copy.deepcopy(whole)
+        part.SOPInstanceUID = part.file_meta.MediaStorageSOPInstanceUID = generate_uid()
+        part.ConcatenationUID, part.SOPInstanceUIDOfConcatenationSource = uid, whole.SOPInstanceUID
+        part.InConcatenationNumber, part.InConcatenationTotalNumber = number + 1, count
+        part.ConcatenationFrameOffsetNumber, part.NumberOfFrames = number * frames, frames
+        part.PixelData = whole.PixelData[number * size : (number + 1) * size]
+        part.save_as(folder / f"{number}.dcm", enforce_file_format=True)
+    return sorted(folder.glob("*.dcm"))
+
+
+def test_concatenation__is_whole_in_any_order_and_a_missing_part_is_named(tmp_path: Path) -> None:
+    first, second, third = _parts(tmp_path, count=3)
+    reader = open_slide([third, first, second])
+    assert np.array_equal(reader.read_region(0, 0, 384, 256, level=0), PICTURE)
+    reader.close()
+    for present, missing in (([first, third], 2), ([first, second], 3), ([second], 1)):
+        with pytest.raises(UnreadableFile, match=f"part {missing} of the 3 files .*give the folder"):
+            open_slide(present)
+
+
+def test_slide__tells_what_it_does_not_show(tmp_path: Path) -> None:
+    header = dicom_slide(PICTURE, mpp=0.25)
+    header.NumberOfOpticalPaths, header.NumberOfFrames = 2, 2 * header.NumberOfFrames
+    header.OpticalPathSequence.append(copy.deepcopy(header.OpticalPathSequence[0]))
+    header.OpticalPathSequence[1].OpticalPathIdentifier = "2"
+    header.PixelData = header.PixelData + bytes(len(header.PixelData))
+    header.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence[0].PixelSpacing = [0.00025, 0.0005]
+    header.save_as(tmp_path / "a.dcm", enforce_file_format=True)
+    reader = open_slide([tmp_path / "a.dcm"])
+
+    assert any("2 optical paths only the first" in note for note in reader.info.notes)
+    assert any("0.5 x 0.25 um, not square" in note for note in reader.info.notes)
+    assert np.array_equal(reader.read_region(0, 0, 384, 256, level=0), PICTURE)
+    reader.close()
+
+
+def test_focal_planes__in_files_of_their_own_are_read(tmp_path: Path) -> None:
+    first = dicom_slide(PICTURE, mpp=0.25)
+    second = dicom_slide(255 - PICTURE, mpp=0.25, series=first.SeriesInstanceUID)
+    second.StudyInstanceUID, second.FrameOfReferenceUID = first.StudyInstanceUID, first.FrameOfReferenceUID
+    second.TotalPixelMatrixOriginSequence[0].ZOffsetInSlideCoordinateSystem = 2.0
+    coarse = dicom_slide(PICTURE[::2, ::2][:, :128], mpp=0.5, series=first.SeriesInstanceUID)
+    coarse.StudyInstanceUID, coarse.FrameOfReferenceUID = first.StudyInstanceUID, first.FrameOfReferenceUID
+    paths = [tmp_path / f"{number}.dcm" for number in range(3)]
+    for path, header in zip(paths, (first, second, coarse), strict=True):
+        header.save_as(path, enforce_file_format=True)
+    assert [describe(path)["z_um"] for path in paths] == [0.0, 2.0, 0.0]
+    reader = open_slide(paths)
+
+    assert reader.info.z_um == (0.0, 2.0)
+    assert np.array_equal(reader.read_region(0, 0, 384, 256, level=0), PICTURE)
+    assert np.array_equal(reader.read_region(0, 0, 384, 256, level=0, z_um=2.0), 255 - PICTURE)
+    assert reader.read_region(0, 0, 128, 128, level=1, z_um=2.0).shape == (128, 128, 3), "it has one plane only"
+    reader.close()
