@@ -122,7 +122,10 @@ def copy_scan(decoder: Decoder, path: Path, home: Path, slide_id: str, info: Sli
         except UnreadableFile as error:
             reason = error.reason
     if clean is None and len(info.z_um) > 1:
-        raise UnreadableFile(f"{reason}, and a copy that is compressed anew would lose its focal planes")
+        raise UnreadableFile(
+            f"{reason}, and a copy that is compressed anew would lose its focal planes; "
+            "take it in without --copy and --move"
+        )
     if clean is None:
         notes = (f"{reason}; its pixels were compressed anew (JPEG) into a plain TIFF",)
     with _draft(copy_folder(home, slide_id)) as draft:

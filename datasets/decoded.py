@@ -31,6 +31,10 @@ class DicomPart:
     flavor: str
     size: tuple[int, int]
     concatenation: str
+    frame: str = ""
+    """Frame of reference: the glass."""
+    z_um: float = 0.0
+    """Its first focal plane."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
