@@ -41,7 +41,7 @@ def update_map(home: Path, store: EmbeddingStore) -> bool:
 
 
 def draw_neighbourhoods(home: Path, store: EmbeddingStore) -> None:
-    """Compute the map by UMAP; takes about a minute for 20,000 cells."""
+    """Compute the map by UMAP (McInnes et al. 2018); takes about a minute for 20,000 cells."""
     _write(map_path(home, store.fingerprint, "umap"), _neighbourhoods(store))
 
 

@@ -1,4 +1,4 @@
-"""The two routes of the hospital's sign-on: to the provider, and back."""
+"""The two routes of the hospital's sign-on (OpenID Connect Core 1.0): to the provider, and back."""
 
 from anyio import CapacityLimiter, to_thread
 from starlette.requests import Request

@@ -99,15 +99,21 @@ def _kind(path: Path, decoder: Decoder) -> bool | DicomPart:
 
 
 def _add_dicom(bundles: Bundles, group: list[tuple[FieldFile, DicomPart]]) -> None:
-    """Put the instances of one series together; equal sizes without a concatenation are slides of their own."""
+    """Put the instances of one series together.
+
+    Equal sizes without a concatenation are focal planes where they lie at different depths of one glass, else slides of
+    their own.
+    """
     kept = []
     for file, part in group:
         if part.flavor in _IDENTIFYING:
             bundles.dropped.append((file.path, f"{part.flavor.lower()} picture"))
         else:
             kept.append((file, part))
-    levels = [part.size for _, part in kept if not part.concatenation and part.flavor != "THUMBNAIL"]
-    if len(set(levels)) < len(levels):
+    levels = [part for _, part in kept if not part.concatenation and part.flavor != "THUMBNAIL"]
+    is_one_glass = len({part.frame for part in levels}) == 1
+    places = {(part.size, part.z_um if is_one_glass else 0.0) for part in levels}
+    if len(places) < len(levels):
         bundles.scans += [ScanFiles(paths=(file.path,), points=file) for file, _ in kept]
     elif any(part.flavor != "THUMBNAIL" for _, part in kept):
         paths = tuple(file.path for file, _ in kept)

@@ -59,7 +59,7 @@ def copies_of(home: Path, slide_id: str) -> list[Path]:
 
 
 def dicom_copies_of(home: Path, slide_id: str) -> list[Path]:
-    """Return a slide's de-identified DICOM instances in order; empty for other formats."""
+    """Return a slide's de-identified DICOM instances (see `deidentify`) in order; empty for other formats."""
     return sorted(copy_folder(home, slide_id).glob("*.dcm"))
 
 
@@ -70,7 +70,7 @@ def is_exact(home: Path, slide_id: str) -> bool:
 
 
 def copy_dicom(decoder: Decoder, paths: Sequence[Path], home: Path, slide_id: str, secret_key: bytes) -> CopyReport:
-    """Copy the instances of a slide without anything that identifies.
+    """Copy the instances of a slide without anything that identifies; see `deidentify`.
 
     Args:
         decoder: Where the headers are read and cleaned.
@@ -122,7 +122,10 @@ def copy_scan(decoder: Decoder, path: Path, home: Path, slide_id: str, info: Sli
         except UnreadableFile as error:
             reason = error.reason
     if clean is None and len(info.z_um) > 1:
-        raise UnreadableFile(f"{reason}, and a copy that is compressed anew would lose its focal planes")
+        raise UnreadableFile(
+            f"{reason}, and a copy that is compressed anew would lose its focal planes; "
+            "take it in without --copy and --move"
+        )
     if clean is None:
         notes = (f"{reason}; its pixels were compressed anew (JPEG) into a plain TIFF",)
     with _draft(copy_folder(home, slide_id)) as draft:

@@ -103,13 +103,13 @@ class Worker:
         Raises:
             UnreadableFile: The file is empty.
         """
-        from datasets.readers import dicom, sniff
+        from datasets.readers import dicom_headers, sniff
 
         path = Path(request["path"])
         if path.stat().st_size == 0:
             raise UnreadableFile("the file is empty; copy it again, or leave it out")
         if is_dicom(path):
-            return {"dicom": dicom.describe(path)}, None
+            return {"dicom": dicom_headers.describe(path)}, None
         return {"scan": sniff.is_scan(path)}, None
 
     def _open(self, request: dict[str, Any]) -> Answer:

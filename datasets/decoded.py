@@ -24,13 +24,17 @@ _MOST_BYTES = 1 << 28
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DicomPart:
-    """What puts DICOM instances of one slide together."""
+    """What puts DICOM instances (PS3.3 A.32.8) of one slide together."""
 
     series: str
     is_wsi: bool
     flavor: str
     size: tuple[int, int]
     concatenation: str
+    frame: str = ""
+    """Frame of reference: the glass."""
+    z_um: float = 0.0
+    """Its first focal plane."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,7 +1,7 @@
 """Which of several focal planes is sharp at a place: numbers from pixels, no files.
 
-The variance of the Laplacian picked the sharp plane of synthetic and of real stacks; it compares planes
-of one place with each other and says nothing across places.
+The variance of the Laplacian (Pech-Pacheco et al. 2000) picked the sharp plane of synthetic and of real stacks;
+it compares planes of one place with each other and says nothing across places.
 """
 
 from collections.abc import Sequence
@@ -32,7 +32,7 @@ def sharpest(planes: Sequence[Picture]) -> int:
 
 
 def window(plane: Picture, x: float, y: float, side_px: float) -> Picture:
-    """Return the square around a place, as far as it lies in the picture."""
+    """Return the square around a place, in pixels of the picture, as far as it lies there."""
     half = max(1, round(side_px / 2))
     left, top = round(x) - half, round(y) - half
     return plane[max(top, 0) : max(top + 2 * half, 0), max(left, 0) : max(left + 2 * half, 0)]

@@ -66,7 +66,7 @@ def measure(picture: Picture, mpp: float) -> Quality:
 
 
 def focus(picture: Picture) -> float:
-    """Return the re-blur ratio: the share of gradient that a blur of 1.5 px takes away.
+    """Return the re-blur ratio (after Crete et al. 2007): the share of gradient that a blur of 1.5 px takes away.
 
     Bounded and independent of contrast, unlike the variance of the Laplacian, so that pictures of
     different stains can be compared.

@@ -101,6 +101,7 @@ class Decoder:
         return DicomPart(
             series=str(part["series"]), is_wsi=part["is_wsi"] is True, flavor=str(part["flavor"]),
             size=(int(part["size"][0]), int(part["size"][1])), concatenation=str(part["concatenation"]),
+            frame=str(part["frame"]), z_um=float(part["z_um"]),
         )  # fmt: skip
 
     def open_slide(self, paths: Sequence[Path]) -> SlideInfo:

@@ -89,7 +89,7 @@ class WholePicture(nn.Module):
         self.network: Any = timm.create_model(name, pretrained=False, num_classes=0)
 
     def forward(self, pictures: Tensor) -> Tensor:
-        """Return the pooled features as one token, shape (B, 1, D)."""
+        """Return the pooled features of pictures, shape (B, 3, H, W), as one token, shape (B, 1, D)."""
         return self.network(pictures)[:, None]
 
 
@@ -156,7 +156,7 @@ def vision_transformer(config: RunConfig) -> VisionTransformer:
 
 
 def fixed_positions(grid: tuple[int, int], dim: int) -> nn.Parameter:
-    """Return the sin-cos table of a grid as a frozen parameter of shape (1, rows * columns, dim)."""
+    """Return the sin-cos table of a grid as a frozen parameter of shape (1, rows * columns, dim); see `positions`."""
     return nn.Parameter(torch.tensor(sin_cos_table(grid, dim))[None], requires_grad=False)
 
 
@@ -212,7 +212,7 @@ def patch_tokens(vit: VisionTransformer, pictures: Tensor) -> Tensor:
 
 
 def positions_for(grid: tuple[int, int], own_grid: tuple[int, int], own: Tensor) -> Tensor:
-    """Return the positions of a grid, shape (1, N, D): the module's own, or computed anew for another grid.
+    """Return the positions of a grid, shape (1, N, D): the module's own, or computed anew (see `positions`).
 
     An equal number of patches is not enough: 7 x 28 patches have other positions than 14 x 14.
     Positions that were learnt are resampled.

@@ -137,11 +137,11 @@ class TileStream:
         return self.plain_batch(self.holdout)
 
     def plain_batch(self, indices: NDArray[np.int64]) -> Tensor:
-        """Return tiles as they are, centre-cropped and normalised, shape (N, 3, side, side)."""
+        """Return the tiles of some indices, shape (N,), centre-cropped and normalised, shape (N, 3, side, side)."""
         return normalise(torch.from_numpy(self.plain_tiles(indices)).float() / 255, self._config)
 
     def plain_tiles(self, indices: NDArray[np.int64]) -> Pictures:
-        """Return tiles as they are, centre-cropped, shape (N, side, side, 3), uint8."""
+        """Return the tiles of some indices, shape (N,), centre-cropped, shape (N, side, side, 3), uint8."""
         side = self._config.image_px
         start = (self._tiles.shape[1] - side) // 2
         return np.ascontiguousarray(self._tiles[indices][:, start : start + side, start : start + side])

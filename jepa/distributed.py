@@ -51,7 +51,7 @@ class World:
         return slice(self.rank * share, (self.rank + 1) * share)
 
     def mean(self, value: Tensor) -> Tensor:
-        """Return the mean of a tensor over the processes, in its shape."""
+        """Return the mean of a value of any shape over the processes, in its shape."""
         if self.size > 1:
             dist.all_reduce(value, op=dist.ReduceOp.SUM)
             value /= self.size
@@ -156,7 +156,7 @@ def whole(tensor: Tensor) -> Tensor:
 
 
 def shared_like(value: Tensor, example: Tensor) -> Tensor:
-    """Return a whole tensor on the device of the example, of equal shape, and shared among processes as it is."""
+    """Return a whole value on the device of the example, of equal shape, and shared among processes as it is."""
     own = value.to(example.device)
     if isinstance(example, DTensor):
         return distribute_tensor(own, example.device_mesh, example.placements)

@@ -176,7 +176,7 @@ def _draw(
 
 
 def place_blocks(grid: tuple[int, int], heights: Indices, widths: Indices, generator: np.random.Generator) -> Flags:
-    """Put each block anywhere inside the grid; shape (..., N). The end is included."""
+    """Put blocks of some heights and widths, shape (...), anywhere inside the grid: (..., N). The end is included."""
     tops = generator.integers(0, grid[0] - heights, endpoint=True)[..., None]
     lefts = generator.integers(0, grid[1] - widths, endpoint=True)[..., None]
     rows = np.arange(grid[0])

@@ -83,7 +83,7 @@ def _scattered_masks(patches: int, batch_size: int, generator: np.random.Generat
 
 
 class RegularisedIJepa(IJepa):
-    """I-JEPA with terms that keep embeddings apart, on the context encoder's mean token.
+    """I-JEPA (Assran et al. 2023) with terms that keep embeddings apart, on the context encoder's mean token.
 
     Variance and covariance as C-JEPA has them (Mo and Tong 2024, section 3.2); SIGReg; agreement of
     two views of a tile with VICReg's loss. The last two look through a projector of their own.

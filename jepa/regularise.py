@@ -51,7 +51,7 @@ def covariance_term(embeddings: Tensor) -> Tensor:
 
 
 def vicreg_loss(first: Tensor, second: Tensor) -> Tensor:
-    """Return VICReg's loss of two views' projected embeddings, each (B, D)."""
+    """Return VICReg's loss (Bardes et al. 2022) of a first and a second view's projected embeddings, each (B, D)."""
     alike, spread, apart = VICREG_WEIGHTS
     return (
         alike * functional.mse_loss(first.float(), second.float())

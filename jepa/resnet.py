@@ -68,7 +68,7 @@ class MaskedResNet(nn.Module):
 
 
 def hide(values: Tensor, visible: Tensor | None) -> Tensor:
-    """Set hidden places of a map (B, C, h, w) to zero; `visible` is (B, 1, rows, columns) of 0 and 1."""
+    """Set hidden places of a map's values (B, C, h, w) to zero; `visible` is (B, 1, rows, columns) of 0 and 1."""
     return values if visible is None else values * _at(visible, values)
 
 

@@ -43,7 +43,7 @@ class TwoViews(nn.Module, ABC):
 
     @abstractmethod
     def loss(self, pictures: Tensor) -> Tensor:
-        """Return how little the views agree, a scalar."""
+        """Return how little the views of pictures, shape (2 * B, 3, H, W), agree, a scalar."""
 
     def blocks(self) -> list[nn.Module]:
         """Return the parts that hold nearly all weights, as `IJepa.blocks` does."""
@@ -66,7 +66,7 @@ class VicReg(TwoViews):
         self.projector = Projector(config.dim, 4 * config.dim)
 
     def loss(self, pictures: Tensor) -> Tensor:
-        """Return VICReg's loss of the two views, shape (2 * B, 3, H, W)."""
+        """Return VICReg's loss of two views' pictures, shape (2 * B, 3, H, W)."""
         first, second = encode(self.encoder, pictures).mean(dim=1).chunk(2)
         return vicreg_loss(self.projector(first), self.projector(second))
 
@@ -104,7 +104,7 @@ class Dino(TwoViews):
         self.distance = DINOLoss(output_dim=_DINO_PROTOTYPES)
 
     def loss(self, pictures: Tensor) -> Tensor:
-        """Return the cross-entropy between teacher and student over crossed views, shape (2 * B, 3, H, W)."""
+        """Return the cross-entropy between teacher and student over crossed views' pictures, shape (2 * B, 3, H, W)."""
         student = self.head(encode(self.encoder, pictures).mean(dim=1)).float().chunk(2)
         with torch.no_grad():
             teacher = self.target_head(encode(self.target_encoder, pictures).mean(dim=1)).float().chunk(2)

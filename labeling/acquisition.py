@@ -53,7 +53,7 @@ def entropy(probabilities: Scores) -> Floats:
 
 
 def rarity(counts: Counts) -> Floats:
-    """Return how much each class wants labels: 1 for the rarest, shape (K,)."""
+    """Return how much each class wants labels, by its counts: (K,) to (K,), 1 for the rarest."""
     wanted = 1.0 / (np.asarray(counts, np.float64) + 1.0)
     relative: Floats = wanted / wanted.max()
     return relative

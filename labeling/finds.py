@@ -27,7 +27,7 @@ SMALLEST_UM, SMALLEST_PX = 2.0, 6.0
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FindEvent:
-    """A mark as it comes from the browser; `key` is made there and is the same on a resend."""
+    """A mark as it comes from the browser, in level-0 pixels; `key` is made there and is the same on a resend."""
 
     key: str
     slide_id: str

@@ -87,13 +87,13 @@ class LinearProbe(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scik
         return self
 
     def decision_function(self, X: ArrayLike) -> Floats:  # noqa: N803
-        """Return logits: shape (n, classes), or (n,) of the second class where there are two."""
+        """Return logits of X, shape (n, d): shape (n, classes), or (n,) of the second class where there are two."""
         logits = self.logits(X)
         difference: Floats = logits[:, 1] - logits[:, 0]
         return difference if len(self.classes_) == 2 else logits
 
     def predict_proba(self, X: ArrayLike) -> Floats:  # noqa: N803
-        """Return probabilities, shape (n, classes) in the order of `classes_`."""
+        """Return probabilities: X of shape (n, d) to (n, classes) in the order of `classes_`."""
         probabilities: Floats = softmax(self.logits(X) / self.temperature, axis=1)
         return probabilities
 
@@ -104,7 +104,7 @@ class LinearProbe(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scik
         return likeliest
 
     def logits(self, X: ArrayLike) -> Floats:  # noqa: N803
-        """Return one logit for each class, shape (n, classes), before the temperature."""
+        """Return one logit for each class, X of shape (n, d) to (n, classes), before the temperature."""
         check_is_fitted(self)
         rows: Floats = validate_data(self, X, dtype=np.float64, reset=False)
         logits: Floats = ((rows - self.mean_) / self.scale_) @ self.coef_.T + self.intercept_

@@ -33,7 +33,7 @@ class Votes:
     num_classes: int
 
     def counts(self, weights: Floats | None = None) -> Floats:
-        """Return the (weighted) answers of each cell and class, shape (cells, classes)."""
+        """Return the answers of each cell and class, shape (cells, classes), by weights of shape (annotators,)."""
         table = np.zeros((self.num_cells, self.num_classes))
         np.add.at(table, (self.cells, self.classes), 1.0 if weights is None else weights[self.annotators])
         return table
@@ -134,7 +134,7 @@ def collect(
 
 
 def soft_labels(votes: Votes, weights: Floats) -> Floats:
-    """Return the share of each class in a cell's answers, each weighed by its annotator: (cells, classes)."""
+    """Return the share of each class in a cell's answers: (cells, classes), by weights of shape (annotators,)."""
     table = votes.counts(weights)
     shares: Floats = table / np.maximum(table.sum(axis=1, keepdims=True), 1e-12)
     return shares

@@ -9,7 +9,7 @@ from datasets.db import Base, UtcDateTime
 
 
 class Find(Base):
-    """An annotator marked a cell that nobody had found. Written by `finds`; never changed."""
+    """An annotator marked a cell that nobody had found, in level-0 pixels. Written by `finds`; never changed."""
 
     __tablename__ = "finds"
 

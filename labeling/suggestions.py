@@ -191,7 +191,7 @@ def current(database: Database, folder: Path, store: EmbeddingStore | None) -> S
 
 
 def conformal_sets(told: dict[str, Any] | None) -> ConformalSets | None:
-    """Return a probe's sets of classes as its figures tell them."""
+    """Return a probe's sets of classes, see `calibration.ConformalSets`, as its figures tell them."""
     if told is None:
         return None
     return ConformalSets(told["alpha"], np.array(told["thresholds"]), np.array(told["labels"], np.intp))

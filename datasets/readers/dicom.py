@@ -11,11 +11,8 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import pydicom
-import pydicom.errors
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
-from pydicom.pixels.decoders.base import get_decoder
 from pydicom.pixels.processing import apply_color_lut
 from pydicom.pixels.utils import pixel_array
 
@@ -23,8 +20,8 @@ from datasets.crops import Picture
 from datasets.errors import WAY_OUT, UnreadableFile
 from datasets.geometry import plausible_mpp
 from datasets.readers.base import Level, SlideInfo, inner_box, paste, scale_of
+from datasets.readers.dicom_headers import flavor, read_header, refuse_unknown_compression
 
-WSI_CLASS = "1.2.840.10008.5.1.4.1.1.77.1.6"
 _IDENTIFYING = ("LABEL", "OVERVIEW")
 
 
@@ -35,38 +32,6 @@ def _wsidicom_errors() -> tuple[type[Exception], ...]:
 
     kinds = (kind for kind in vars(errors).values() if isinstance(kind, type))
     return tuple(kind for kind in kinds if issubclass(kind, Exception))
-
-
-def read_header(path: Path) -> Dataset:
-    """Return a DICOM header without its pixels.
-
-    Raises:
-        UnreadableFile: It is not DICOM, or damaged.
-    """
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # a value that is too long is no reason to refuse a slide
-            return pydicom.dcmread(path, stop_before_pixels=True)
-    except pydicom.errors.InvalidDicomError as error:
-        raise UnreadableFile("not a DICOM file") from error
-
-
-def flavor(header: Dataset) -> str:
-    """Return the third value of ImageType: VOLUME, THUMBNAIL, LABEL or OVERVIEW; empty when absent."""
-    kinds = header.get("ImageType") or []
-    return str(kinds[2]) if len(kinds) > 2 else ""
-
-
-def describe(path: Path) -> dict[str, object]:
-    """Return what is needed to put instances together: nothing that a person wrote."""
-    header = read_header(path)
-    return {
-        "series": str(header.get("SeriesInstanceUID", "")),
-        "is_wsi": str(header.get("SOPClassUID", "")) == WSI_CLASS,
-        "flavor": flavor(header),
-        "size": [int(header.get("TotalPixelMatrixColumns") or 0), int(header.get("TotalPixelMatrixRows") or 0)],
-        "concatenation": str(header.get("ConcatenationUID", "")),
-    }
 
 
 class DicomReader:
@@ -123,7 +88,8 @@ class DicomReader:
         left, top, inner_width, inner_height = inner_box(place, x, y, width, height)
         if not inner_width or not inner_height:
             return paste(place, x, y, width, height, np.empty((0, 0, 3), np.uint8))
-        plane = min(self._info.z_um, key=lambda known: abs(known - z_um))
+        known = self._levels[level].focal_planes or self._info.z_um  # a coarse level can have fewer
+        plane = min(known, key=lambda place_um: abs(place_um - z_um))
         pixels = self._raw(left, top, inner_width, inner_height, level, plane)
         return paste(place, x, y, width, height, to_rgb(pixels, self._range))
 
@@ -208,45 +174,6 @@ class StitchedReader:
 
     def close(self) -> None:
         """Nothing is kept open."""
-
-
-def refuse_missing_parts(headers: Sequence[Dataset]) -> None:
-    """Refuse a concatenation (PS3.3 C.7.6.16.2.2.4) that is not whole.
-
-    Raises:
-        UnreadableFile: An instance of it is not there.
-    """
-    numbers: dict[str, set[int]] = {}
-    totals: dict[str, int] = {}
-    for header in headers:
-        if uid := str(header.get("ConcatenationUID") or ""):
-            number = int(header.get("InConcatenationNumber") or 0)
-            numbers.setdefault(uid, set()).add(number)
-            totals[uid] = max(totals.get(uid, 0), number, int(header.get("InConcatenationTotalNumber") or 0))
-    for uid, total in totals.items():
-        missing = sorted(set(range(1, total + 1)) - numbers[uid])
-        if missing:
-            raise UnreadableFile(
-                f"part {missing[0]} of the {total} files that hold one level is missing; "
-                "give the folder with all instances of the scan"
-            )
-
-
-def refuse_unknown_compression(header: Dataset) -> None:
-    """Refuse frames that pydicom cannot decode here: they are not damaged.
-
-    Raises:
-        UnreadableFile: With the compression's name.
-    """
-    syntax = header.file_meta.TransferSyntaxUID
-    try:
-        is_known = get_decoder(syntax).is_available
-    except NotImplementedError:
-        is_known = False
-    if not is_known:
-        raise UnreadableFile(
-            f"compressed as {syntax.name[:64]}, which is not decoded here; export it uncompressed or as JPEG"
-        )
 
 
 def read_single(path: Path) -> Picture:

@@ -12,14 +12,8 @@ from datasets.errors import UnreadableFile
 from datasets.extensions import Registry
 from datasets.files import is_dicom
 from datasets.readers.base import ReaderKind, SlideInfo, SlideReader
-from datasets.readers.dicom import (  # fmt: skip
-    DicomReader,
-    StitchedReader,
-    describe,
-    read_header,
-    refuse_missing_parts,
-    ycc_to_rgb,
-)
+from datasets.readers.dicom import DicomReader, StitchedReader, ycc_to_rgb
+from datasets.readers.dicom_headers import describe, read_header, refuse_missing_parts
 from datasets.readers.pyramid import PyramidReader
 from datasets.readers.tiff import TiffReader, is_own
 

@@ -18,11 +18,15 @@ from datasets.readers.base import MAX_SLIDE_PIXELS, Level, SlideInfo, inner_box,
 from datasets.readers.tiles import TiledLevels, is_readable, kind_of, open_tiff
 
 _MARKS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-_OPENSLIDES_OWN = frozenset({1, 5, 7, 8, 32773, 32946, 33003, 33005, 50000})
-"""Compressions that OpenSlide reads: none, LZW, JPEG, Deflate, PackBits, Aperio's JPEG 2000, Zstandard."""
+_COMMON = frozenset({1, 5, 7, 8, 32773, 32946, 50000})
+"""Compressions that OpenSlide reads too: none, LZW, JPEG, Deflate, PackBits, Zstandard."""
+_NEWER = frozenset({34712, 50001, 50002})
+"""Those that it does not: JPEG 2000, WebP, JPEG XL."""
 _PER_UM = {2: 25_400.0, 3: 10_000.0}
 """Micrometres in the units of TIFF's resolution: inch and centimetre."""
 _UM = {"nm": 1e-3, "\u00b5m": 1.0, "mm": 1e3, "cm": 1e4, "m": 1e6}
+_SCENE = 3
+"""A second picture of a third of the first one's area is a scene: levels are a quarter or less."""
 _SEVERAL = {"C": "colours apart", "T": "moments"}
 
 
@@ -41,9 +45,9 @@ def is_own(path: Path) -> bool:
             if not page.is_tiled:
                 return False
             is_several = bool(_several(series))
-            is_needed = (vendor is None or is_several or tif.is_ome or bool(page.subifds)
-                         or page.compression not in _OPENSLIDES_OWN)  # fmt: skip
-            return is_needed and (is_several or is_readable(page))
+            is_needed = (vendor is None or is_several or tif.is_ome or bool(page.subifds) or _scenes(tif) > 1
+                         or page.compression in _NEWER)  # fmt: skip
+            return is_needed and (is_several or (is_readable(page) and page.compression in _COMMON | _NEWER))
     except Exception:  # noqa: BLE001  decoders raise types that nobody can list; the other readers say what is wrong
         return False
 
@@ -86,16 +90,29 @@ class TiffReader:
         if not box[2] or not box[3]:
             return paste(place, x, y, width, height, np.empty((0, 0, 3), np.uint8))
         plane = min(range(self._planes), key=lambda n: abs(self._info.z_um[n] - z_um))
-        return paste(place, x, y, width, height, self._tiles.read(*box, level=level * self._planes + plane))
+        try:
+            inside = self._tiles.read(*box, level=level * self._planes + plane)
+        except UnreadableFile as error:
+            raise UnreadableFile(f"damaged: {error.reason}; {WAY_OUT}") from error
+        return paste(place, x, y, width, height, inside)
 
     def close(self) -> None:
         """Close the file."""
         self._tif.close()
 
 
+def _area(series: tifffile.TiffPageSeries) -> int:
+    return series.keyframe.imagewidth * series.keyframe.imagelength
+
+
 def _main_series(tif: tifffile.TiffFile) -> tifffile.TiffPageSeries:
-    """Return the largest picture: others are labels and overviews."""
-    return max(tif.series, key=lambda series: series.keyframe.imagewidth * series.keyframe.imagelength)
+    """Return the largest picture: others are labels, overviews or further scenes."""
+    return max(tif.series, key=_area)
+
+
+def _scenes(tif: tifffile.TiffFile) -> int:
+    """Return how many pictures are too large to be the label or a level of the largest one."""
+    return sum(_SCENE * _area(series) >= _area(_main_series(tif)) for series in tif.series)
 
 
 def _several(series: tifffile.TiffPageSeries) -> dict[str, int]:
@@ -139,6 +156,8 @@ def _info(tif: tifffile.TiffFile, series: tifffile.TiffPageSeries, planes: int) 
     mpp, notes = scale_of(*sides)
     if planes > 1 and step is None:
         notes = (*notes, "the distance of its focal planes is not told: 1 um is taken")
+    if _scenes(tif) > 1:
+        notes = (*notes, f"of its {_scenes(tif)} scenes only the largest is read: save each in a file of its own")
     return SlideInfo(
         format="ome-tiff" if tif.is_ome else "generic-tiff", mpp=mpp, notes=notes,
         levels=tuple(Level(width_px=page.imagewidth, height_px=page.imagelength,

@@ -1,4 +1,4 @@
-"""COCO: one annotation for each label, its box the square that the doctor saw, in level-0 pixels.
+"""COCO (Lin et al. 2014): one annotation for each label, its box the square that the doctor saw, in level-0 pixels.
 
 All columns of the row are kept under `cytojepa`, which other programs ignore.
 """

@@ -13,7 +13,7 @@ _in_order = itemgetter(*COLUMNS)
 
 
 def write_csv(rows: Iterable[Row], out: Path, _study: Study) -> None:
-    """Write rows as UTF-8 CSV with a header; a missing value is an empty field.
+    """Write rows as UTF-8 CSV (RFC 4180) with a header; a missing value is an empty field.
 
     Text that a spreadsheet would take for a formula gets a leading apostrophe.
     """

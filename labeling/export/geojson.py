@@ -1,4 +1,4 @@
-"""GeoJSON as QuPath reads it: a point for each label, in level-0 pixels, with class and colour.
+"""GeoJSON (RFC 7946) as QuPath reads it: a point for each label, in level-0 pixels, with class and colour.
 
 QuPath keeps what stands under `metadata` when it saves, so a label comes back with its history.
 """

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 
 from app.intake import take_in
@@ -33,6 +34,9 @@ def whole_files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     write_ndpi_stack(folder / "d.ndpi", [picture], [0.0], mpp=0.25, restart=32)
     dicom_slide(picture[:256, :256], mpp=0.25).save_as(folder / "c.dcm", enforce_file_format=True)
     files = {path.name: path.read_bytes() for path in folder.iterdir()}
+    tiled = {"tile": (128, 128), "photometric": "rgb", "compression": "zlib"}
+    tifffile.imwrite(folder / "e.tif", np.stack([picture] * 2), ome=True, metadata={"axes": "ZYXS"}, **tiled)
+    tifffile.imwrite(folder / "f.tif", picture, byteorder=">", **tiled)
     for kind in ("png", "jpeg", "webp", "bmp", "tiff"):
         stream = io.BytesIO()
         Image.fromarray(picture[:200, :200]).save(stream, kind)

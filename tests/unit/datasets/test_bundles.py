@@ -17,8 +17,10 @@ class _Headers:
         return self._parts[path.name]
 
 
-def _part(size: tuple[int, int], *, series: str = "1", flavor: str = "VOLUME", concatenation: str = "") -> DicomPart:
-    return DicomPart(series=series, is_wsi=True, flavor=flavor, size=size, concatenation=concatenation)
+def _part(size: tuple[int, int], *, series: str = "1", flavor: str = "VOLUME", concatenation: str = "",
+          frame: str = "5", z_um: float = 0.0) -> DicomPart:  # fmt: skip
+    return DicomPart(series=series, is_wsi=True, flavor=flavor, size=size, concatenation=concatenation, frame=frame,
+                     z_um=z_um)  # fmt: skip
 
 
 def _sort(folder: Path, parts: dict[str, DicomPart | bool]):
@@ -37,6 +39,14 @@ def test_sort_files__two_pictures_of_one_size_are_two_slides(tmp_path: Path) -> 
     found = _sort(tmp_path, {"a": _part((400, 300)), "b": _part((400, 300))})
 
     assert [len(scan.paths) for scan in found.scans] == [1, 1]
+
+
+def test_sort_files__focal_planes_in_files_of_their_own_are_one_slide(tmp_path: Path) -> None:
+    found = _sort(tmp_path, {"a": _part((400, 300)), "b": _part((400, 300), z_um=2.0), "c": _part((200, 150))})
+    assert [len(scan.paths) for scan in found.scans] == [3]
+
+    found = _sort(tmp_path, {"a": _part((400, 300)), "b": _part((400, 300), z_um=2.0, frame="6")})
+    assert [len(scan.paths) for scan in found.scans] == [1, 1], "two glasses"
 
 
 def test_sort_files__parts_of_a_concatenation_stay_together(tmp_path: Path) -> None:

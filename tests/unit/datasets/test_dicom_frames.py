@@ -13,6 +13,7 @@ from pydicom.uid import HTJ2KLossless, generate_uid
 
 from datasets.errors import UnreadableFile
 from datasets.readers.dicom import read_single
+from datasets.readers.dicom_headers import describe
 from datasets.readers.sniff import open_slide
 from datasets.synthetic import draw_slide
 from tests.slide_files import TILE, dicom_slide
@@ -114,4 +115,24 @@ def test_slide__tells_what_it_does_not_show(tmp_path: Path) -> None:
     assert any("2 optical paths only the first" in note for note in reader.info.notes)
     assert any("0.5 x 0.25 um, not square" in note for note in reader.info.notes)
     assert np.array_equal(reader.read_region(0, 0, 384, 256, level=0), PICTURE)
+    reader.close()
+
+
+def test_focal_planes__in_files_of_their_own_are_read(tmp_path: Path) -> None:
+    first = dicom_slide(PICTURE, mpp=0.25)
+    second = dicom_slide(255 - PICTURE, mpp=0.25, series=first.SeriesInstanceUID)
+    second.StudyInstanceUID, second.FrameOfReferenceUID = first.StudyInstanceUID, first.FrameOfReferenceUID
+    second.TotalPixelMatrixOriginSequence[0].ZOffsetInSlideCoordinateSystem = 2.0
+    coarse = dicom_slide(PICTURE[::2, ::2][:, :128], mpp=0.5, series=first.SeriesInstanceUID)
+    coarse.StudyInstanceUID, coarse.FrameOfReferenceUID = first.StudyInstanceUID, first.FrameOfReferenceUID
+    paths = [tmp_path / f"{number}.dcm" for number in range(3)]
+    for path, header in zip(paths, (first, second, coarse), strict=True):
+        header.save_as(path, enforce_file_format=True)
+    assert [describe(path)["z_um"] for path in paths] == [0.0, 2.0, 0.0]
+    reader = open_slide(paths)
+
+    assert reader.info.z_um == (0.0, 2.0)
+    assert np.array_equal(reader.read_region(0, 0, 384, 256, level=0), PICTURE)
+    assert np.array_equal(reader.read_region(0, 0, 384, 256, level=0, z_um=2.0), 255 - PICTURE)
+    assert reader.read_region(0, 0, 128, 128, level=1, z_um=2.0).shape == (128, 128, 3), "it has one plane only"
     reader.close()

@@ -78,6 +78,30 @@ def test_several_pictures__are_refused(tmp_path: Path, axes: str, kind: str) -> 
         open_slide([path])
 
 
+def test_scenes__of_which_one_is_read_are_told(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    with tifffile.TiffWriter(path) as tif:
+        for scene in (PICTURE[:256, :384], PICTURE):
+            tif.write(scene, compression="zlib", metadata=None, **TILED)
+    reader = open_slide([path])
+
+    assert reader.info.size == (512, 384)
+    assert any("of its 2 scenes only the largest" in note for note in reader.info.notes)
+    reader.close()
+
+
+def test_pyramid__whose_tile_is_cut_is_refused_with_the_way_out(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    _pyramid(path, "jpeg", is_big_endian=True)
+    with tifffile.TiffFile(path) as tif:
+        start, length = tif.pages[0].dataoffsets[0], tif.pages[0].databytecounts[0]
+    content = bytearray(path.read_bytes())
+    content[start + length // 2 : start + length] = b"\x55" * (length - length // 2)
+    path.write_bytes(content)
+    with pytest.raises(UnreadableFile, match=r"damaged: a tile is not whole; save it anew"):
+        open_slide([path])
+
+
 def test_ome__that_names_another_file_does_not_get_it(tmp_path: Path) -> None:
     path, other = tmp_path / "a.tif", tmp_path / "other.tif"
     with tifffile.TiffWriter(path, ome=True) as tif:
