@@ -47,16 +47,18 @@ def watch(services: Services) -> None:
 
 def _watch(services: Services, may_go_on: Callable[[], bool]) -> None:
     seen, figured = None, None
-    desk, changed_at = _Desk(services), time.monotonic()
+    desk, changed_at, rested_at = _Desk(services), time.monotonic(), 0.0
     while may_go_on():
         state = desk.state()
-        if state != seen:
+        if state != seen and time.monotonic() >= rested_at:
             started = time.monotonic()
             report = desk.refit()
             seen, changed_at = state, time.monotonic()
+            # Ten thousands of labels take seconds to fit, and new ones come all the time: half of them is the pages'.
+            rested_at = changed_at + (changed_at - started)
             if (job := job_run.current()) is not None:
                 job.note(f"{report.labels} / {time.monotonic() - started:.1f} s")
-        elif state != figured and time.monotonic() - changed_at > QUIET_SECONDS:
+        elif state == seen and state != figured and time.monotonic() - changed_at > QUIET_SECONDS:
             # They take longer than a fit: they wait for a pause, so that no label waits for them.
             write_figures(services)
             figured = state

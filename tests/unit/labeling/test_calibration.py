@@ -1,5 +1,7 @@
 """Probabilities may be believed as far as the figures beside them say."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from scipy.special import softmax
@@ -162,3 +164,28 @@ def test_bins__hold_every_cell_once_and_wilson_holds_the_share() -> None:
     assert [(b.cells, round(b.confidence, 2), b.right) for b in found] == [(20, 0.55, 0.5), (40, 0.95, 0.95)]
     # Wilson's interval of 38 of 40, from the formula worked by hand.
     assert (found[1].low, found[1].high) == pytest.approx((0.835, 0.986), abs=0.001)
+
+
+def test_novelty__of_many_labelled_cells_is_estimated_from_some_and_takes_little_room(monkeypatch) -> None:
+    generator = np.random.default_rng(1)
+    labelled = generator.normal(size=(2500, 6))
+    labelled /= np.linalg.norm(labelled, axis=1, keepdims=True)
+    rows = labelled[:40] + 0.1 * generator.normal(size=(40, 6))
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    among = labelled @ labelled.T
+    np.fill_diagonal(among, -np.inf)
+    own, nearest = 1.0 - among.max(axis=1), 1.0 - (rows @ labelled.T).max(axis=1)
+    exact = (own < nearest[:, None]).mean(axis=1)
+    monkeypatch.setattr("labeling.calibration._BLOCK", 700)
+    tracemalloc.start()
+    found = novelty(rows, labelled)
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+
+    assert exact.std() > 0.1
+    assert np.abs(found - exact).max() < 0.06
+    assert most < among.nbytes / 4
+    some = labelled[:900]
+    np.fill_diagonal(among := some @ some.T, -np.inf)
+    exact = (1.0 - among.max(axis=1) < (1.0 - (rows @ some.T).max(axis=1))[:, None]).mean(axis=1)
+    assert np.abs(novelty(rows, some) - exact).max() <= 1 / 900, "of a thousand and fewer nothing is estimated"
