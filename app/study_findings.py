@@ -20,6 +20,7 @@ from datasets.catalog import Cell, Slide
 from labeling import audit, blindtest
 from labeling.adjudication import standing_verdicts
 from labeling.calibration import Bin, probabilities_of, reliability_bins
+from labeling.export.groups import groups_of
 from labeling.export.rows import SPLITS, Row, Selection, iter_labels, split_of
 from labeling.export.rows import Study as ExportStudy
 from labeling.heldout import held_out
@@ -89,7 +90,8 @@ class StudyFindings:
     slides: dict[str, int]
     """By kind."""
     slides_by_split: dict[str, int]
-    """In the order of `rows.SPLITS`."""
+    """As exports have it, in the order of `rows.SPLITS`."""
+    slides_of_known_patients: int
     cells: dict[str, int]
     """By origin."""
     cells_without_scale: int
@@ -133,9 +135,11 @@ def gather(services: Services) -> StudyFindings:
     probe = newest_probe(services.database)
     head = audit.chain_head(services.database)
     blind = blindtest.figures(services.database, services.probes_folder, store, services.label_set)
+    patients = groups_of(services.database)
     return StudyFindings(
         slides=dict(Counter(kind for _, kind in slides)), cells=cells, cells_without_scale=no_scale,
-        slides_by_split=dict(Counter(sorted((split_of(i) for i, _ in slides), key=SPLITS.index))),
+        slides_by_split=dict(Counter(sorted((split_of(patients.get(i, i)) for i, _ in slides), key=SPLITS.index))),
+        slides_of_known_patients=len(patients),
         labelled_cells=len({cell for cell, _, _ in answers}), work=work, verdicts=verdicts,
         quality=agreement_figures.measure_study(services, study),
         pairs=agreement_figures.pairs(answers, services.label_set.class_ids),

@@ -60,10 +60,15 @@ def _summary(found: StudyFindings, label_set: LabelSet) -> Iterator[str]:
         ["Cells with a doctor's label", f"{found.labelled_cells} of {cells}"],
         ["Current labels of doctors", f"{labels} of {len(found.doctors)} doctors"],
         ["Verdicts", ", ".join(f"{n} of {name}" for name, n in sorted(found.verdicts.items())) or "none"],
-        ["Split by slide", ", ".join(f"{name} {number}" for name, number in found.slides_by_split.items())],
+        ["Split of exports", _split(found)],
         ["Chain of events", f"{found.events} events, head {found.head}"],
     ]  # fmt: skip
     yield table(["Data", ""], rows, is_words=True)
+
+
+def _split(found: StudyFindings) -> str:
+    sides = ", ".join(f"{name} {number}" for name, number in found.slides_by_split.items())
+    return f"{sides or 'none'} (slides; the patient of {found.slides_of_known_patients} is known: theirs stay together)"
 
 
 def _people(found: StudyFindings, _label_set: LabelSet) -> Iterator[str]:
@@ -142,7 +147,8 @@ def _with_interval(figure: Agreement) -> str:
     if figure.value is None or figure.low is None or figure.high is None:
         return "-"
     few = ", few cells" if figure.cells < _FEW_CELLS else ""
-    return f"{figure.value:.2f} ({figure.low:.2f} to {figure.high:.2f}){few}"
+    value, low, high = (f"{number:z.2f}" for number in (figure.value, figure.low, figure.high))
+    return f"{value} ({low} to {high}){few}"
 
 
 def _efficiency(found: StudyFindings, _label_set: LabelSet) -> Iterator[str]:
@@ -218,7 +224,7 @@ def _origins(found: StudyFindings, _label_set: LabelSet) -> Iterator[str]:
             ["Probe", f"{probe.id}, on vectors of encoder {probe.encoder_fingerprint}"],
             ["Fitted on", f"{probe.num_labels} labelled cells of {len(probe.classes)} classes "
                           f"({', '.join(probe.classes)}), up to label {probe.last_label_id}"],
-            ["Settings", ", ".join(f"{name} {value}" for name, value in sorted(probe.settings.items()))],
+            ["Settings", ", ".join(f"{name} {_plain(probe.settings[name])}" for name in sorted(probe.settings))],
         ]  # fmt: skip
     for run in found.runs:
         rows.append([run.name, f"{run.method}, {run.steps} steps, {run.state}; tiles {run.tiles or '-'}; "
@@ -257,4 +263,8 @@ def limits(found: StudyFindings) -> Iterator[str]:
         yield "The probe was fitted on vectors of another encoder than the present one: run cytojepa fit."
     yield "A label is an opinion on one cell's picture; no figure here is about a slide or a patient."
     yield "What was never found on a slide was never asked: nothing here says that a slide is negative."
-    yield "Splits are by slide. Where one patient has several slides, their cells may still stand on both sides."
+    yield "Scores are of slides left out: where a patient has several slides, cells of theirs may be on both sides."
+
+
+def _plain(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

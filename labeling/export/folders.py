@@ -22,11 +22,14 @@ def write_image_folder(rows: Iterable[Row], out: Path, study: Study) -> None:
     with (out / TABLE).open("w", encoding="utf-8", newline="") as stream:
         table = csv.writer(stream)
         table.writerow(("path", *COLUMNS))
+        made: set[str] = set()
         for row in rows:
-            name = f"{row['split']}/{row['category']}/{row['cell']}.png"
-            target = out / name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(crop_of(row, study), target)
+            folder = f"{row['split']}/{row['category']}"
+            if folder not in made:
+                (out / folder).mkdir(parents=True)
+                made.add(folder)
+            name = f"{folder}/{row['cell']}.png"
+            shutil.copyfile(crop_of(row, study), out / name)
             table.writerow((name, *safe_values(row)))
 
 

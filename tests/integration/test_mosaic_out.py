@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import shapely
+import webdataset
 from pycocotools.coco import COCO
 from scipy.spatial import cKDTree
 
@@ -16,7 +17,7 @@ from app.intake import take_in
 from app.services import Services
 from datasets.geojson_points import with_points
 from datasets.public import plan
-from labeling.export import export_labels
+from labeling.export import FORMATS, export_labels
 from labeling.export.rows import Selection
 
 LABELS = Selection(kinds=("label",))
@@ -67,6 +68,12 @@ def _dicom(folder: Path) -> list[tuple]:
     ]
 
 
+def _shards(folder: Path) -> list[tuple]:
+    urls = [str(path) for path in sorted(folder.glob("*.tar"))]
+    samples = webdataset.WebDataset(urls, shardshuffle=False).decode()
+    return [(s["json"]["x_px"], s["json"]["y_px"], s["json"]["category"]) for s in samples]
+
+
 READERS = {
     "csv": _table,
     "parquet": lambda path: [(r["x_px"], r["y_px"], r["category"]) for r in pq.read_table(path).to_pylist()],
@@ -78,13 +85,16 @@ READERS = {
     ],
     "dicom-ann": _dicom,
     "imagefolder": lambda folder: _table(folder / "cells.csv"),
+    "webdataset": _shards,
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", READERS)
+# The reader leaves its files to the garbage collector.
+@pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("name", FORMATS)
 def test_mosaic__each_of_298_cells_leaves_at_its_place(mosaic, tmp_path: Path, name: str) -> None:
     services, source = mosaic
-    out = tmp_path / ("out" if name in ("dicom-ann", "imagefolder") else "out.file")
+    out = tmp_path / ("out" if FORMATS[name].is_folder else "out.file")
     export_labels(services.database, name, out, label_set=services.label_set, crop_px=services.settings.crop_px,
                   selection=LABELS)  # fmt: skip
     found = READERS[name](out)
