@@ -29,7 +29,7 @@ from datasets.told import Told, told
 
 FOLDER = "jobs"
 MOST_KEPT = 100
-_START_SECONDS = 120.0
+_START_SECONDS = 600.0
 """A process that a page has started has this long to take its lock."""
 own_folders: set[Path] = set()
 """Of the jobs of this very process: a process does not see its own lock as one."""

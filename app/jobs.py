@@ -21,7 +21,7 @@ LOG = logging.getLogger(__name__)
 _FIRST_PAUSE_SECONDS = 1.0
 _LONGEST_PAUSE_SECONDS = 60.0
 _PATIENCE = 10
-"""Niceness of long jobs: doctors come first."""
+"""Niceness of long jobs and of refits: doctors come first."""
 _FIRST_TO_GO = 500
 """Added to what the kernel counts when memory runs out: it takes the job and not the pages."""
 
@@ -122,9 +122,12 @@ def _step_back(pid: int) -> None:
     """Let the pages come first, for the processor and when memory runs out."""
     try:
         os.setpriority(os.PRIO_PROCESS, pid, _PATIENCE)
+        # Linux shares the processor between sessions first: niceness counts only among the processes of one.
+        if os.getsid(pid) != os.getsid(0) and (session := Path(f"/proc/{pid}/autogroup")).exists():
+            session.write_text(str(_PATIENCE))
         Path(f"/proc/{pid}/oom_score_adj").write_text(str(_FIRST_TO_GO))
     except OSError as error:
-        LOG.info("a job runs with the same rank as the pages: %s", error.strerror)
+        LOG.info("a process beside the server has the same rank as the pages: %s", error.strerror)
 
 
 def _wait_for(child: "subprocess.Popen[bytes]", place: Path) -> None:
@@ -175,6 +178,7 @@ class RefitWatcher:
                 [sys.executable, "-m", "app.cli", "fit", "--watch"],
                 env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
             )  # fmt: skip
+            _step_back(self._child.pid)
             if self._is_stopping.is_set():
                 self._child.terminate()
             code = self._child.wait()

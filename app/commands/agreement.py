@@ -17,7 +17,7 @@ from labeling.agreement import LITERATURE
 @verb
 def agreement(home: Path, as_json: bool) -> None:
     """Measure agreement, consistency, what more labels bring, and whether the queue beats chance."""
-    services = Services.open(home)
+    services = Services.open_existing(home)
     found = figures.write_figures(services)
     services.database.close()
     emit(as_json, found.as_json(), _lines(found))

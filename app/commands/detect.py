@@ -31,7 +31,7 @@ from datasets.told import told
 def detect(slide_ids: tuple[str, ...], most_per_mm2: float | None, has_grid: bool, workers: int, cluster: str | None,
            home: Path, as_json: bool) -> None:  # fmt: skip
     """Find nuclei where no points came with the file. Interrupt and rerun without harm."""
-    services = Services.open(home)
+    services = Services.open_existing(home)
     options = FindOptions(side_um=services.settings.crop_um, side_px=services.settings.crop_px,
                           most_per_mm2=most_per_mm2, has_grid=has_grid)  # fmt: skip
     crew, wanted = workers_for(workers, cluster), slide_ids or None

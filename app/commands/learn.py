@@ -138,7 +138,7 @@ def _progress_note(progress: Progress) -> str:
 @long_verb("embed", is_alone=True)
 def embed(name: str, pairs: tuple[str, ...], batch_size: int, home: Path, as_json: bool) -> None:
     """Compute a vector for every cell that lacks one. Interrupt and rerun without harm."""
-    services = Services.open(home)
+    services = Services.open_existing(home)
     encoder = open_encoder(services, name, parse_overrides(pairs))
     started = time.monotonic()
     bar = ProgressBar("embed", "cell")

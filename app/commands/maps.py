@@ -19,7 +19,7 @@ from datasets.errors import DatasetError
 @long_verb("map", is_alone=True)
 def map_(home: Path, as_json: bool) -> None:
     """Draw the map of all cells by UMAP, and measure how far vectors know the slide instead of the cell."""
-    services = Services.open(home)
+    services = Services.open_existing(home)
     store = services.store()
     if store is None or len(store) < 3:
         raise DatasetError("there are no vectors of three cells yet: cytojepa embed makes them.")

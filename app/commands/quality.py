@@ -20,7 +20,7 @@ _SHOWN = 20
 @long_verb("quality", is_alone=True)
 def quality(home: Path, as_json: bool) -> None:
     """Measure all pictures and list what stands out. Nothing is changed or deleted."""
-    services = Services.open(home)
+    services = Services.open_existing(home)
     bar = ProgressBar("measure", "picture")
     try:
         report = survey(services, bar)

@@ -33,7 +33,7 @@ _STAGES: dict[Stage, tuple[str, str]] = {
 @verb
 def fit(is_watching: bool, home: Path, as_json: bool) -> None:
     """Refit the probe on all labels, and rank the worklist anew."""
-    services = Services.open(home)
+    services = Services.open_existing(home)
     if is_watching:
         with job_run.running(home, "refit"):
             watch(services)
@@ -64,7 +64,7 @@ def fit(is_watching: bool, home: Path, as_json: bool) -> None:
 def worklist(annotator: str, limit: int, slides: tuple[str, ...], suggested: tuple[str, ...], home: Path,
              as_json: bool) -> None:  # fmt: skip
     """Show what a doctor would see next, and why; takes no lease."""
-    services = Services.open(home)
+    services = Services.open_existing(home)
     _refuse_stranger(services, annotator)
     focus = Focus(slides=slides, suggested=suggested)
     items = worklists.peek(services.database, annotator, limit, reads=services.settings.reads, focus=focus)
@@ -136,7 +136,7 @@ def export(
     since: datetime | None, until: datetime | None, patients: Path | None, encoder: str, home: Path, as_json: bool,
 ) -> None:  # fmt: skip
     """Write labels with where they come from, or the encoder as safetensors. Same study, same bytes."""
-    services = Services.open(home)
+    services = Services.open_existing(home)
     if format_name == "encoder":
         _export_encoder(services, encoder, out, as_json)
         return

@@ -68,6 +68,9 @@ def test_killed__is_told_as_dead_and_goes_on(study: Services) -> None:
     job = _wait(study, lambda job: job.stage == "step" and job.done >= 10)
     assert job.state == "running"
     assert job.per_second > 0
+    session = Path(f"/proc/{job.pid}/autogroup")
+    assert os.getpriority(os.PRIO_PROCESS, job.pid) == 10, "the pages come first"
+    assert not session.exists() or session.read_text().endswith(" nice 10\n")
     os.kill(job.pid, signal.SIGKILL)
     job = _wait(study, _over)
     assert (job.state, "killed" in job.sentence, job.facts["run"]) == ("dead", True, "run-0001")
