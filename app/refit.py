@@ -47,7 +47,7 @@ def watch(services: Services) -> None:
 
 def _watch(services: Services, may_go_on: Callable[[], bool]) -> None:
     seen, figured = None, None
-    desk, changed_at, rested_at = _Desk(services), time.monotonic(), 0.0
+    desk, changed_at, rested_at, pause = _Desk(services), time.monotonic(), 0.0, QUIET_SECONDS
     while may_go_on():
         state = desk.state()
         if state != seen and time.monotonic() >= rested_at:
@@ -58,10 +58,12 @@ def _watch(services: Services, may_go_on: Callable[[], bool]) -> None:
             rested_at = changed_at + (changed_at - started)
             if (job := job_run.current()) is not None:
                 job.note(f"{report.labels} / {time.monotonic() - started:.1f} s")
-        elif state == seen and state != figured and time.monotonic() - changed_at > QUIET_SECONDS:
-            # They take longer than a fit: they wait for a pause, so that no label waits for them.
+        elif state == seen and state != figured and time.monotonic() - changed_at > pause:
+            # They take longer than a fit: they wait for a pause, so that no label waits for them; for one as long as
+            # they take, minutes in a study of ten thousands of labels.
+            started = time.monotonic()
             write_figures(services)
-            figured = state
+            figured, pause = state, max(QUIET_SECONDS, time.monotonic() - started)
         time.sleep(POLL_SECONDS)
 
 

@@ -59,10 +59,17 @@ def measure(picture: Picture, mpp: float) -> Quality:
     stained = density[density.max(axis=1) > _STAINED]
     red, green, blue = (float(v) for v in stained.mean(axis=0)) if len(stained) else (0.0, 0.0, 0.0)
     return Quality(
-        foreground=foreground_share(picture, mpp), focus=focus(picture),
+        foreground=foreground_share(picture, mpp), focus=focus(_inside(picture)),
         underexposed=float((pixels.max(axis=1) <= _UNDER).mean()),
         overexposed=float((pixels.min(axis=1) >= _OVER).mean()), red=red, green=green, blue=blue,
     )  # fmt: skip
+
+
+def _inside(picture: Picture) -> Picture:
+    """Cut off what a crop paints outside the picture: its edge is sharp, and alike in crops that share nothing else."""
+    is_inside = (picture != OUTSIDE).any(axis=2)
+    rows, columns = np.flatnonzero(is_inside.any(axis=1)), np.flatnonzero(is_inside.any(axis=0))
+    return picture[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1] if len(rows) else picture
 
 
 def focus(picture: Picture) -> float:
@@ -83,8 +90,11 @@ def sharpness(picture: Picture) -> float:
 
 
 def picture_hash(picture: Picture) -> int:
-    """Return the 64-bit difference hash of a picture: brightness of neighbours on a 9 x 8 grid."""
-    small = cv2.resize(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), (9, 8), interpolation=cv2.INTER_AREA)
+    """Return the 64-bit difference hash of a picture: brightness of neighbours on a 9 x 8 grid.
+
+    What a crop paints outside the picture is left out.
+    """
+    small = cv2.resize(cv2.cvtColor(_inside(picture), cv2.COLOR_RGB2GRAY), (9, 8), interpolation=cv2.INTER_AREA)
     bits = (np.diff(small.astype(np.int16), axis=1) > 0).ravel()
     return int.from_bytes(np.packbits(bits).tobytes(), "big")
 

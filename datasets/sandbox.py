@@ -206,7 +206,7 @@ class Decoder:
         return picture
 
     def _ask(self, request: dict[str, Any]) -> tuple[dict[str, Any], Picture | None]:
-        if request["op"] not in ("warm", "picture"):
+        if request["op"] not in ("warm", "picture") and "slide" not in request:  # `_named` has done it
             self.warm()
         seconds = _START_SECONDS if request["op"] == "warm" else self._wall_seconds
         deadline = time.monotonic() + seconds

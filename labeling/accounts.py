@@ -138,8 +138,10 @@ def add_account(database: Database, name: str, role: str, password: str, *, by: 
         audit.append(session, kind="account added", by=by, facts={"name": name, "role": role})
 
 
-def set_password(database: Database, name: str, password: str, *, by: str = COMMAND_LINE) -> None:
-    """Give an account another password, or its first one, and end its sign-ins: somebody else may have had them.
+def set_password(database: Database, name: str, password: str, *, own: str | None = None) -> None:
+    """Give an account another password, or its first one, and end its sign-ins.
+
+    With `own`, the token of a browser that stays signed in, the person does so; else somebody at the command line.
 
     Raises:
         AccountError: There is no such account, or the password is too short.
@@ -147,8 +149,8 @@ def set_password(database: Database, name: str, password: str, *, by: str = COMM
     password_hash = _hash(password)
     with database.write() as session:
         _account(session, name).password_hash = password_hash
-        _end_all(session, name)
-        audit.append(session, kind="password changed", by=by, facts={"name": name})
+        _end_all(session, name, keep=own or "")
+        audit.append(session, kind="password changed", by=COMMAND_LINE if own is None else name, facts={"name": name})
 
 
 def _account(session: Session, name: str) -> Account:
@@ -165,8 +167,9 @@ def _hash(password: str) -> str:
         return _HASHER.hash(password)
 
 
-def _end_all(session: Session, name: str) -> None:
-    session.execute(update(SignIn).where(SignIn.account == name, SignIn.ended_at.is_(None)).values(ended_at=utc_now()))
+def _end_all(session: Session, name: str, *, keep: str = "") -> None:
+    theirs = (SignIn.account == name, SignIn.ended_at.is_(None), SignIn.token_sha256 != _digest(keep))
+    session.execute(update(SignIn).where(*theirs).values(ended_at=utc_now()))
 
 
 def is_usable_name(name: str) -> bool:

@@ -10,6 +10,7 @@ write-once media, protects against somebody who can change both.
 import hashlib
 import json
 import logging
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -89,17 +90,28 @@ def last_anchor(path: Path) -> int:
         start = max(0, path.stat().st_size - _TAIL_BYTES)
         stream.seek(start)
         lines = stream.read().split(b"\n")[1 if start else 0 : -1]
-    numbers = [line.split(b" ")[0] for line in lines]
-    return max((int(number) for number in numbers if number.isdigit()), default=0)
+    anchors = [(number, digest) for number, _, digest in (line.partition(b" ") for line in lines)]
+    return max((int(number) for number, digest in anchors if number.isdigit() and len(digest) == len(START)), default=0)
 
 
 def write_anchors(path: Path, links: Sequence[tuple[int, str]]) -> None:
     """Append a line for each (number, hash); a full disk must not cost a label that is stored."""
+    lines = "".join(f"{seq} {digest}\n" for seq, digest in links).encode()
     try:
+        # A power cut or a full disk can leave half a line: the next one must not be glued to it.
+        start = b"" if _ends_whole(path) else b"\n"
         with path.open("ab") as stream:
-            stream.write("".join(f"{seq} {digest}\n" for seq, digest in links).encode())
+            stream.write(start + lines)
     except OSError as error:
         LOG.warning("event %d is stored but not anchored: %s", links[-1][0], error.strerror)
+
+
+def _ends_whole(path: Path) -> bool:
+    if not path.exists() or not path.stat().st_size:
+        return True
+    with path.open("rb") as stream:
+        stream.seek(-1, os.SEEK_END)
+        return stream.read() == b"\n"
 
 
 def link_hash(before: str, seq: int, body: str) -> str:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from labeling import mixture
 from labeling.acquisition import DEFAULT_RULE, Indices, PoolView, scores_of, typical
+from labeling.heldout import choose_strength
 from labeling.pool import PoolScale
 from labeling.probes import LinearProbe, Words
 
@@ -61,7 +62,7 @@ def low_shot(features: Matrix, truth: Truth, *, shots: int, seeds: int) -> list[
         classes = truth.classes[split.train]
         rows = np.concatenate([split.train[classes == name][:shots] for name in np.unique(classes)])
         if len(np.unique(truth.classes[rows])) > 1 and len(split.test):
-            values.append(_score(features, truth, rows, split.test, scale))
+            values.append(_score(features, truth, rows, split.test, LinearProbe(mean=scale.mean, std=scale.std)))
     return values
 
 
@@ -86,6 +87,8 @@ def learning_curve(
 ) -> Curve:
     """Ask for labels in batches, as the worklist does, and test on other slides after each.
 
+    The probe's strength is chosen anew at each doubling of the labels, as a study does.
+
     Args:
         features: Embeddings, shape (n, d).
         truth: Classes and slides; a class is looked up only when its cell is asked.
@@ -97,21 +100,25 @@ def learning_curve(
     split = split_by_slide(truth, seed)
     vectors = features[split.train]
     view = PoolView(vectors, PoolScale.of(vectors))
-    classes = truth.classes[split.train]
+    classes, slides = truth.classes[split.train], truth.slides[split.train]
     generator = np.random.default_rng(seed)
     asked: list[int] = []
+    probe, tuned = LinearProbe(mean=view.scale.mean, std=view.scale.std), 0
     curve = Curve(labels=[], scores=[], found=[])
     while len(asked) < min(budget, len(split.train)):
         count = min(_CURVE_BATCH, budget - len(asked))
         left = np.setdiff1d(np.arange(len(split.train)), asked)
-        asked += _next(view, classes, asked, left, count, generator, rule) if is_active else left[
+        asked += _next(view, classes, asked, left, count, generator, rule, probe) if is_active else left[
             np.argsort(generator.random(len(left)))
         ][:count].tolist()  # fmt: skip
+        if _doubled(asked) != tuned:
+            tuned = _doubled(asked)
+            probe.set_params(C=_strength(vectors, classes, slides, np.array(asked), probe))
         names, counts = np.unique(classes[asked], return_counts=True)
         curve.labels.append(len(asked))
         curve.found.append(dict(zip(names.tolist(), counts.tolist(), strict=True)))
         curve.scores.append(
-            _score(features, truth, split.train[asked], split.test, view.scale)
+            _score(features, truth, split.train[asked], split.test, probe)
             if len(names) > 1 else 1 / len(np.unique(truth.classes[split.test]))
         )  # fmt: skip
     return curve
@@ -120,7 +127,10 @@ def learning_curve(
 def all_labels_score(features: Matrix, truth: Truth, seed: int) -> float:
     """Return the score with every label of the training side, which curves run towards; features: shape (n, d)."""
     split = split_by_slide(truth, seed)
-    return _score(features, truth, split.train, split.test, PoolScale.of(features[split.train]))
+    scale = PoolScale.of(features[split.train])
+    probe = LinearProbe(mean=scale.mean, std=scale.std)
+    probe.set_params(C=_strength(features, truth.classes, truth.slides, split.train, probe))
+    return _score(features, truth, split.train, split.test, probe)
 
 
 def labels_needed(labels: Sequence[int], mean_scores: Sequence[float], goal: float) -> int | None:
@@ -130,21 +140,30 @@ def labels_needed(labels: Sequence[int], mean_scores: Sequence[float], goal: flo
 
 def _next(
     view: PoolView, classes: Words, asked: list[int], left: Indices, count: int,
-    generator: np.random.Generator, rule: str,
+    generator: np.random.Generator, rule: str, probe: LinearProbe,
 ) -> list[int]:  # fmt: skip
     names, codes = np.unique(classes[asked], return_inverse=True) if asked else (np.empty(0), np.empty(0))
     if len(names) < 2:
         return typical(view, left, count, seed=int(generator.integers(1 << 31))).tolist()[:count]
-    probe = LinearProbe(mean=view.scale.mean, std=view.scale.std).fit(view.vectors[asked], classes[asked])
+    probe.fit(view.vectors[asked], classes[asked])
     scores = scores_of(rule, probe.predict_proba(view.vectors[:]), np.bincount(codes))
     parts = mixture.Shares().ranked()
     queue = mixture.mix(view, scores, left, view.units(np.array(asked)), parts=parts, length=count, generator=generator)
     return [row for row, _ in queue]
 
 
-def _score(features: Matrix, truth: Truth, train: Indices, test: Indices, scale: PoolScale) -> float:
-    probe = LinearProbe(mean=scale.mean, std=scale.std).fit(features[train], truth.classes[train])
-    guesses = probe.predict(features[test])
+def _doubled(asked: Sequence[int] | Indices) -> int:
+    """Return the highest power of two of labels: on so many of the first the strength is chosen."""
+    return 1 << (len(asked).bit_length() - 1) if len(asked) else 0
+
+
+def _strength(features: Matrix, classes: Words, slides: Words, asked: Indices, probe: LinearProbe) -> float:
+    first = asked[: _doubled(asked)]
+    return choose_strength(features[first].astype(np.float64), classes[first], slides[first], probe=probe)
+
+
+def _score(features: Matrix, truth: Truth, train: Indices, test: Indices, probe: LinearProbe) -> float:
+    guesses = probe.fit(features[train], truth.classes[train]).predict(features[test])
     # A class that only the training side has cannot be recalled and does not count.
     recalls = [np.mean(guesses[truth.classes[test] == name] == name) for name in np.unique(truth.classes[test])]
     return float(np.mean(recalls))

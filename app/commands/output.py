@@ -34,6 +34,9 @@ def verb(function: Verb) -> Verb:
     def guarded(*args: Any, **kwargs: Any) -> None:
         try:
             function(*args, **kwargs)
+        except job_run.Stopped as stop:
+            # Not click's "Aborted!": the refit of a server that is stopped would say it in the server's own log.
+            raise click.exceptions.Exit(1) from stop
         except (DatasetError, JepaError, LabelingError) as error:
             raise click.ClickException(str(error)) from error
         except OSError as error:

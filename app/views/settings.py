@@ -1,10 +1,12 @@
-"""Everybody's own settings: the language and the keys."""
+"""Everybody's own settings: the language, the keys and the password."""
 
 from collections.abc import Iterator, Mapping
 
 import streamlit as st
 
+from app import own_password
 from app.keys import KeyRefused, answer_keys, commands_by_pages, own_key, refuse_conflicts
+from app.sign_in import COOKIE
 from app.views import people
 from app.words import languages
 from labeling import preferences
@@ -87,6 +89,23 @@ def keep_keys(keys: Mapping[str, str]) -> None:
     st.rerun()
 
 
+def choose_password() -> None:
+    """Let the person choose another password."""
+    st.subheader(tr("Password"))
+    with st.form("password", clear_on_submit=True, width=480):
+        before = st.text_input(tr("Password until now"), type="password", autocomplete="current-password")
+        new = st.text_input(tr("New password"), type="password", autocomplete="new-password")
+        again = st.text_input(tr("New password, once more"), type="password", autocomplete="new-password")
+        is_wanted = st.form_submit_button(tr("Change the password"))
+    if is_wanted:
+        token = st.context.cookies.get(COOKIE, "")
+        refusal, values = own_password.change(services.database, person.name, before, new, again, token=token)
+        if refusal:
+            st.error(tr(refusal, **values))
+        else:
+            st.success(tr("The password is changed; you are signed out everywhere else."))
+
+
 st.header(tr("Settings"))
 if st.session_state.pop("kept", False):
     st.success(tr("Kept. Pages that are open take the new keys when they are opened again."))
@@ -94,4 +113,6 @@ choose_language()
 st.caption(tr("Light or dark follows your system."))
 if person.may("label"):
     choose_keys()
+if own_password.has_password(services.database, person.name):
+    choose_password()
 st.caption(tr("Research use only. Not a medical device."))

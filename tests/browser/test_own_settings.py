@@ -4,9 +4,11 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.browser.conftest import script_over
+from tests.browser_server import PASSWORD
 
 pytestmark = pytest.mark.browser
 NUM_SLIDES = 2
+NEW = "quite another one"
 
 
 def _set_key(page, name: str, key: str) -> None:
@@ -50,6 +52,15 @@ def test_german__by_the_browser_and_by_choice(sign_in, server) -> None:
     page.wait_for_selector("text=Diese Tasten speichern")
     page.goto(f"{server.url}/gallery")
     page.wait_for_selector("text=Welche davon gehören nicht zu den anderen?")
+
+
+def test_own_password__is_changed_and_the_page_goes_on(sign_in) -> None:
+    page = sign_in("otto", "/settings")
+    for label, text in (("Password until now", PASSWORD), ("New password", NEW), ("New password, once more", NEW)):
+        script_over(page)
+        page.get_by_label(label, exact=True).fill(text)
+    page.get_by_role("button", name="Change the password").click()
+    page.wait_for_selector("text=The password is changed")
 
 
 def test_pause__is_offered_after_25_minutes_of_labelling_and_not_before(sign_in) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
 
+import psycopg
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
@@ -206,22 +207,41 @@ def test_open__a_newer_study_is_refused(tmp_path: Path) -> None:
         Services.open(tmp_path / "home")
 
 
-@pytest.fixture
-def old_server_study(server: Server):
-    """A study in PostgreSQL as the version before the tokens left it, with a label in it."""
-    url = server.database()
+@pytest.fixture(params=OLD[1:], ids=lambda path: path.stem)  # the first version knew no server
+def old_server_study(request: pytest.FixtureRequest, server: Server):
+    """A database on the server with the tables and columns that an earlier version had, no others."""
+    url, version = server.database(), int(request.param.stem.split("-")[1])
     prepare(url, app_role=APP)
+    had = _columns_of(request.param)
     with server.admin(url.database) as connection:
-        connection.execute("DROP TABLE api_tokens")
-        connection.execute("UPDATE alembic_version SET version_num = '0002'")
+        for table, column in sorted(_server_columns(connection) - had):
+            if table not in {name for name, _ in had}:
+                connection.execute(f"DROP TABLE IF EXISTS {table} CASCADE")
+            elif column != "number":  # PostgreSQL's own
+                connection.execute(f"ALTER TABLE {table} DROP COLUMN {column}")
+        connection.execute(f"UPDATE alembic_version SET version_num = '{version:04d}'")
     yield url
     server.drop(url.database)
 
 
-def _server_objects(server: Server, url: URL) -> tuple[str, set[str]]:
+def _columns_of(dump: Path) -> set[tuple[str, str]]:
+    connection = sqlite3.connect(":memory:")
+    connection.executescript(dump.read_text())
+    tables = [name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+    found = {(name, row[1]) for name in tables for row in connection.execute(f"PRAGMA table_info({name})")}
+    connection.close()
+    return found
+
+
+def _server_columns(connection: psycopg.Connection) -> set[tuple[str, str]]:
+    query = "SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = 'public'"
+    return {row for row in connection.execute(query) if row[0] != "alembic_version"}
+
+
+def _server_objects(server: Server, url: URL) -> tuple[str, set[tuple[str, str]]]:
     with server.admin(url.database) as connection:
         version = connection.execute("SELECT version_num FROM alembic_version").fetchone()[0]
-        return version, {name for (name,) in connection.execute("SELECT tablename FROM pg_tables")}
+        return version, _server_columns(connection)
 
 
 def test_upgrade__on_a_server_ends_at_the_schema_of_a_new_study(

@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
+from datasets.crops import OUTSIDE
 from datasets.quality import Quality, focus, measure, outliers, picture_hash, same_pictures, sharpness
 from datasets.synthetic import MPP, draw_slide
 
@@ -48,6 +49,17 @@ def test_same_pictures__copies_are_found_and_others_are_not(tiles: list[np.ndarr
     found = same_pictures([picture_hash(picture) for picture in pictures])
 
     assert {(a, b) for a, b, _ in found} == {(5, len(tiles)), (7, len(tiles) + 1)}
+
+
+def test_frame_of_a_crop__makes_no_pictures_the_same_and_none_sharp(tiles: list[np.ndarray]) -> None:
+    parts = [tile[:60, :40] for tile in tiles]
+    framed = [np.full((256, 256, 3), OUTSIDE, np.uint8) for _ in parts]
+    for frame, part in zip(framed, parts, strict=True):
+        frame[90:150, 100:140] = part
+
+    assert [picture_hash(frame) for frame in framed] == [picture_hash(part) for part in parts]
+    assert [measure(frame, MPP).focus for frame in framed] == [focus(part) for part in parts]
+    assert same_pictures([picture_hash(frame) for frame in framed]) == []
 
 
 def test_same_pictures__agrees_with_comparing_all() -> None:

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+from sklearn.metrics import balanced_accuracy_score
 
 from labeling.curves import Truth, all_labels_score, interval, labels_needed, learning_curve, low_shot, split_by_slide
 from labeling.fitting import Training, fit, rebuild, refit_settings, spread_parents, tune
@@ -140,3 +141,19 @@ def test_learning_curve__active_finds_rare_cells_that_chance_does_not() -> None:
     assert all_labels_score(x, truth, 0) > 0.7
     assert labels_needed([10, 20, 30], [0.2, 0.5, 0.6], 0.5) == 20
     assert labels_needed([10], [0.2], 0.5) is None
+
+
+def test_all_labels_score__is_of_the_strength_that_slides_left_out_ask_for() -> None:
+    generator = np.random.default_rng(3)
+    y = generator.integers(2, size=200)
+    x = generator.normal(size=(200, 150)) + 0.6 * y[:, None] * np.eye(150)[0]
+    truth = Truth(classes=y, slides=np.arange(200) // 2)
+    split = split_by_slide(truth, 0)
+    by_strength = {}
+    for strength in (2.0, 20.0):
+        scale = PoolScale.of(x[split.train])
+        probe = LinearProbe(C=strength, mean=scale.mean, std=scale.std).fit(x[split.train], y[split.train])
+        by_strength[strength] = balanced_accuracy_score(y[split.test], probe.predict(x[split.test]))
+
+    assert by_strength[2.0] != by_strength[20.0]
+    assert abs(all_labels_score(x, truth, 0) - by_strength[2.0]) < 1e-9

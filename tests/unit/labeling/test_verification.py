@@ -211,6 +211,20 @@ def test_anchors__half_a_line_of_a_power_cut_says_nothing(labelled) -> None:
     assert audit.last_anchor(path) == 22
 
 
+@pytest.mark.parametrize("half", ["", "2", "22 ", "22 0123abc"])
+def test_anchors__after_half_a_line_of_a_full_disk_the_next_ones_stand_alone(labelled, half: str) -> None:
+    """Else `verify` would find fault for ever, and no backup from then on could be restored."""
+    path = audit.anchors_path(labelled.home)
+    whole = path.read_text().splitlines(keepends=True)
+    path.write_text("".join(whole[:-1]) + half)
+    accounts.add_account(labelled.database, "after", "annotator", "a long password")
+
+    report = check_chain(labelled.database)
+    assert (report.events, report.problems, audit.last_anchor(path)) == (23, (), 23)
+    path.write_text(path.read_text().replace(whole[3][-20:-1], "0" * 19))
+    assert check_chain(labelled.database).first == 4
+
+
 def test_anchors__lost_ones_are_written_again(labelled) -> None:
     path = audit.anchors_path(labelled.home)
     whole = path.read_text()
