@@ -1,5 +1,6 @@
 """A person changes the own password: guesses are slowed down as at the door, and all other sign-ins end."""
 
+from app.guesses import guess
 from app.words import word
 from datasets.db import Database
 from labeling import accounts
@@ -33,12 +34,9 @@ def change(
         return DIFFERENT, {}
     if len(new) < SHORTEST_PASSWORD:
         return TOO_SHORT, {"n": SHORTEST_PASSWORD}
-    brake = FailureBrake(database)
-    wait = brake.wait_seconds(name)
+    wait, is_right = guess(database, FailureBrake(database), name, before)
     if wait > 0:
         return TOO_MANY, {"n": round(wait) or 1}
-    is_right = accounts.verify(database, name, before)
-    brake.note(name, succeeded=is_right)
     if not is_right:
         return WRONG, {}
     accounts.set_password(database, name, new, own=token)

@@ -6,6 +6,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
+from app.guesses import guess
 from app.login_page import login_page
 from app.sign_in import COOKIE, session_token
 from datasets.db import Database
@@ -13,7 +14,7 @@ from labeling import accounts
 from labeling.accounts import FailureBrake
 
 BUSY = "Many people sign in at this moment. Try again."
-LONGEST_LINE = 64
+_LONGEST_LINE = 64
 _HASHES_AT_ONCE = 2
 """A password's hash takes 64 MB and a core for a while."""
 
@@ -45,24 +46,18 @@ class _Door:
             return self._page()
         form = await request.form(max_files=0, max_fields=10)
         name, password = (str(form.get(key, "")) for key in ("name", "password"))
-        if self._line.statistics().tasks_waiting >= LONGEST_LINE:
+        if is_full(self._line):
             return self._page(BUSY, 503)
         # A line of its own: waiting in the pool of threads, many sign-ins would stop the labels.
-        wait, is_right = await to_thread.run_sync(self._attempt, name, password, limiter=self._line)
+        # All of a guess in it: many at once would be let through before the first of them is counted.
+        wait, is_right = await to_thread.run_sync(
+            guess, self._database, self._brake, name, password, limiter=self._line
+        )
         if wait > 0:
             return self._page(f"Too many tries. Wait {wait:.0f} seconds.", 429)
         if not is_right:
             return self._page("Name or password is wrong.", 401)
         return await signed_in_response(request, self._database, name)
-
-    def _attempt(self, name: str, password: str) -> tuple[float, bool]:
-        # All of it in the line: many tries at once would be let through before the first of them is counted.
-        wait = self._brake.wait_seconds(name)
-        if wait > 0:
-            return wait, False
-        is_right = accounts.verify(self._database, name, password)
-        self._brake.note(name, succeeded=is_right)
-        return 0.0, is_right
 
     async def logout(self, request: Request) -> Response:
         if request.headers.get("sec-fetch-site") == "cross-site":  # somebody else's page signs nobody out
@@ -85,6 +80,11 @@ async def signed_in_response(request: Request, database: Database, name: str) ->
     response.set_cookie(COOKIE, token, httponly=True, samesite="lax",
                         secure=is_https(request), max_age=accounts.ABSOLUTE_SECONDS)  # fmt: skip
     return response
+
+
+def is_full(line: CapacityLimiter) -> bool:
+    """Return whether so many wait in a line already that one more is told to come again."""
+    return line.statistics().tasks_waiting >= _LONGEST_LINE
 
 
 def is_https(request: Request) -> bool:

@@ -6,7 +6,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from app.login_page import login_page
-from app.sign_in_routes import BUSY, LONGEST_LINE, is_https, signed_in_response
+from app.sign_in_routes import BUSY, is_full, is_https, signed_in_response
 from app.sign_on import FLOW_SECONDS, SignOn, SignOnRefused
 from datasets.db import Database
 from labeling import identities
@@ -30,7 +30,7 @@ def sign_on_routes(database: Database, sign_on: SignOn | None) -> list[Route]:
     async def go(request: Request) -> Response:
         if sign_on is None:
             return _none()
-        if line.statistics().tasks_waiting >= LONGEST_LINE:
+        if is_full(line):
             return _problem(BUSY, 503)
         try:
             url, cookie = await to_thread.run_sync(sign_on.begin, limiter=line)
@@ -44,7 +44,7 @@ def sign_on_routes(database: Database, sign_on: SignOn | None) -> list[Route]:
     async def back(request: Request) -> Response:
         if sign_on is None:
             return _none()
-        if line.statistics().tasks_waiting >= LONGEST_LINE:
+        if is_full(line):
             return _problem(BUSY, 503)
         try:
             name = await to_thread.run_sync(_name, database, sign_on, request, limiter=line)

@@ -25,7 +25,7 @@ _AT_ONCE = 500
 class Progress:
     """How far the study is: cells with a doctor's current label, and all cells."""
 
-    labelled_by_me: int
+    mine: int
     labelled: int
     cells: int
 
@@ -62,7 +62,7 @@ class ProgressCounter:
             elif marks != self._marks:
                 self._count_on(session, self._marks, marks)
             self._marks = marks
-            return Progress(labelled_by_me=self._mine[annotator], labelled=self._labelled, cells=self._cells)
+            return Progress(mine=self._mine[annotator], labelled=self._labelled, cells=self._cells)
 
     def _count_all(self, session: Session) -> None:
         cells = func.count(Label.cell_id.distinct())

@@ -1,8 +1,10 @@
 """A study behind its routes, with accounts and programs: what the tests of the HTTP API ask."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
 from sqlalchemy import select
 from starlette.routing import Router
 from starlette.testclient import TestClient
@@ -15,6 +17,7 @@ from labeling import accounts, tokens
 from labeling.accounts import ROLES
 from labeling.records import Event
 from tests.builders import drawn_study
+from tests.studies import home_of_kind
 
 PASSWORD = "a long password"
 
@@ -22,6 +25,16 @@ PASSWORD = "a long password"
 def gated(services: Services) -> SignInGate:
     """Return the routes behind their gate, without the pages: one process has them once only."""
     return SignInGate(Router(api_routes(services)), services.database)
+
+
+def sites(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator["Site"]:
+    """Yield a site with the kind of database that the fixture's parameter names, for a whole module."""
+    folder = tmp_path_factory.mktemp("site")
+    with pytest.MonkeyPatch.context() as patch:
+        for home in home_of_kind(request.param, request, folder, patch):
+            made = Site(home, folder / "drawn")
+            yield made
+            made.database.close()
 
 
 class Site:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from sqlalchemy import ColumnElement, exists, func, literal, null, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from datasets.bethesda import LabelSet
 from datasets.catalog import Cell, Slide
@@ -236,10 +236,16 @@ def _conditions(selection: Selection) -> list[ColumnElement[bool]]:
         conditions.append(Label.made_at >= selection.since)
     if selection.until is not None:
         conditions.append(Label.made_at < selection.until)
+    return conditions + conditions_on_cells(selection, Label.cell_id)
+
+
+def conditions_on_cells(selection: Selection, cell_id: InstrumentedAttribute[str]) -> list[ColumnElement[bool]]:
+    """Return the SQL conditions that rows are of cells on which doctors agree, or differ, as asked."""
+    conditions: list[ColumnElement[bool]] = []
     if selection.agreement is not None:
-        conditions.append(Label.cell_id.in_(cells_with(selection.agreement)))
+        conditions.append(cell_id.in_(cells_with(selection.agreement)))
     if selection.min_share is not None:
-        conditions.append(Label.cell_id.in_(cells_agreed(selection.min_share, selection.min_readers)))
+        conditions.append(cell_id.in_(cells_agreed(selection.min_share, selection.min_readers)))
     return conditions
 
 

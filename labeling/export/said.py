@@ -6,8 +6,16 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from datasets.catalog import Cell, Slide
-from labeling.export.agreed import cells_agreed, cells_with
-from labeling.export.rows import COLUMNS, PLACE_COLUMNS, Row, Selection, Study, placed, split_of
+from labeling.export.rows import (
+    COLUMNS,
+    PLACE_COLUMNS,
+    Row,
+    Selection,
+    Study,
+    conditions_on_cells,
+    placed,
+    split_of,
+)
 from labeling.export.stream import dumps
 from labeling.records import Label, Verdict
 from labeling.slide_records import Opinion
@@ -59,10 +67,7 @@ def iter_verdicts(session: Session, study: Study, selection: Selection) -> Itera
     wanted = ((Cell.slide_id, selection.slides), (Verdict.adjudicator, selection.annotators),
               (Verdict.category, selection.categories))  # fmt: skip
     query = query.where(*(column.in_(values) for column, values in wanted if values)).order_by(Verdict.id)
-    if selection.agreement is not None:
-        query = query.where(Verdict.cell_id.in_(cells_with(selection.agreement)))
-    if selection.min_share is not None:
-        query = query.where(Verdict.cell_id.in_(cells_agreed(selection.min_share, selection.min_readers)))
+    query = query.where(*conditions_on_cells(selection, Verdict.cell_id))
     found = session.execute(query).all()  # an adjudicator's decisions are few beside the labels
     keys = _keys_of(session, sorted({number for *_, verdict, _ in found for number in verdict.label_ids}))
     for *place, verdict, is_newest in found:

@@ -24,19 +24,14 @@ from labeling.labels import LabelEvent, record
 from labeling.mixture import CHECK_REASON
 from labeling.records import Label
 from labeling.verification import check_chain
-from tests.api_site import PASSWORD, Site, gated
+from tests.api_site import PASSWORD, Site, gated, sites
 from tests.builders import drawn_study
-from tests.studies import KINDS, home_of_kind
+from tests.studies import KINDS
 
 
 @pytest.fixture(scope="module", params=KINDS)
 def site(request, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("api")
-    with pytest.MonkeyPatch.context() as patch:
-        for home in home_of_kind(request.param, request, folder, patch):
-            made = Site(home, folder / "drawn")
-            yield made
-            made.database.close()
+    yield from sites(request, tmp_path_factory)
 
 
 def test_token__opens_the_api_and_nothing_else(site) -> None:

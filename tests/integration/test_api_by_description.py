@@ -2,7 +2,6 @@
 
 import contextlib
 from collections import Counter
-from contextlib import contextmanager
 
 import pytest
 import schemathesis
@@ -18,22 +17,16 @@ from labeling import opinions, tokens
 from labeling.accounts import RIGHTS, ROLES
 from labeling.adjudication import VerdictEvent, decide
 from labeling.labels import LabelEvent, record
-from tests.api_site import Site
-from tests.studies import POSTGRESQL, home_of_kind
+from tests.api_site import Site, sites
+from tests.studies import POSTGRESQL
 
 
 @pytest.fixture(scope="module", params=[BUILT_IN, pytest.param(POSTGRESQL, marks=pytest.mark.slow)])
 def site(request: pytest.FixtureRequest, tmp_path_factory):
     """Served from each kind of database, from a server at night."""
-    folder = tmp_path_factory.mktemp("api")
-    with (
-        pytest.MonkeyPatch.context() as patch,
-        contextmanager(home_of_kind)(request.param, request, folder, patch) as home,
-    ):
-        made = Site(home, folder / "drawn")
+    for made in sites(request, tmp_path_factory):
         with_said(made)
         yield made
-        made.database.close()
 
 
 def with_said(site: Site) -> None:

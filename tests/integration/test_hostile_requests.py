@@ -10,8 +10,8 @@ from starlette.testclient import TestClient
 
 from app.sign_in import COOKIE
 from labeling import accounts
-from tests.api_site import Site
-from tests.studies import KINDS, home_of_kind
+from tests.api_site import Site, sites
+from tests.studies import KINDS
 
 TEXTS = ("\0", "\u00b2", "x" * 9000, "../../etc/passwd", "..\\..\\secret.key", "%", "'; DROP TABLE labels; --", "1e999",
          "9" * 5000, "-1", "nan", "\u202egnp.\u0000", "{0.__class__}", "<img src=x onerror=alert(1)>")  # fmt: skip
@@ -41,12 +41,7 @@ BODIES = (b"", b"\xff", b"null", b"[]", b"[" * 100_000, b'{"a":' * 20_000, b'{"r
 
 @pytest.fixture(scope="module", params=KINDS)
 def site(request, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("hostile")
-    with pytest.MonkeyPatch.context() as patch:
-        for home in home_of_kind(request.param, request, folder, patch):
-            made = Site(home, folder / "drawn")
-            yield made
-            made.database.close()
+    yield from sites(request, tmp_path_factory)
 
 
 @pytest.fixture

@@ -20,6 +20,7 @@ from app.api.v1.study import add_study
 from app.pictures import Pictures
 from app.services import Services
 from app.sign_in import MOST_BYTES, PUBLIC
+from labeling.counting import ProgressCounter
 
 _DESCRIPTION = """Cells out, labels in, for programs that work beside the doctors.
 
@@ -58,8 +59,10 @@ def public_api(services: Services, pictures: Pictures | None = None) -> FastAPI:
         max_body_size=MOST_BYTES, responses=ALWAYS, dependencies=[Depends(_told)],
     )  # fmt: skip
     app.router.route_class = Route
-    for add in (add_study, add_labelling, add_export):
-        add(app.router, services)
+    counter = ProgressCounter(services.database)
+    add_study(app.router, services, counter)
+    add_labelling(app.router, services, counter)
+    add_export(app.router, services)
     add_cells(app.router, services, pictures or Pictures(services))
     tell_refusals(app)
 

@@ -1,6 +1,7 @@
 """Cells out, labels in: for the labelling pages and for other programs alike."""
 
 from contextlib import closing
+from dataclasses import asdict
 from itertools import islice
 from typing import Annotated, Any, Literal
 
@@ -44,9 +45,9 @@ Ground = Annotated[Literal["", "unclear", "unlike"], Query()]
 Items = Annotated[int, Query(ge=1, le=MOST_ITEMS)]
 
 
-def add_labelling(router: APIRouter, services: Services) -> None:
+def add_labelling(router: APIRouter, services: Services, counter: ProgressCounter) -> None:
     """Add the routes of the worklist, of the labels and of the last answers."""
-    api = _Labelling(services)
+    api = _Labelling(services, counter)
     changing: dict[str, Any] = {"methods": ["POST"], "responses": TOO_LONG}
     for path, handler, summary, more in (
         ("/worklist", api.worklist, "Lease the next cells", {"responses": MISSING}),
@@ -60,11 +61,10 @@ def add_labelling(router: APIRouter, services: Services) -> None:
 
 
 class _Labelling:
-    def __init__(self, services: Services) -> None:
-        self._services = services
+    def __init__(self, services: Services, counter: ProgressCounter) -> None:
+        self._services, self._counter = services, counter
         self._mode = services.settings.suggestions
         self._present = PresentSuggestions(services)
-        self._counter = ProgressCounter(services.database)
 
     def worklist(
         self, person: Labeller, limit: Items = 12, held: Annotated[Ids, Query()] = "",
@@ -225,8 +225,7 @@ class _Labelling:
         return shapes.LabelRow(**told)
 
     def _progress(self, person: SignedIn) -> shapes.Progress:
-        found = self._counter.of(person.name)
-        return shapes.Progress(mine=found.labelled_by_me, labelled=found.labelled, cells=found.cells)
+        return shapes.Progress(**asdict(self._counter.of(person.name)))
 
     def _receipt(
         self, receipt: Receipt, is_missed: bool | None, among: shapes.ClassSet | None, tr: Words

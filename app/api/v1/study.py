@@ -1,5 +1,6 @@
 """What the study is, and what its probe says."""
 
+from dataclasses import asdict
 from importlib.metadata import version
 from typing import Annotated, Any
 
@@ -26,9 +27,9 @@ Manager = Annotated[SignedIn, Depends(may("runs"))]
 Looker = Annotated[SignedIn, Depends(may("pictures"))]
 
 
-def add_study(router: APIRouter, services: Services) -> None:
+def add_study(router: APIRouter, services: Services, counter: ProgressCounter) -> None:
     """Add the routes of the study and of its suggestions."""
-    api = _Study(services)
+    api = _Study(services, counter)
     router.add_api_route("/study", api.study, tags=["study"], summary="The study and the asking account")
     changing: dict[str, Any] = {"methods": ["POST"], "responses": {**TOO_LONG, **MISSING}}
     router.add_api_route("/order", api.order, tags=["study"], summary="Which cells come first")
@@ -37,20 +38,18 @@ def add_study(router: APIRouter, services: Services) -> None:
 
 
 class _Study:
-    def __init__(self, services: Services) -> None:
-        self._services = services
-        self._progress = ProgressCounter(services.database)
+    def __init__(self, services: Services, counter: ProgressCounter) -> None:
+        self._services, self._counter = services, counter
 
     def study(self, person: Member) -> shapes.Study:
         """Return the label set, the settings that matter to a program, the progress and the account's rights."""
         settings, database, store = self._services.settings, self._services.database, self._services.store()
-        progress = self._progress.of(person.name)
         return shapes.Study(
             version=version("cytojepa"), label_set=settings.label_set.id,
             categories=[shapes.Category(id=c.id, name=c.name) for c in settings.label_set.categories],
             reads=settings.reads, suggestions=settings.suggestions, crop_um=settings.crop_um, crop_px=settings.crop_px,
             slides=catalog.counts(database).slides, encoder_fingerprint=store.fingerprint if store else None,
-            progress=shapes.Progress(mine=progress.labelled_by_me, labelled=progress.labelled, cells=progress.cells),
+            progress=shapes.Progress(**asdict(self._counter.of(person.name))),
             account=person.name, role=person.role, rights=sorted(RIGHTS.get(person.role, ())),
         )  # fmt: skip
 

@@ -47,8 +47,7 @@ class Gallery {
   release() {
     const cells = this.items.filter(i => this.isOpen(i)).map(i => i.cell);
     if (!cells.length) return null;
-    return fetch("/api/v1/release", { method: "POST", keepalive: true, body: JSON.stringify({ cells, until: this.until }),
-      headers: { "Content-Type": "application/json", "X-CSRF-Token": this.csrf } }).catch(() => null);
+    return postJson("/api/v1/release", this.csrf, { cells, until: this.until }, { keepalive: true }).catch(() => null);
   }
 
   async load(like) {

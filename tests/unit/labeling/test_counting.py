@@ -28,7 +28,7 @@ def _anew(database, annotator: str) -> Progress:
     cells = select(func.count(Label.cell_id.distinct())).where(counts())
     with database.read() as session:
         return Progress(
-            labelled_by_me=session.scalar(cells.where(Label.annotator == annotator)),
+            mine=session.scalar(cells.where(Label.annotator == annotator)),
             labelled=session.scalar(cells.where(Label.annotator != IMPORTED)),
             cells=session.scalar(select(func.count()).select_from(Cell)),
         )
@@ -64,5 +64,5 @@ def test_counter__counts_on_as_if_it_counted_anew(services) -> None:
             catalog.add(database, [], [_cell(names[-1])])
 
         assert [counter.of(who) for who in DOCTORS] == [_anew(database, who) for who in DOCTORS]
-    assert counter.of("ada").labelled_by_me > 0
-    assert counter.of("nobody").labelled_by_me == 0
+    assert counter.of("ada").mine > 0
+    assert counter.of("nobody").mine == 0
