@@ -61,7 +61,10 @@ def test_ring__is_clicked_answered_by_a_key_and_taken_back(slide, server) -> Non
     assert server.labels("ada") == [*before, (cell, "HSIL")]
     expect(slide.locator(".legend .entry", has_text="HSIL")).to_have_count(1)
 
+    slide.route("**/api/v1/labels", lambda route: route.abort())
     slide.keyboard.press("z")
+    slide.wait_for_selector(f".slideview[data-waiting='1'][data-claimed='{cell}']")  # before the server knows of it
+    slide.unroute("**/api/v1/labels")
     slide.wait_for_selector(f"{ALL_SAVED}[data-acknowledged='2'][data-claimed='{cell}']")
     expect(slide.locator(".legend .entry", has_text="HSIL")).to_have_count(0)
     assert len(server.rows("SELECT id FROM undos")) == 1

@@ -39,6 +39,7 @@ class Outbox {
   get why() { return this.isFailing && !this.signedOut ? whyUnsaved(this.status) : ""; }
   entries() { return [...this.waiting.values()].sort((a, b) => a.at - b.at); }
   events() { return this.entries().map(entry => entry.event); }
+  isTakingBack(key) { return this.events().some(e => e.kind === "undo" && e.label_key === key); }
   cells() { return this.events().filter(e => e.kind === "label").map(e => e.cell); }
 
   // What waits is newer than all that the server tells of, which may have been asked before it arrived there.

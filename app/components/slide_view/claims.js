@@ -10,6 +10,9 @@ class Claims {
   async take(cell) {
     const { page } = this, item = { cell, image: `/api/v1/cells/${cell}/image`, mpp: null, suggestion: null };
     if (page.answers.has(cell)) return this.have(cell, item);   // an answer of one's own can be replaced without asking
+    // An answer on its way back brings the right with it; a question that overtakes it would be refused.
+    const back = page.takenBack(cell);
+    if (back) return this.have(cell, { ...item, mpp: back.mpp });
     try {
       const answer = await this.post(`/api/slide-cells/${page.stage.slide.slide}/claim`, { cell });
       const body = await answer.json();

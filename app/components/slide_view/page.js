@@ -180,6 +180,10 @@ class SlidePage {
     this.rings?.draw();
   }
 
+  takenBack(cell) {  // the label of this cell that the server does not know yet to be taken back
+    return this.redoStack.flatMap(s => s.labels).find(l => l.cell === cell && this.outbox.isTakingBack(l.key));
+  }
+
   isSelected(cell) { return this.selected !== null && this.cells.ids[this.selected] === cell; }
 
   next() {
