@@ -20,7 +20,7 @@ from datasets.public import PUBLIC_WORDS
 from labeling.errors import LabelRefused
 from labeling.export.rows import COLUMNS
 from labeling.imports.store import ImportedLabel
-from labeling.imports.values import CONFIDENCES, flag_in, history_in, key_in, moment_in, number_in, word_in
+from labeling.imports.values import CONFIDENCES, flag_in, history_in, key_in, moment_in, number_in, text_in, word_in
 from labeling.records import IMPORTED
 
 NEAR_UM, NEAR_PX = 5.0, 20.0
@@ -84,6 +84,7 @@ class Resolver:
             key=key_in(values) if is_own else None,
             history=history_in(values) if found.changed_from is None else {},
             taken_back_at=moment_in(values, "taken_back_at") if is_own else None,
+            encoder_fingerprint=text_in(values, "encoder_fingerprint") if found.changed_from is None else None,
             was_told=is_own and bool(flag_in(values, "suggestion_told")),
         )  # fmt: skip
 
@@ -91,6 +92,8 @@ class Resolver:
         self.left_out.update(name for name in values if name not in _KNOWN and word_in(values, name) is not None)
         if word_in(values, "confidence") not in CONFIDENCES:
             self.left_out["confidence"] += 1
+        if word_in(values, "encoder_fingerprint") and not word_in(values, "probe"):
+            self.left_out["encoder_fingerprint"] += 1  # of what, nobody knows
 
     def annotator(self, values: Mapping[str, Any]) -> str:
         """Return whose row it becomes.

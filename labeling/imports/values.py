@@ -15,6 +15,7 @@ _RENAMED = {"probe": "probe_id"}
 _HISTORY = {name: _RENAMED.get(name, name) for name in COLUMNS if _RENAMED.get(name, name) in HISTORY_COLUMNS}
 _MOMENTS = ("made_at", "decided_at")
 _LONGEST = {name: getattr(Label.__table__.c[column].type, "length", None) or 80 for name, column in _HISTORY.items()}
+_LONGEST["encoder_fingerprint"] = 64
 _CLOCK_SLACK = timedelta(minutes=5)
 CONFIDENCES = (None, "sure", "unsure")
 """What a doctor can say of his answer; a number there is some program's."""

@@ -20,8 +20,8 @@ from labeling.records import Label, Probe
 from labeling.verification import check_chain
 
 ENDINGS = {"csv": "csv", "parquet": "parquet", "coco": "json", "geojson": "geojson", "labelstudio": "json"}
-NOT_KEPT = {"label_id", "encoder_fingerprint"}
-"""Numbers of this database's own, and what the table of probes tells."""
+NOT_KEPT = {"label_id"}
+"""Numbers of this database's own."""
 
 
 def _export(services, name, out, **options):

@@ -8,7 +8,7 @@ from sqlalchemy import func, select
 
 from labeling.errors import LabelingError
 from labeling.export import export_labels
-from labeling.export.rows import Selection
+from labeling.export.rows import Selection, export_rows
 from labeling.imports import import_file
 from labeling.records import Label
 
@@ -106,3 +106,16 @@ def test_import__key_of_another_label_is_refused(rich, cells, tmp_path) -> None:
 
     assert (labels, where) == (0, ["row 2", "row 3"])
     assert all("another content" in reason for reason in reasons)
+
+
+def test_import__the_encoder_behind_a_foreign_suggestion_is_kept_and_may_not_change(services, cells, tmp_path) -> None:
+    head = "label_key,cell,category,annotator,probe,encoder_fingerprint\n"
+    first, second = (f"{key},{cell},HSIL,ada,{'p' * 32},{encoder * 64}\n"
+                     for key, cell, encoder in (("k1", cells[0], "e"), ("k2", cells[1], "f")))  # fmt: skip
+    (tmp_path / "t.csv").write_text(head + first + second + f"k3,{cells[2]},HSIL,ada,,{'e' * 64}\n")
+    report = import_file(services.database, tmp_path / "t.csv", label_set=services.label_set)
+    told = {row["label_key"]: row["encoder_fingerprint"] for row in export_rows(services.database, services.label_set)}
+
+    assert report.refused == [("row 3", f"probe {'p' * 32}: fitted with encoder {'e' * 64}, not {'f' * 64}.")]
+    assert told == {"k1": "e" * 64, "k3": None}
+    assert report.left_out == {"encoder_fingerprint": 1}  # of a row that names no probe
