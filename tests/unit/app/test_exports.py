@@ -1,5 +1,7 @@
 """The Export page has a word for everything that it offers, and passes on what is chosen there."""
 
+import dataclasses
+import inspect
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import get_args
@@ -8,6 +10,8 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from app import exports
+from app.api.v1.export import _Export
+from app.commands.study import export
 from app.exports import AGREEMENT_WORDS, FORMAT_WORDS, KIND_WORDS, Export, moments_of
 from app.views import people
 from app.words import words
@@ -53,3 +57,20 @@ def test_page__filters_by_share_and_readers(services, monkeypatch: pytest.Monkey
 
     assert not page.exception
     assert made == [("csv", Selection()), ("csv", Selection(min_share=0.67, min_readers=3))]
+
+
+def test_filters__are_the_same_for_command_page_and_programs() -> None:
+    """Each field of a selection can be chosen everywhere; only programs that follow a study ask by number."""
+    command = {option.name: option for option in export.params}
+    route = set(inspect.signature(_Export.file).parameters)
+    named = {"slides": "slide", "annotators": "annotator", "categories": "category", "is_current_only": "current",
+             "kinds": "rows"}  # fmt: skip
+    fields = {field.name for field in dataclasses.fields(Selection)} - {"after_label_id"}
+    page = PAGE.read_text()
+
+    assert {named.get(field, field) for field in fields} <= route
+    assert all(
+        f"--{named.get(field, field).replace('_', '-')}" in str([o.opts for o in export.params]) for field in fields
+    )
+    assert all(f"{field}=" in page for field in fields)
+    assert set(command["kind"].type.choices) == set(get_args(Kind))
