@@ -1,26 +1,34 @@
 """DICOM whose frames need more than decoding, or are not all there: the right picture, a note, or a refusal."""
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import imagecodecs
 import numpy as np
 import pytest
 from PIL import Image
 from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate
-from pydicom.uid import HTJ2KLossless, generate_uid
+from pydicom.uid import HTJ2K, MPEG2MPML, UID, HTJ2KLossless, HTJ2KLosslessRPCL, generate_uid
 
 from datasets.errors import UnreadableFile
 from datasets.readers.dicom import read_single
 from datasets.readers.dicom_headers import describe
 from datasets.readers.sniff import open_slide
+from datasets.sandbox import Decoder
 from datasets.synthetic import draw_slide
 from tests.slide_files import TILE, dicom_slide
 
 PICTURE = draw_slide(np.random.default_rng(4)).image[:256, :384]
 GREY = np.repeat(PICTURE[..., 1:2], 3, axis=2)
 PALETTE = Image.fromarray(PICTURE).quantize(256)
+
+
+@pytest.fixture(scope="module")
+def decoder() -> Iterator[Decoder]:
+    with Decoder() as one:
+        yield one
 
 
 def _single(values: np.ndarray, kind: str) -> Dataset:
@@ -68,12 +76,49 @@ def test_single__is_seen_as_it_was(tmp_path: Path, drawn: Callable[[], Dataset],
 
 def test_single__of_a_compression_that_is_not_decoded_is_not_called_damaged(tmp_path: Path) -> None:
     header = _single(GREY[..., 0], "MONOCHROME2")
-    header.file_meta.TransferSyntaxUID = HTJ2KLossless
-    header.PixelData = encapsulate([b"\0" * 64])
-    header["PixelData"].is_undefined_length = True
-    header.save_as(tmp_path / "a.dcm", enforce_file_format=True)
-    with pytest.raises(UnreadableFile, match=r"High-Throughput JPEG 2000.*not decoded here; export it"):
+    _compressed(header, b"\0" * 64, MPEG2MPML).save_as(tmp_path / "a.dcm", enforce_file_format=True)
+    with pytest.raises(UnreadableFile, match=r"MPEG2.*not decoded here; export it"):
         read_single(tmp_path / "a.dcm")
+
+
+def _compressed(header: Dataset, frame: bytes, syntax: UID) -> Dataset:
+    header.file_meta.TransferSyntaxUID = syntax
+    header.PixelData = encapsulate([frame])
+    header["PixelData"].is_undefined_length = True
+    return header
+
+
+@pytest.mark.parametrize("syntax", [HTJ2KLossless, HTJ2KLosslessRPCL, HTJ2K])
+@pytest.mark.parametrize("kind", ["grey", "grey of 16 bits", "colours"])
+def test_single__of_high_throughput_jpeg_2000_is_read(
+    tmp_path: Path, decoder: Decoder, kind: str, syntax: UID
+) -> None:
+    values = PICTURE if kind == "colours" else GREY[..., 0]
+    header = _single(values, "MONOCHROME2")
+    if kind == "colours":
+        header.SamplesPerPixel, header.PhotometricInterpretation, header.PlanarConfiguration = 3, "YBR_RCT", 0
+    if kind == "grey of 16 bits":
+        values = values.astype(np.uint16) * 16
+        header.BitsAllocated, header.BitsStored, header.HighBit = 16, 12, 11
+    # OpenJPH writes what OpenJPEG reads: two programs of different people.
+    frame = imagecodecs.htj2k_encode(values, reversible=True)
+    _compressed(header, frame, syntax).save_as(tmp_path / "a.dcm", enforce_file_format=True)
+    found = decoder.read_picture(tmp_path / "a.dcm")
+
+    if kind == "grey of 16 bits":
+        assert np.corrcoef(found[..., 0].ravel(), GREY[..., 0].ravel())[0, 1] > 0.999
+    else:
+        assert np.array_equal(found, values if kind == "colours" else GREY)
+
+
+def test_single__of_damaged_jpeg_2000_is_refused(tmp_path: Path, decoder: Decoder) -> None:
+    frame = imagecodecs.htj2k_encode(GREY[..., 0])
+    smaller = imagecodecs.htj2k_encode(GREY[9:, :, 0])
+    for name, damaged in (("short", frame[:40]), ("zeros", b"\0" * 64), ("smaller", smaller)):
+        header = _compressed(_single(GREY[..., 0], "MONOCHROME2"), damaged, HTJ2K)
+        header.save_as(tmp_path / f"{name}.dcm", enforce_file_format=True)
+        with pytest.raises(UnreadableFile, match="damaged"):
+            decoder.read_picture(tmp_path / f"{name}.dcm")
 
 
 def _parts(folder: Path, *, count: int) -> list[Path]:
