@@ -90,9 +90,7 @@ def _compressed(header: Dataset, frame: bytes, syntax: UID) -> Dataset:
 
 @pytest.mark.parametrize("syntax", [HTJ2KLossless, HTJ2KLosslessRPCL, HTJ2K])
 @pytest.mark.parametrize("kind", ["grey", "grey of 16 bits", "colours"])
-def test_single__of_high_throughput_jpeg_2000_is_read(
-    tmp_path: Path, decoder: Decoder, kind: str, syntax: UID
-) -> None:
+def test_single__of_high_throughput_jpeg_2000_is_read(tmp_path: Path, decoder: Decoder, kind: str, syntax: UID) -> None:
     values = PICTURE if kind == "colours" else GREY[..., 0]
     header = _single(values, "MONOCHROME2")
     if kind == "colours":
