@@ -12,7 +12,9 @@ from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate
 from pydicom.uid import HTJ2K, MPEG2MPML, UID, HTJ2KLossless, HTJ2KLosslessRPCL, generate_uid
 
+from datasets.crops import OUTSIDE
 from datasets.errors import UnreadableFile
+from datasets.quality import measure
 from datasets.readers.dicom import read_single
 from datasets.readers.dicom_headers import describe
 from datasets.readers.sniff import open_slide
@@ -179,3 +181,50 @@ def test_focal_planes__in_files_of_their_own_are_read(tmp_path: Path) -> None:
     assert np.array_equal(reader.read_region(0, 0, 384, 256, level=0, z_um=2.0), 255 - PICTURE)
     assert reader.read_region(0, 0, 128, 128, level=1, z_um=2.0).shape == (128, 128, 3), "it has one plane only"
     reader.close()
+
+
+def _sparse(header: Dataset, left_out: set[int]) -> Dataset:
+    """Leave frames out; the others tell their places."""
+    size = len(header.PixelData) // header.NumberOfFrames
+    columns, frames = header.TotalPixelMatrixColumns // TILE, []
+    for number in set(range(header.NumberOfFrames)) - left_out:
+        place, frame = Dataset(), Dataset()
+        place.ColumnPositionInTotalImagePixelMatrix = number % columns * TILE + 1
+        place.RowPositionInTotalImagePixelMatrix = number // columns * TILE + 1
+        place.XOffsetInSlideCoordinateSystem = place.YOffsetInSlideCoordinateSystem = 1.0
+        place.ZOffsetInSlideCoordinateSystem = 0.0
+        frame.PlanePositionSlideSequence = [place]
+        frames.append((number, frame))
+    header.DimensionOrganizationType = "TILED_SPARSE"
+    header.PerFrameFunctionalGroupsSequence = [frame for _, frame in frames]
+    header.PixelData = b"".join(header.PixelData[n * size : (n + 1) * size] for n, _ in frames)
+    header.NumberOfFrames = len(frames)
+    header.RecommendedAbsentPixelCIELabValue = [0xFFFF, 0x8080, 0x8080]  # white: glass, for a viewer
+    return header
+
+
+@pytest.mark.parametrize("kind", ["colours", "grey of 16 bits"])
+def test_sparse__what_has_no_frame_was_not_scanned(tmp_path: Path, kind: str) -> None:
+    header = dicom_slide(PICTURE, mpp=0.25)
+    if kind != "colours":
+        values = np.frombuffer(header.PixelData, np.uint8).reshape(-1, 3)[:, 1].astype(np.uint16) * 100 + 9000
+        header.PixelData, header.SamplesPerPixel = values.tobytes(), 1
+        header.PhotometricInterpretation = "MONOCHROME2"
+        header.BitsAllocated, header.BitsStored, header.HighBit = 16, 16, 15
+        del header.PlanarConfiguration
+    _sparse(header, {1, 5}).save_as(tmp_path / "a.dcm", enforce_file_format=True)
+    slide = open_slide([tmp_path / "a.dcm"])
+    found = slide.read_region(0, 0, 384, 256, level=0)
+    is_missing = np.zeros((256, 384), np.bool_)
+    is_missing[:TILE, TILE : 2 * TILE] = is_missing[TILE:, 2 * TILE :] = True
+
+    assert (found[is_missing] == OUTSIDE).all()
+    there = found[~is_missing]
+    if kind == "colours":
+        assert np.array_equal(there, PICTURE[~is_missing])
+    else:
+        assert there.min() == 0
+        assert np.corrcoef(there[:, 0], PICTURE[~is_missing][:, 1])[0, 1] > 0.999
+    assert any("33% of its tiles are not in the file" in note for note in slide.info.notes)
+    assert measure(found, 0.25).red == pytest.approx(measure(there[None], 0.25).red, abs=0.01)
+    slide.close()
