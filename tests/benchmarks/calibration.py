@@ -91,7 +91,8 @@ def summary(rows: list[dict[str, np.ndarray]]) -> str:
     losses = [float(-(r["weights"] * np.log(r["p"][np.arange(len(r["codes"])), r["codes"]])).sum()) for r in rows]
     error = 1.96 * np.std(covered, ddof=1) / len(covered) ** 0.5
     return (
-        f"accuracy {accuracy:.3f}; log-loss {np.mean(losses):.3f}; calibration error of one draw {np.mean(errors):.3f}, without chance "
+        f"accuracy {accuracy:.3f}; log-loss {np.mean(losses):.3f}; "
+        f"calibration error of one draw {np.mean(errors):.3f}, without chance "
         f"{real[0]:.3f} ({real[1]:.3f} to {real[2]:.3f}), of all together "
         f"{pooled:.3f}; temperature {np.median([r['temperature'] for r in rows]):.2f}; sets at 90 % hold the right one "
         f"{np.mean(covered):.3f} +- {error:.3f}, {sizes:.1f} classes each"

@@ -145,7 +145,9 @@ def test_class_shares__are_as_counted_where_one_class_holds_nearly_all_and_even_
 
     assert skewed == pytest.approx(np.array([10, 2, 1, 1, 1, 1]) / 16, abs=0.02)
     assert abs(even - 1 / 6).max() < 0.04
-    assert class_shares(np.array([80, 40, 120, 40, 80, 40])) == pytest.approx(np.array([2, 1, 3, 1, 2, 1]) / 10, abs=0.01)
+    assert class_shares(np.array([80, 40, 120, 40, 80, 40])) == pytest.approx(
+        np.array([2, 1, 3, 1, 2, 1]) / 10, abs=0.01
+    )
     assert class_shares(np.zeros(4, int)) == pytest.approx(np.full(4, 0.25))
     assert skewed.sum() == pytest.approx(1)
     assert even.sum() == pytest.approx(1)
