@@ -18,6 +18,7 @@ from datasets.db import Database
 from datasets.files import sha256_of_json
 from labeling.adjudication import standing_verdicts
 from labeling.export.agreed import AgreementKind, cells_agreed, cells_with, is_current
+from labeling.foreign_records import ForeignProbe
 from labeling.records import IMPORTED, Disclosure, Label, Probe, Undo, Verdict
 
 COLUMNS: dict[str, type] = {
@@ -116,6 +117,7 @@ def iter_labels(
         .join(Slide, Slide.id == Cell.slide_id)
         .outerjoin(Undo, Undo.label_id == Label.id)
         .outerjoin(Probe, Probe.id == Label.probe_id)
+        .outerjoin(ForeignProbe, ForeignProbe.id == Label.probe_id)
         .where(*_conditions(selection))
         .order_by(*((Cell.slide_id, Label.cell_id, Label.id) if by_cell else (Label.id,)))
         .execution_options(yield_per=_CHUNK)
@@ -200,7 +202,8 @@ _LABEL_COLUMNS: dict[str, Any] = {
     "seconds": Label.seconds,
     "reason": Label.reason, "suggestion": Label.suggestion, "suggestion_probability": Label.suggestion_probability,
     "suggestion_shown": Label.suggestion_shown, "probe": Label.probe_id,
-    "encoder_fingerprint": Probe.encoder_fingerprint, "confidence": Label.confidence, "comment": Label.comment,
+    "encoder_fingerprint": func.coalesce(Probe.encoder_fingerprint, ForeignProbe.encoder_fingerprint),
+    "confidence": Label.confidence, "comment": Label.comment,
     "step": Label.step, "kind": literal("label"), "adequacy": null(), "zone": null(),
     "suggestion_told": exists().where(Disclosure.label_id == Label.id).correlate(Label), "of_labels": null(),
 }  # fmt: skip

@@ -15,7 +15,7 @@ from datasets.bethesda import LabelSet
 from labeling.errors import LabelingError
 from labeling.export.dicom_codes import category_of
 from labeling.export.dicom_rows import place_of, rows_in
-from labeling.imports.objects import told_by
+from labeling.imports.foreign import told_by
 from labeling.imports.resolve import Found
 
 if TYPE_CHECKING:
