@@ -121,8 +121,8 @@ class DicomReader:
             image = self._levels[level].get_instance(z_um).image_data
             planes = getattr(image.tiles, "planes", {})  # an index of full tilings has none
             plane = planes.get((z_um, image.default_path))
-            is_partial = plane is not None and (plane.plane < 0).any()
-            self._places[key] = np.asarray(plane.plane.T < 0) if is_partial else None
+            missing = None if plane is None else np.asarray(plane.plane.T < 0)
+            self._places[key] = missing if missing is not None and missing.any() else None
         return self._places[key]
 
     def _is_missing(self, left: int, top: int, width: int, height: int, level: int, z_um: float) -> NDArray[np.bool_]:
