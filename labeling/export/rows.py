@@ -84,6 +84,8 @@ class Study:
     """Slide to patient, where known: one patient's slides stand on the same side of the split."""
     home: Path | None = None
     """The workspace, for formats that hold pictures or refer to DICOM slides."""
+    digests: dict[str, bytes] | None = None
+    """Where a writer of a folder may put the SHA-256 of a file, by its name in there: else it is read again for it."""
 
 
 def export_rows(database: Database, label_set: LabelSet) -> list[Row]:
