@@ -154,4 +154,7 @@ def moment_in(values: Mapping[str, Any], name: str) -> datetime | None:
         raise LabelRefused(f"{name} = {text[:40]}: the time zone is missing.")
     if moment > utc_now() + _CLOCK_SLACK:
         raise LabelRefused(f"{name} = {text[:40]}: lies in the future.")
-    return moment.astimezone(UTC)
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError as error:
+        raise LabelRefused(f"{name} = {text[:40]}: no calendar has it in UTC.") from error

@@ -193,3 +193,13 @@ def test_parquet__columns_as_data_frames_have_them(services, cells, tmp_path) ->
 
     assert (report.refused, report.left_out) == ([], {})
     assert found == [(cells[1], "HSIL", 1.5, True, None, moment), (cells[1], "LSIL", None, False, None, moment)]
+
+
+def test_moment__that_no_calendar_has_in_utc_is_listed(services, cells, tmp_path) -> None:
+    (tmp_path / "a.csv").write_text(
+        f"cell,label,made_at\n{cells[0]},HSIL,0001-01-01T00:00:00+14:00\n{cells[1]},LSIL,\n"
+    )
+    report = _import(services, tmp_path / "a.csv", annotator="eva")
+
+    assert report.refused == [("row 2", "made_at = 0001-01-01T00:00:00+14:00: no calendar has it in UTC.")]
+    assert _stored(services) == [(cells[1], "eva", "LSIL")]
