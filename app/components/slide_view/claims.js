@@ -1,6 +1,8 @@
 // The right to decide the chosen cell: asked for when it is chosen, given back when another one is.
 class Claims {
-  constructor(page) { this.page = page; }
+  constructor(page) { this.page = page; this.back = new Map(); }
+
+  takenBack(label) { this.back.set(label.cell, label); }      // by this account; the server may not know it yet
 
   post(url, content) {
     return fetch(url, { method: "POST", body: JSON.stringify(content), keepalive: true, signal: AbortSignal.timeout(8000),
@@ -11,8 +13,8 @@ class Claims {
     const { page } = this, item = { cell, image: `/api/v1/cells/${cell}/image`, mpp: null, suggestion: null };
     if (page.answers.has(cell)) return this.have(cell, item);   // an answer of one's own can be replaced without asking
     // An answer on its way back brings the right with it; a question that overtakes it would be refused.
-    const back = page.takenBack(cell);
-    if (back) return this.have(cell, { ...item, mpp: back.mpp });
+    const back = this.back.get(cell);
+    if (back && page.outbox.isTakingBack(back.key)) return this.have(cell, { ...item, mpp: back.mpp });
     try {
       const answer = await this.post(`/api/slide-cells/${page.stage.slide.slide}/claim`, { cell });
       const body = await answer.json();
