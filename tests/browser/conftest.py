@@ -154,6 +154,7 @@ class Held:
                 route.continue_()
             else:
                 route.fulfill(response=answer)
+        self._page.evaluate("() => new Promise(done => setTimeout(done, 100))")  # handled, not only here
 
     def end(self) -> None:
         """Let later ones pass."""

@@ -8,7 +8,6 @@ from app.services import Services
 from labeling import orders
 from labeling.orders import Order
 from labeling.records import Lease
-from tests.browser.conftest import Held
 
 pytestmark = pytest.mark.browser
 NUM_SLIDES = 4
@@ -198,39 +197,6 @@ def test_undo_while_earlier_steps_are_read__does_not_come_back(sign_in, server) 
 
     assert [found for found, _ in server.labels("vera")] == [cell, cell]
     assert len(server.rows("SELECT id FROM undos WHERE annotator = 'vera'")) == 2
-
-
-def test_cells_that_were_asked_for_before_an_answer__neither_bring_its_cell_back_nor_count_it_off(
-    sign_in, server
-) -> None:
-    page = sign_in("ben")
-    page.wait_for_selector(".deck[data-cell]")
-    ((cell, _),) = _press(page, 1)
-    page.wait_for_selector(ALL_SAVED)
-    asked = Held(page, "**/api/v1/worklist?**")
-    page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
-    asked.wait()
-    page.keyboard.press("z")
-    page.wait_for_selector(f"{ALL_SAVED}[data-cell='{cell}']")
-    asked.read()
-    _press(page, 1)
-    page.wait_for_selector(ALL_SAVED)
-    page.wait_for_selector(".count >> text=1 yours")
-    asked.let_go()
-    page.wait_for_load_state("networkidle")
-
-    expect(page.locator(".card.next").first).to_be_attached()
-    assert page.locator(f".card.next img[src*='{cell}'], .card.now img[src*='{cell}']").count() == 0
-    assert page.locator(".count").inner_text().startswith("1 yours")
-
-
-def test_sentence_that_comes__moves_nothing(page) -> None:
-    before = page.locator(".lens").bounding_box()
-    page.keyboard.press("j")
-    page.wait_for_selector(".notice.calm >> text=This cell was scanned in one focal plane.")
-    page.evaluate("() => new Promise(resolve => requestAnimationFrame(() => requestAnimationFrame(resolve)))")
-
-    assert page.locator(".lens").bounding_box() == before
 
 
 def test_two_windows_of_one_account__ask_for_different_cells_and_double_nothing(page, server) -> None:
