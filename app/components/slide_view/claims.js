@@ -1,6 +1,6 @@
 // The right to decide the chosen cell: asked for when it is chosen, given back when another one is.
 class Claims {
-  constructor(page) { this.page = page; this.back = new Map(); }
+  constructor(page) { this.page = page; this.back = new Map(); this.fresh = new Set(); }
 
   takenBack(label) { this.back.set(label.cell, label); }      // by this account; the server may not know it yet
 
@@ -19,7 +19,8 @@ class Claims {
       const answer = await this.post(`/api/slide-cells/${page.stage.slide.slide}/claim`, { cell });
       const body = await answer.json();
       if (answer.status === 401 || answer.status === 403) page.outbox.signedOut = true;
-      if (body.item) return this.have(cell, { ...body.item, isNew: body.is_new, until: body.until });
+      if (body.is_new) this.fresh.add(cell);        // also when it is chosen again before it was given back
+      if (body.item) return this.have(cell, { ...body.item, isNew: this.fresh.has(cell), until: body.until });
       if (page.isSelected(cell)) { page.claiming = null; page.say(body.reason || body.error); }
     } catch { this.have(cell, item); }          // without network the answer waits in this browser, as everywhere
   }
