@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
+from app.commands.output import os_sentence
 from app.services import Services
 from datasets import catalog
 from datasets.errors import DatasetError
@@ -32,7 +33,8 @@ def run_checks(home: Path) -> list[Check]:
     try:
         services = Services.open(home)
     except (DatasetError, OSError) as error:
-        return [*checks, Check(name="workspace opens", ok=False, remedy=str(error))]
+        remedy = os_sentence(error) if isinstance(error, OSError) else str(error)
+        return [*checks, Check(name="workspace opens", ok=False, remedy=remedy)]
     return [
         *checks,
         Check(name=f"workspace opens ({home})", ok=True, remedy=""),

@@ -69,6 +69,8 @@ class _Door:
             await run_in_threadpool(accounts.end_sign_in, self._database, token)
         response = RedirectResponse("/login", 303)
         response.delete_cookie(COOKIE)
+        # Pictures of cells are kept by the browser for a year. Labels that wait in it are no cache: they stay.
+        response.headers["Clear-Site-Data"] = '"cache"'
         return response
 
     def _page(self, tr: Words, problem: str = "", status: int = 200) -> Response:

@@ -26,7 +26,7 @@ from datasets.postgresql import ALONE, BESIDE, WRITERS, PostgresStore, is_passin
 from datasets.sqlite import SqliteStore
 from datasets.transactions import OWN
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 """Raised with each change of the tables, new ones too: who does not know all of them would lose what they hold."""
 
 

@@ -1,5 +1,9 @@
 """Where there is something to see: empty glass is left out of the tiles, and stain without a nucleus is offered."""
 
+import itertools
+import math
+from collections import defaultdict
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -70,8 +74,8 @@ def uncovered(picture: NDArray[np.uint8], mpp: float, centers_px: NDArray[np.flo
     small = cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA)
     dark = cv2.GaussianBlur(255.0 - small[..., :2].max(axis=2), (0, 0), _GRID_SIGMA_UM / WORK_MPP)
     scale = np.array([width / picture.shape[1], height / picture.shape[0]])
-    taken = [tuple(center) for center in centers_px * scale - 0.5]
     side = GRID_UM / WORK_MPP
+    taken = _Taken(centers_px * scale - 0.5, side)
     rows, columns = max(1, round(height / side)), max(1, round(width / side))
     places = []
     for row in range(rows):
@@ -81,8 +85,7 @@ def uncovered(picture: NDArray[np.uint8], mpp: float, centers_px: NDArray[np.flo
             if mask[top:bottom, left:right].mean() <= _GRID_SHARE:
                 continue
             reach = side / 2
-            near = [(x, y) for x, y in taken
-                    if left - reach <= x < right + reach and top - reach <= y < bottom + reach]  # fmt: skip
+            near = taken.inside(left - reach, top - reach, right + reach, bottom + reach)
             if any(left <= x < right and top <= y < bottom for x, y in near):
                 continue
             # The middle counts a little: where all is alike it covers most.
@@ -92,6 +95,31 @@ def uncovered(picture: NDArray[np.uint8], mpp: float, centers_px: NDArray[np.flo
             down, across = np.unravel_index(int(part.argmax()), part.shape)
             place = (float(left + across), float(top + down))
             if all(np.hypot(place[0] - a, place[1] - b) >= reach for a, b in near):
-                taken.append(place)
+                taken.add(place)
                 places.append(place)
     return (np.asarray(places, np.float64).reshape(-1, 2) + 0.5) / scale
+
+
+class _Taken:
+    """Places by squares: a slide has many thousands, and each square of the grid asks for the few around it."""
+
+    def __init__(self, places: NDArray[np.float64], side: float) -> None:
+        self._side = side
+        self._squares: defaultdict[tuple[int, int], list[tuple[float, float]]] = defaultdict(list)
+        for x, y in places.tolist():
+            self.add((x, y))
+
+    def add(self, place: tuple[float, float]) -> None:
+        self._squares[self._square(*place)].append(place)
+
+    def inside(self, left: float, top: float, right: float, bottom: float) -> list[tuple[float, float]]:
+        (first_x, first_y), (last_x, last_y) = self._square(left, top), self._square(right, bottom)
+        return [
+            (x, y)
+            for square in itertools.product(range(first_x, last_x + 1), range(first_y, last_y + 1))
+            for x, y in self._squares.get(square, ())
+            if left <= x < right and top <= y < bottom
+        ]
+
+    def _square(self, x: float, y: float) -> tuple[int, int]:
+        return math.floor(x / self._side), math.floor(y / self._side)

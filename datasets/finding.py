@@ -16,16 +16,16 @@ from datasets import catalog
 from datasets.catalog import Cell, CellPlane, Nucleus, Search, Slide, crop_path
 from datasets.crops import OUTSIDE, Picture, cut_crop, encode_png
 from datasets.db import Database, utc_now
-from datasets.detection import has_foreground, is_bright_field, uncovered
+from datasets.detection import GRID_UM, has_foreground, is_bright_field, uncovered
 from datasets.errors import DatasetError, UnreadableFile
 from datasets.files import write_many
 from datasets.focus import WINDOW_UM, sharpest, window
 from datasets.identity import cell_code
-from datasets.nuclei import VERSION, Nuclei, find_nuclei, white_point
+from datasets.nuclei import VERSION, Nuclei, find_nuclei, lie_near, most_nuclei, white_point
 from datasets.pictures import SlidePicture, open_picture
 from datasets.sandbox import Decoder
+from datasets.search_tiles import Tile, count_tiles, tiles_of
 
-_TILE_PX = 2048
 _MARGIN_UM = 24.0
 """Seen around a tile, so that a nucleus on its edge looks as it does elsewhere."""
 _SAME_UM = 4.5
@@ -59,6 +59,8 @@ class FindReport:
     """New cells, grid places among them."""
     grid: int = 0
     """Stained places without a found nucleus that were offered as cells."""
+    crowded: int = 0
+    """Tiles with more dark spots than nuclei can be; of those the surest were taken."""
     seconds: float = 0.0
     area_mm2: float = 0.0
     refused: list[tuple[str, str]] = field(default_factory=list)
@@ -69,16 +71,9 @@ class FindReport:
         self.slides += other.slides
         self.cells += other.cells
         self.grid += other.grid
+        self.crowded += other.crowded
         self.area_mm2 += other.area_mm2
         self.refused += other.refused
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Tile:
-    x: int
-    y: int
-    width: int
-    height: int
 
 
 def find_cells(
@@ -132,11 +127,6 @@ def slides_to_search(database: Database, slide_ids: Sequence[str] | None = None)
     return [slide for slide in _wanted(database, slide_ids) if not _is_done(searches.get(slide.id))]
 
 
-def count_tiles(slide: Slide) -> int:
-    """Return in how many tiles a slide is searched."""
-    return len(_tiles(slide.width_px or 0, slide.height_px or 0))
-
-
 def _wanted(database: Database, slide_ids: Sequence[str] | None) -> list[Slide]:
     slides = catalog.slides_with_pictures(database)
     if slide_ids is None:
@@ -153,17 +143,6 @@ def _is_done(search: Search | None) -> bool:
     return search is not None and search.tiles_done >= search.tiles
 
 
-def _tiles(width: int, height: int) -> list[_Tile]:
-    """Cover a slide with tiles of about the same size, row by row; a camera field is one tile."""
-    columns, rows = max(1, round(width / _TILE_PX)), max(1, round(height / _TILE_PX))
-    lefts = [round(width * i / columns) for i in range(columns + 1)]
-    tops = [round(height * i / rows) for i in range(rows + 1)]
-    return [
-        _Tile(x=lefts[c], y=tops[r], width=lefts[c + 1] - lefts[c], height=tops[r + 1] - tops[r])
-        for r in range(rows) for c in range(columns)
-    ]  # fmt: skip
-
-
 def _sharpest_at(stack: Sequence[Picture], x: float, y: float, side_px: float) -> int:
     return sharpest([window(plane, x, y, side_px) for plane in stack]) if len(stack) > 1 else 0
 
@@ -178,12 +157,17 @@ class _SlideSearch:
         self._database, self._home, self._key, self._options = database, home, secret_key, options
         self._slide, self._mpp, self._sha256 = slide, slide.mpp, slide.sha256
         self._picture: SlidePicture = open_picture(database, home, slide, decoder)
-        self._tiles = _tiles(self._picture.width_px, self._picture.height_px)
+        self._tiles = tiles_of(self._picture.width_px, self._picture.height_px, slide.mpp)
         self._overview = self._picture.overview()
         self._white = white_point(self._overview)
+        if self._is_whole() and not is_bright_field(self._overview):
+            raise UnreadableFile("its ground is dark, and nuclei are found as dark spots on a light one: leave it out, "
+                                 "or mark its cells by hand")  # fmt: skip
         self._has_grid = options.has_grid and is_bright_field(self._overview)
         known = [(c.x, c.y) for c in catalog.cells_of_slide(database, slide.id) if c.x is not None and c.y is not None]
         self._known = np.asarray(known, np.float64).reshape(-1, 2)
+        if before and before.tiles != len(self._tiles):
+            before = None  # cut otherwise then; what is known is not found twice
         self._done = before.tiles_done if before else 0
         self._bad = before.unreadable_tiles if before else 0
         self._cells = before.cells if before else 0
@@ -197,7 +181,7 @@ class _SlideSearch:
             planes: list[CellPlane] = []
             try:
                 if self._may_hold_cells(tile):
-                    cells, nuclei, planes = self._search(tile)
+                    cells, nuclei, planes = self._search(tile, report)
             except UnreadableFile as error:
                 self._bad += 1
                 if self._bad > max(1, _MOST_BAD_TILES * len(self._tiles)):
@@ -213,19 +197,22 @@ class _SlideSearch:
             report.area_mm2 += tile.width * tile.height * self._mpp**2 / 1e6
             yield self._done
 
-    def _may_hold_cells(self, tile: _Tile) -> bool:
-        """Judge a tile by the overview, so that empty glass is not decoded."""
+    def _is_whole(self) -> bool:
+        """Return whether the overview shows all of the slide; of one without a small level it is a part."""
         height, width = self._overview.shape[:2]
-        scale = self._picture.width_px / width
-        is_whole = abs(self._picture.height_px / scale - height) <= 1.5
-        if len(self._tiles) == 1 or not is_whole or tile.width / scale < _OVERVIEW_TILE_PX:
+        return abs(self._picture.height_px * width / self._picture.width_px - height) <= 1.5
+
+    def _may_hold_cells(self, tile: Tile) -> bool:
+        """Judge a tile by the overview, so that empty glass is not decoded."""
+        scale = self._picture.width_px / self._overview.shape[1]
+        if len(self._tiles) == 1 or not self._is_whole() or tile.width / scale < _OVERVIEW_TILE_PX:
             return True
         left, top = int(tile.x / scale), int(tile.y / scale)
         part = self._overview[top : top + max(1, round(tile.height / scale)),
                               left : left + max(1, round(tile.width / scale))]  # fmt: skip
         return has_foreground(part, self._mpp * scale)
 
-    def _search(self, tile: _Tile) -> tuple[list[Cell], list[Nucleus], list[CellPlane]]:
+    def _search(self, tile: Tile, report: FindReport) -> tuple[list[Cell], list[Nucleus], list[CellPlane]]:
         crop_mpp = self._options.side_um / self._options.side_px
         margin = round(max(_MARGIN_UM, self._options.side_um / 2) / self._mpp) + 4
         # Only what the slide has: paint around it would look like the edge of something.
@@ -239,6 +226,7 @@ class _SlideSearch:
         if (pixels == OUTSIDE).all():
             return [], [], []
         found = find_nuclei(pixels, self._mpp * down, white=self._white)
+        report.crowded += len(found) == most_nuclei(pixels, self._mpp * down)
         places = found.centers_px * down + (left, top)
         rows = self._chosen(tile, places, found)
         nuclei_at = places[rows]
@@ -270,7 +258,7 @@ class _SlideSearch:
             for cell, box, confidence, overlap in told
         ]  # fmt: skip
 
-    def _grid(self, tile: _Tile, pixels: Picture, corner: tuple[int, int], down: float,
+    def _grid(self, tile: Tile, pixels: Picture, corner: tuple[int, int], down: float,
               places: NDArray[np.float64], taken: int) -> NDArray[np.float64]:  # fmt: skip
         """Return stained places of this tile, in level-0 pixels, that hold neither a nucleus nor a known cell."""
         if not self._has_grid:
@@ -278,22 +266,25 @@ class _SlideSearch:
         start = np.array([tile.x, tile.y])
         x, y = np.round((start - corner) / down).astype(int)
         inside = pixels[y : y + round(tile.height / down), x : x + round(tile.width / down)]
-        centers = (np.vstack([places, self._known]) - start) / down
+        centers = (np.vstack([places, self._near(tile, GRID_UM)]) - start) / down
         found = uncovered(inside, self._mpp * down, centers) * down + start
         return found if self._options.most_per_mm2 is None else found[: max(0, self._most(tile) - taken)]
 
-    def _most(self, tile: _Tile) -> int:
+    def _near(self, tile: Tile, reach_um: float) -> NDArray[np.float64]:
+        """Return the known cells in and around a tile: a slide can have hundreds of thousands."""
+        low = np.array([tile.x, tile.y]) - reach_um / self._mpp
+        high = low + (tile.width, tile.height) + 2 * reach_um / self._mpp
+        return self._known[((self._known >= low) & (self._known <= high)).all(axis=1)]
+
+    def _most(self, tile: Tile) -> int:
         most = self._options.most_per_mm2 or 0.0
         return max(1, round(most * tile.width * tile.height * self._mpp**2 / 1e6))
 
-    def _chosen(self, tile: _Tile, places: NDArray[np.float64], found: Nuclei) -> NDArray[np.bool_]:
+    def _chosen(self, tile: Tile, places: NDArray[np.float64], found: Nuclei) -> NDArray[np.bool_]:
         """Choose the nuclei of this tile that are not known yet, the surest where there is a limit."""
         corner, size = np.array([tile.x, tile.y]), np.array([tile.width, tile.height])
         rows = ((places >= corner) & (places < corner + size)).all(axis=1)
-        reach = _SAME_UM / self._mpp
-        near = self._known[((self._known >= corner - reach) & (self._known <= corner + size + reach)).all(axis=1)]
-        if len(near) and len(places):
-            rows &= np.linalg.norm(places[:, None] - near[None], axis=2).min(axis=1) > reach
+        rows &= ~lie_near(places, self._near(tile, _SAME_UM), _SAME_UM / self._mpp)
         if self._options.most_per_mm2 is not None:
             # In order of confidence already: the first ones are the surest.
             rows &= np.cumsum(rows) <= self._most(tile)

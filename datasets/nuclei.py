@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial import cKDTree
 
 from datasets.crops import OUTSIDE, Picture
 
@@ -37,6 +38,10 @@ _APART_UM = 3.0
 _MOST_RADIUS_UM = 12.0
 _WEAKEST = 0.015
 """Cores that answer less as blobs are grains of cytoplasm; so pale a labelled nucleus was rare."""
+MOST_PER_MM2 = 10_000
+"""More dark spots than this are dust, print or noise: the most crowded of 27 CRIC fields gave 6,700."""
+_MOST_ANYWHERE = 20
+"""A picture of a few cells is no square millimetre."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -88,7 +93,7 @@ def find_nuclei(picture: Picture, mpp: float, *, white: NDArray[np.float64] | No
         white: Colour of empty glass; a tile of a slide takes the slide's. None: the picture's own.
 
     Returns:
-        Nuclei in order of falling confidence; empty when there is none.
+        Nuclei in order of falling confidence, at most `most_nuclei`; empty when there is none.
     """
     density = nuclear_density(picture, mpp, white_point(picture) if white is None else white)
     smooth = np.asarray(cv2.GaussianBlur(density, (0, 0), 0.6 / WORK_MPP), np.float32)
@@ -100,7 +105,7 @@ def find_nuclei(picture: Picture, mpp: float, *, white: NDArray[np.float64] | No
     columns, rows = centers.astype(np.int64).T
     step = answer[rows, columns].astype(np.float64)
     is_sure = step >= _WEAKEST
-    order = np.argsort(-step[is_sure], kind="stable")
+    order = np.argsort(-step[is_sure], kind="stable")[: most_nuclei(picture, mpp)]
     centers, step = centers[is_sure][order], step[is_sure][order]
     if not len(centers):
         return Nuclei(centers_px=np.empty((0, 2)), boxes_um=np.empty((0, 4)), confidence=step, overlap=step)
@@ -108,6 +113,20 @@ def find_nuclei(picture: Picture, mpp: float, *, white: NDArray[np.float64] | No
     scale = np.array([density.shape[1] / picture.shape[1], density.shape[0] / picture.shape[0]])
     return Nuclei(centers_px=(centers + 0.5) / scale, boxes_um=boxes, confidence=step / (step + 0.1),
                   overlap=_overlaps(boxes))  # fmt: skip
+
+
+def most_nuclei(picture: Picture, mpp: float) -> int:
+    """Return how many nuclei a picture can hold: `MOST_PER_MM2` of its area; arguments as in `find_nuclei`."""
+    return _MOST_ANYWHERE + round(MOST_PER_MM2 * picture.shape[0] * picture.shape[1] * mpp**2 / 1e6)
+
+
+def lie_near(points: Points, others: Points, reach: float) -> NDArray[np.bool_]:
+    """Return which points, shape (N, 2), have one of the others, shape (M, 2), at most `reach` away, shape (N,)."""
+    if not len(points) or not len(others):
+        return np.zeros(len(points), np.bool_)
+    # The tree looks below its bound, not at it.
+    distance, _ = cKDTree(others).query(points, distance_upper_bound=np.nextafter(reach, np.inf))
+    return np.asarray(np.isfinite(distance))
 
 
 def nuclear_density(picture: Picture, mpp: float, white: NDArray[np.float64]) -> Floats:
@@ -165,13 +184,14 @@ def _cores(mask: NDArray[np.bool_]) -> Points:
 
 
 def _add_apart(known: Points, new: Points) -> Points:
-    # Equal depths beside each other are one place.
-    apart = np.linalg.norm(new[:, None] - new[None], axis=2) <= _APART_UM / WORK_MPP
-    new = new[~np.tril(apart, -1).any(axis=1)]
-    if len(known) and len(new):
-        distance = np.linalg.norm(new[:, None] - known[None], axis=2).min(axis=1)
-        new = new[distance > _APART_UM / WORK_MPP]
-    return np.vstack([known, new])
+    # By trees: all distances of a tile that is nothing but noise took 28 GB.
+    reach = _APART_UM / WORK_MPP
+    is_first = np.ones(len(new), np.bool_)
+    if len(new):
+        # Equal depths beside each other are one place.
+        is_first[cKDTree(new).query_pairs(reach, output_type="ndarray")[:, 1]] = False
+    new = new[is_first]
+    return np.vstack([known, new[~lie_near(new, known, reach)]])
 
 
 def _boxes(smooth: Floats, centers: Points) -> Points:
@@ -209,7 +229,12 @@ def _boxes(smooth: Floats, centers: Points) -> Points:
 
 def _overlaps(boxes: Points) -> NDArray[np.float64]:
     low, high = boxes[:, :2], boxes[:, :2] + boxes[:, 2:]
-    shared = np.minimum(high[:, None], high[None]) - np.maximum(low[:, None], low[None])
-    area = np.prod(np.maximum(shared, 0), axis=2)
-    np.fill_diagonal(area, 0)
-    return np.asarray(area.max(axis=1, initial=0) / np.prod(boxes[:, 2:], axis=1), np.float64)
+    # Boxes that overlap have centres nearer than the longest side, along both axes.
+    pairs = cKDTree((low + high) / 2).query_pairs(float(boxes[:, 2:].max()), p=np.inf, output_type="ndarray")
+    one, other = pairs.T
+    shared = np.minimum(high[one], high[other]) - np.maximum(low[one], low[other])
+    area = np.prod(np.maximum(shared, 0), axis=1)
+    most = np.zeros(len(boxes))
+    np.maximum.at(most, one, area)
+    np.maximum.at(most, other, area)
+    return np.asarray(most / np.prod(boxes[:, 2:], axis=1), np.float64)

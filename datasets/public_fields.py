@@ -31,7 +31,8 @@ def known_fields(path: Path) -> tuple[PublicSet, list[KnownField]] | None:
         if frames:
             return CERVIX93_SET, [_frame(file) for file in frames]
         fields = [file for file in pictures if _ISBI14.fullmatch(file.stem)]
-        if fields:
+        # Its names tell little: with other pictures beside it is a hospital's own folder, and none may be left out.
+        if fields and not _others(folder, fields):
             return ISBI14_SET, [KnownField(picture=file) for file in fields]
     return None
 
@@ -41,6 +42,13 @@ def _places(path: Path) -> Iterator[Path]:
         yield path
         for pattern in (_FOLDER, f"*/{_FOLDER}", f"*/*/{_FOLDER}"):
             yield from (folder for folder in sorted(path.glob(pattern)) if folder.is_dir())
+
+
+def _others(folder: Path, fields: list[Path]) -> bool:
+    masks = {f"{file.stem}_GT" for file in fields}
+    told = {"", ".txt", ".md", ".mat", ".csv", ".pdf"}
+    files = (f for f in folder.iterdir() if f.is_file() and not f.name.startswith("."))
+    return any(f not in fields and f.stem not in masks and f.suffix.lower() not in told for f in files)
 
 
 def _frame(picture: Path) -> KnownField:

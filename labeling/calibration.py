@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import log_softmax, softmax
+from scipy.special import gammaln, log_softmax, softmax
 
 from labeling.pool import Floats
 
@@ -19,6 +19,8 @@ _CENTRE, _SPREAD = 0.2, 0.3
 
 Chosen on draws of Herlev and CRIC (centres 0 to .3, spreads .2 to .5): few slides tell nothing better.
 """
+_CONCENTRATIONS = np.array([1.0, 30.0])
+"""Cells of each class that a prior of the classes' shares adds: any shares are as likely, or they are about alike."""
 _ASKED, _BLOCK = 1000, 4096
 """Labelled cells whose neighbours novelty looks for, and labelled cells that are looked at together."""
 _SHRINK = 20.0
@@ -69,8 +71,19 @@ def shift_prior(logits: Floats, prior: Floats) -> Floats:
 
 
 def class_shares(counts: NDArray[np.intp]) -> Floats:
-    """Estimate shares of classes from a random sample's counts: (K,) to (K,); one cell of each is added (Dirichlet)."""
-    shares: Floats = (counts + 1.0) / (counts.sum() + len(counts))
+    """Estimate shares of classes from a random sample's counts: (K,) to (K,), positive.
+
+    A few cells leave it open whether the classes are about alike or a few hold nearly all. So two Dirichlet priors
+    count for as much as each makes these counts likely (Nemenman et al. 2001, Entropy and Inference, Revisited;
+    differs from the paper: they take all concentrations, here two).
+
+    Args:
+        counts: Cells of each class, shape (K,); without any, the shares are equal.
+    """
+    total, strengths = counts.sum(), _CONCENTRATIONS[:, None]
+    likely = gammaln(strengths * len(counts)) - gammaln(strengths * len(counts) + total)
+    likely += (gammaln(counts + strengths) - gammaln(strengths)).sum(axis=1, keepdims=True)
+    shares: Floats = (softmax(likely, axis=0) * (counts + strengths) / (total + strengths * len(counts))).sum(axis=0)
     return shares
 
 

@@ -23,7 +23,7 @@ from labeling.heldout import HeldOut, choose_strength, held_out
 from labeling.pool import Floats, PoolScale
 from labeling.probes import LinearProbe, Words
 
-FEWEST_RANDOM = 20
+FEWEST_RANDOM = 10
 """Random-arm labels below which the classes' shares in the pool stay unknown."""
 ALPHA = 0.1
 """How often a set of classes may miss the right one."""

@@ -6,6 +6,7 @@ from typing import Any
 from sqlalchemy import JSON, ForeignKey, Index, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
+import labeling.foreign_records  # noqa: F401  (its table)
 import labeling.order_records  # noqa: F401  (its table)
 import labeling.slide_records  # noqa: F401  (its tables are chained below)
 from datasets.db import Base, UtcDateTime

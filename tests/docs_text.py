@@ -42,7 +42,8 @@ def _lines(text: str) -> Iterator[str]:
 
 def commands(program: str = "cytojepa") -> Iterator[Command]:
     """Yield the command lines of all pages that call a program, wherever its folder."""
-    call = re.compile(rf"^(?:.*[\s/])?{program}((?:\s+[^{{].*)?)$")
+    # Behind -o, -g and -u stands an account of that name.
+    call = re.compile(rf"^(?:.*(?<!-[ogu])[\s/])?{program}((?:\s+[^{{].*)?)$")
     for page in PAGES:
         for line in _lines(page.read_text()):
             found = call.search(line.strip())

@@ -10,6 +10,7 @@ from app.many_slides import search_with
 from app.services import Services
 from app.workers import workers_for
 from datasets.finding import FindOptions, find_cells
+from datasets.nuclei import MOST_PER_MM2
 from datasets.told import told
 
 
@@ -46,7 +47,8 @@ def detect(slide_ids: tuple[str, ...], most_per_mm2: float | None, has_grid: boo
         bar.close()
     refused = [{"slide": slide, "reason": reason} for slide, reason in report.refused]
     result = {
-        "slides": report.slides, "cells": report.cells, "grid": report.grid, "seconds": round(report.seconds, 2),
+        "slides": report.slides, "cells": report.cells, "grid": report.grid,
+        "crowded": report.crowded, "seconds": round(report.seconds, 2),
         "area_mm2": round(report.area_mm2, 3), "refused": refused,
     }  # fmt: skip
     lines: list[str] = [
@@ -57,6 +59,9 @@ def detect(slide_ids: tuple[str, ...], most_per_mm2: float | None, has_grid: boo
     ]  # fmt: skip
     if report.grid:
         lines.append(f"{report.grid} of them are stained places without a found nucleus: look whether one was missed.")
+    if report.crowded:
+        lines.append(f"{report.crowded} tiles hold more dark spots than a smear has nuclei ({MOST_PER_MM2:,} for each "
+                     "mm2): dust, print or noise? Only the surest were taken.")  # fmt: skip
     lines += [f"not searched {item['slide']}: {item['reason']}" for item in refused]
     lines.append("A found nucleus is a place to look at. What was not found may still be there.")
     emit(as_json, result, lines)

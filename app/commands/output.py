@@ -2,6 +2,7 @@
 
 import functools
 import json
+import os
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
@@ -40,10 +41,18 @@ def verb(function: Verb) -> Verb:
         except (DatasetError, JepaError, LabelingError) as error:
             raise click.ClickException(str(error)) from error
         except OSError as error:
-            where = f"{error.filename}: " if error.filename else ""
-            raise click.ClickException(f"{where}{error.strerror or error}.") from error
+            raise click.ClickException(os_sentence(error)) from error
 
     return guarded  # type: ignore[return-value]  # wraps keeps the signature
+
+
+def os_sentence(error: OSError) -> str:
+    """Return what the system refused, and of what an account may not do, the way out."""
+    sentence = f"{error.filename}: {error.strerror or error}." if error.filename else f"{error.strerror or error}."
+    if isinstance(error, PermissionError):
+        sentence += (f" This account (number {os.geteuid()}) may not do that: be the account the study belongs to, "
+                     "or let whoever administers this machine make a folder that belongs to yours.")  # fmt: skip
+    return sentence
 
 
 def emit(as_json: bool, result: dict[str, Any], lines: Iterable[str], *, sentence: str = "") -> None:

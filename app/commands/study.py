@@ -4,7 +4,7 @@ import time
 from dataclasses import asdict, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import click
 
@@ -17,7 +17,7 @@ from labeling import accounts, orders, suggestions
 from labeling import worklist as worklists
 from labeling.export import FORMATS, Stage, export_labels
 from labeling.export.agreed import AGREEMENTS, AgreementKind
-from labeling.export.rows import Selection
+from labeling.export.rows import Kind, Selection
 from labeling.openings import Focus
 
 _STAGES: dict[Stage, tuple[str, str]] = {
@@ -111,7 +111,7 @@ class _Moment(click.ParamType[datetime]):
 @click.option("--category", "categories", multiple=True, metavar="ID", help="Only this category.")
 @click.option("--current", "is_current", is_flag=True, help="Leave out what was taken back or replaced.")
 @click.option(
-    "--rows", "kind", type=click.Choice(["label", "reference"]), help="Only labels, or only reference labels."
+    "--rows", "kind", type=click.Choice(get_args(Kind)), help="Only rows of this kind; the last two: csv and parquet."
 )
 @click.option("--agreement", type=click.Choice(AGREEMENTS), help="Only cells on which two doctors agree, differ, ...")
 @click.option(
@@ -132,7 +132,7 @@ class _Moment(click.ParamType[datetime]):
 @verb
 def export(
     format_name: str, out: Path, slides: tuple[str, ...], annotators: tuple[str, ...], categories: tuple[str, ...],
-    is_current: bool, kind: str | None, agreement: AgreementKind | None, min_share: float | None, min_readers: int,
+    is_current: bool, kind: Kind | None, agreement: AgreementKind | None, min_share: float | None, min_readers: int,
     since: datetime | None, until: datetime | None, patients: Path | None, encoder: str, home: Path, as_json: bool,
 ) -> None:  # fmt: skip
     """Write labels with where they come from, or the encoder as safetensors. Same study, same bytes."""
@@ -145,7 +145,7 @@ def export(
         min_share=min_share, min_readers=min_readers, since=since, until=until,
     )  # fmt: skip
     if kind is not None:
-        selection = replace(selection, kinds=(kind,))  # type: ignore[arg-type]  # click.Choice has checked it
+        selection = replace(selection, kinds=(kind,))
     bar = ProgressBar(*_STAGES["rows"])
 
     def told(stage: Stage, done: int, total: int) -> None:

@@ -58,6 +58,11 @@ with st.form("export"):
             tr("Only cells where"), AGREEMENTS, index=None, placeholder=tr("all"),
             format_func=lambda kind: tr(AGREEMENT_WORDS[kind]),
         )  # fmt: skip
+        percent = st.number_input(
+            tr("Only cells whose commonest answer has this share, in per cent"), 0, 100, value=None,
+            placeholder=tr("all"), help=tr("Of the doctors' current answers. What came with the data is no doctor."),
+        )  # fmt: skip
+        readers = st.number_input(tr("For the share: decided by so many doctors at least"), 1, 100, 1)
     with right:
         names = [account.name for account in accounts.list_accounts(services.database)]
         doctors = st.multiselect(tr("Only these people"), names, placeholder=tr("all"))
@@ -84,6 +89,7 @@ if is_wanted:
         Selection(
             slides=tuple(slides), annotators=tuple(doctors), categories=tuple(categories), is_current_only=is_current,
             kinds=tuple(kinds) or Selection().kinds, agreement=agreement, since=since, until=until,
+            min_share=None if percent is None else percent / 100, min_readers=readers,
         ),
     )  # fmt: skip
 files = known_exports(services.home)[:_SHOWN]

@@ -7,6 +7,7 @@ focal planes, its concatenated parts.
 import functools
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -16,7 +17,7 @@ from pydicom.dataset import Dataset
 from pydicom.pixels.processing import apply_color_lut
 from pydicom.pixels.utils import pixel_array
 
-from datasets.crops import Picture
+from datasets.crops import OUTSIDE, Picture
 from datasets.errors import WAY_OUT, UnreadableFile
 from datasets.geometry import plausible_mpp
 from datasets.readers.base import Level, SlideInfo, inner_box, paste, scale_of
@@ -73,6 +74,11 @@ class DicomReader:
             z_um=tuple(sorted(base.focal_planes)) or (0.0,),
             removed=tuple(f"{k.lower()} picture" for k in sorted(is_dropped)),
         )  # fmt: skip
+        self._places: dict[tuple[int, float], NDArray[np.bool_] | None] = {}
+        missing = self._missing(0, self._info.z_um[0])
+        if missing is not None:
+            note = f"{missing.mean():.0%} of its tiles are not in the file: shown grey, as what was not scanned"
+            self._info = replace(self._info, notes=(*notes, note))
         self._range: tuple[float, float] | None = None
         if int(headers[0].get("BitsAllocated") or 8) > 8:
             self._range = self._stretch()
@@ -90,8 +96,11 @@ class DicomReader:
             return paste(place, x, y, width, height, np.empty((0, 0, 3), np.uint8))
         known = self._levels[level].focal_planes or self._info.z_um  # a coarse level can have fewer
         plane = min(known, key=lambda place_um: abs(place_um - z_um))
-        pixels = self._raw(left, top, inner_width, inner_height, level, plane)
-        return paste(place, x, y, width, height, to_rgb(pixels, self._range))
+        inside = to_rgb(self._raw(left, top, inner_width, inner_height, level, plane), self._range)
+        is_missing = self._is_missing(left, top, inner_width, inner_height, level, plane)
+        if is_missing.any():
+            inside = np.where(is_missing[..., None], np.array(OUTSIDE, np.uint8), inside)
+        return paste(place, x, y, width, height, inside)
 
     def close(self) -> None:
         """Close the files."""
@@ -105,10 +114,31 @@ class DicomReader:
         except _wsidicom_errors() as error:
             raise UnreadableFile(f"damaged: {type(error).__name__}; {WAY_OUT}") from error
 
+    def _missing(self, level: int, z_um: float) -> NDArray[np.bool_] | None:
+        """Return which tiles, shape (rows, columns), have no frame (TILED_SPARSE, PS3.3 C.8.12.14); None: all have."""
+        key = (level, z_um)
+        if key not in self._places:
+            image = self._levels[level].get_instance(z_um).image_data
+            planes = getattr(image.tiles, "planes", {})  # an index of full tilings has none
+            plane = planes.get((z_um, image.default_path))
+            missing = None if plane is None else np.asarray(plane.plane.T < 0)
+            self._places[key] = missing if missing is not None and missing.any() else None
+        return self._places[key]
+
+    def _is_missing(self, left: int, top: int, width: int, height: int, level: int, z_um: float) -> NDArray[np.bool_]:
+        """Return where a region shows no frame: wsidicom paints it white like glass, or black where it is grey."""
+        missing = self._missing(level, z_um)
+        if missing is None:
+            return np.zeros((1, 1), np.bool_)
+        tile = self._levels[level].tile_size
+        rows, columns = np.arange(top, top + height) // tile.height, np.arange(left, left + width) // tile.width
+        return np.asarray(missing[np.ix_(rows, columns)])
+
     def _stretch(self) -> tuple[float, float]:
-        coarse = self._info.levels[-1]
-        side = (min(coarse.width_px, 2048), min(coarse.height_px, 2048))
-        values = self._raw(0, 0, *side, len(self._info.levels) - 1, self._info.z_um[0])
+        coarse, level, z_um = self._info.levels[-1], len(self._info.levels) - 1, self._info.z_um[0]
+        box = (0, 0, min(coarse.width_px, 2048), min(coarse.height_px, 2048))
+        values, is_missing = self._raw(*box, level, z_um), self._is_missing(*box, level, z_um)
+        values = values[~is_missing] if is_missing.any() and not is_missing.all() else values
         return float(values.min()), float(max(values.max(), values.min() + 1))
 
 

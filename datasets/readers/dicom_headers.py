@@ -10,6 +10,7 @@ from pydicom.dataset import Dataset
 from pydicom.pixels.decoders.base import get_decoder
 
 from datasets.errors import UnreadableFile
+from datasets.readers import htj2k
 
 WSI_CLASS = "1.2.840.10008.5.1.4.1.1.77.1.6"
 
@@ -87,6 +88,7 @@ def refuse_unknown_compression(header: Dataset) -> None:
         UnreadableFile: With the compression's name.
     """
     syntax = header.file_meta.TransferSyntaxUID
+    htj2k.register()
     try:
         is_known = get_decoder(syntax).is_available
     except NotImplementedError:

@@ -5,7 +5,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -115,8 +115,9 @@ def export_labels(
         chosen = _GEOJSON_FOLDER
     selection = _narrow(chosen, selection)
     groups = groups_of(database, patients)
-    study = Study(label_set=label_set, crop_px=crop_px, groups=groups, home=database.folder)
     is_packed = chosen.is_folder and out.suffix == ZIP
+    digests: dict[str, bytes] | None = {} if chosen.is_folder and not is_packed else None
+    study = Study(label_set=label_set, crop_px=crop_px, groups=groups, home=database.folder, digests=digests)
     if chosen.is_folder and not is_packed and out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise LabelingError(f"{out}: is not an empty folder. Nothing is overwritten; choose another name.")
     with (
@@ -132,7 +133,7 @@ def export_labels(
             names = _names_in(draft)
             pack(draft, _told(names, "packed", on_progress), scratch / "packed")
             draft = scratch / "packed"
-        return _finish(draft, out, counted.count, on_progress)
+        return _finish(draft, out, counted.count, digests or {}, on_progress)
 
 
 @contextmanager
@@ -208,10 +209,13 @@ def _told(names: Sequence[str], stage: Stage, on_progress: ProgressCallback) -> 
 
 def _names_in(folder: Path) -> list[str]:
     """Return a folder's files, sorted; as plain texts, because 100,000 paths of crops are 70 MB."""
-    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    found = ((os.path.relpath(place, folder), files) for place, _, files in os.walk(folder))
+    return sorted(name if place == "." else f"{place}/{name}" for place, files in found for name in files)
 
 
-def _finish(draft: Path, out: Path, rows: int, on_progress: ProgressCallback) -> ExportReport:
+def _finish(
+    draft: Path, out: Path, rows: int, digests: Mapping[str, bytes], on_progress: ProgressCallback
+) -> ExportReport:
     """Put the finished file or folder in its place, and say what it is."""
     if draft.is_dir():
         names = _names_in(draft)
@@ -219,7 +223,9 @@ def _finish(draft: Path, out: Path, rows: int, on_progress: ProgressCallback) ->
         sync_files(draft, names)
         listed = hashlib.sha256()
         for name in _told(names, "checked", on_progress):
-            listed.update(f"{sha256_of_file(draft / name)}  {name}\n".encode())
+            known = digests.get(name)
+            digest = sha256_of_file(draft / name) if known is None else known.hex()
+            listed.update(f"{digest}  {name}\n".encode())
         digest, files = listed.hexdigest(), tuple(out / name for name in names)
         if out.exists():
             out.rmdir()

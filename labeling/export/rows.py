@@ -18,6 +18,7 @@ from datasets.db import Database
 from datasets.files import sha256_of_json
 from labeling.adjudication import standing_verdicts
 from labeling.export.agreed import AgreementKind, cells_agreed, cells_with, is_current
+from labeling.foreign_records import ForeignProbe
 from labeling.records import IMPORTED, Disclosure, Label, Probe, Undo, Verdict
 
 COLUMNS: dict[str, type] = {
@@ -83,6 +84,8 @@ class Study:
     """Slide to patient, where known: one patient's slides stand on the same side of the split."""
     home: Path | None = None
     """The workspace, for formats that hold pictures or refer to DICOM slides."""
+    digests: dict[str, bytes] | None = None
+    """Where a writer of a folder may put the SHA-256 of a file, by its name in there: else it is read again for it."""
 
 
 def export_rows(database: Database, label_set: LabelSet) -> list[Row]:
@@ -116,6 +119,7 @@ def iter_labels(
         .join(Slide, Slide.id == Cell.slide_id)
         .outerjoin(Undo, Undo.label_id == Label.id)
         .outerjoin(Probe, Probe.id == Label.probe_id)
+        .outerjoin(ForeignProbe, ForeignProbe.id == Label.probe_id)
         .where(*_conditions(selection))
         .order_by(*((Cell.slide_id, Label.cell_id, Label.id) if by_cell else (Label.id,)))
         .execution_options(yield_per=_CHUNK)
@@ -200,7 +204,8 @@ _LABEL_COLUMNS: dict[str, Any] = {
     "seconds": Label.seconds,
     "reason": Label.reason, "suggestion": Label.suggestion, "suggestion_probability": Label.suggestion_probability,
     "suggestion_shown": Label.suggestion_shown, "probe": Label.probe_id,
-    "encoder_fingerprint": Probe.encoder_fingerprint, "confidence": Label.confidence, "comment": Label.comment,
+    "encoder_fingerprint": func.coalesce(Probe.encoder_fingerprint, ForeignProbe.encoder_fingerprint),
+    "confidence": Label.confidence, "comment": Label.comment,
     "step": Label.step, "kind": literal("label"), "adequacy": null(), "zone": null(),
     "suggestion_told": exists().where(Disclosure.label_id == Label.id).correlate(Label), "of_labels": null(),
 }  # fmt: skip

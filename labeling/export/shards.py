@@ -9,12 +9,13 @@ A sample's key is the cell; a label of another annotator has `-2`, `-3`, ... beh
 no time and no owner: the same study gives the same bytes.
 """
 
+import hashlib
 import json
 import tarfile
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from labeling.errors import LabelingError
 from labeling.export.folders import crop_of
@@ -33,7 +34,7 @@ def write_shards(rows: Iterable[Row], out: Path, study: Study) -> None:
         LabelingError: A crop is missing in the workspace.
     """
     numbers = {category: number for number, category in enumerate(study.label_set.ids)}
-    splits = {name: _Split(out, name) for name in SPLITS}
+    splits = {name: _Split(out, name, study.digests) for name in SPLITS}
     cell, copies = None, 0
     try:
         for row in rows:
@@ -43,7 +44,7 @@ def write_shards(rows: Iterable[Row], out: Path, study: Study) -> None:
             # A label of an earlier label set still leaves, behind the others.
             number = numbers.setdefault(row["category"], len(numbers))
             splits[row["split"]].add(key, {
-                "png": crop_of(row, study).read_bytes(), "cls": str(number).encode(), "json": dumps(row).encode(),
+                "png": crop_of(row, study), "cls": str(number).encode(), "json": dumps(row).encode(),
             })  # fmt: skip
     finally:
         for split in splits.values():
@@ -61,9 +62,11 @@ class _Split:
 
     out: Path
     name: str
+    digests: dict[str, bytes] | None
     names: list[str] = field(default_factory=list)
     samples: int = 0
     _open: IO[bytes] | None = None
+    _hash: Any = field(default_factory=hashlib.sha256)
 
     def add(self, key: str, parts: dict[str, bytes]) -> None:
         if self.samples % _SAMPLES_PER_SHARD == 0:
@@ -73,15 +76,24 @@ class _Split:
         assert self._open is not None
         self.samples += 1
         for ending, content in parts.items():
-            self._open.write(b"".join(_member(f"{key}.{ending}", content)))
+            self._write(b"".join(_member(f"{key}.{ending}", content)))
+
+    def _write(self, content: bytes) -> None:
+        assert self._open is not None
+        self._open.write(content)
+        if self.digests is not None:
+            self._hash.update(content)
 
     def close(self) -> None:
         if self._open is not None:
             # Two empty blocks end it, and records are whole, as POSIX has it.
             size = self._open.tell() + 2 * tarfile.BLOCKSIZE
-            self._open.write(bytes(2 * tarfile.BLOCKSIZE + -size % tarfile.RECORDSIZE))
+            self._write(bytes(2 * tarfile.BLOCKSIZE + -size % tarfile.RECORDSIZE))
             self._open.close()
             self._open = None
+            if self.digests is not None:
+                self.digests[self.names[-1]] = self._hash.digest()
+                self._hash = hashlib.sha256()
 
 
 def _member(name: str, content: bytes) -> tuple[bytes, bytes, bytes]:

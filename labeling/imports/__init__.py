@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from datasets.bethesda import LabelSet
@@ -16,6 +16,7 @@ from labeling.imports.resolve import Found, Resolver
 from labeling.imports.said import SAID, Said, read_said, store_said
 from labeling.imports.store import ImportedLabel, batches, store_labels
 from labeling.imports.tables import read_csv, read_parquet
+from labeling.imports.values import picture_names, refuse_halves
 
 _READERS: dict[str, Callable[[Path], Iterator[Found]]] = {
     ".csv": read_csv, ".tsv": read_csv, ".txt": read_csv, ".parquet": read_parquet, ".json": read_json,
@@ -90,6 +91,7 @@ def cells_of_file(
     resolver, cells, refused = Resolver(database, label_set, None), [], []
     for found in _read(path, label_set):
         try:
+            refuse_halves(found.values, found.changed_from)
             label = resolver.label(found)
         except LabelRefused as refusal:
             refused.append((found.where, str(refusal)))
@@ -144,8 +146,7 @@ class _Pictures:
             beside = (self._folder, *(child for child in sorted(self._folder.iterdir()) if child.is_dir()))
             files = [f for folder in beside for f in sorted(folder.iterdir()) if f.suffix.lower() in PICTURES]
             self._files = {name: file for file in files for name in (file.stem, file.name)}
-        plain = PurePosixPath(name.replace("\\", "/")).name
-        return self._files.get(plain) or self._files.get(PurePosixPath(plain).stem)
+        return next((self._files[one] for one in picture_names(name) if one in self._files), None)
 
 
 def _take(
@@ -155,16 +156,18 @@ def _take(
     said: list[tuple[str, Said]] = []
     for found in batch:
         kind = found.values.get("kind")
+        where = found.where.encode(errors="replace").decode()
         if kind == "reference" and not takes_references:
             report.derived += 1
             continue
         try:
+            refuse_halves(found.values, found.changed_from)
             if kind in SAID:
-                said.append((found.where, read_said(resolver, found)))
+                said.append((where, read_said(resolver, found)))
             else:
-                labels.append((found.where, resolver.label(found)))
+                labels.append((where, resolver.label(found)))
         except LabelRefused as refusal:
-            report.refused.append((found.where, str(refusal)))
+            report.refused.append((where, str(refusal)))
     stored = store_labels(database, [label for _, label in labels])
     others = store_said(database, [one for _, one in said])  # a verdict names labels: they come first
     report.labels += stored.new

@@ -15,11 +15,11 @@ from datasets.bethesda import LabelSet
 from labeling.errors import LabelingError
 from labeling.export.dicom_codes import category_of
 from labeling.export.dicom_rows import place_of, rows_in
-from labeling.imports.objects import told_by
+from labeling.imports.foreign import told_by
 from labeling.imports.resolve import Found
 
 if TYPE_CHECKING:
-    from highdicom.ann import AnnotationGroup
+    from highdicom.ann import AnnotationGroup, MicroscopyBulkSimpleAnnotations
 
 
 def read_annotations(path: Path, label_set: LabelSet) -> Iterator[Found]:
@@ -40,9 +40,18 @@ def read_annotations(path: Path, label_set: LabelSet) -> Iterator[Found]:
             raise LabelingError(f"{file.name}: not a DICOM object of simple annotations ({error}).") from error
         kind = str(found.AnnotationCoordinateType)
         uids = [str(item.ReferencedSOPInstanceUID) for item in found.get("ReferencedImageSequence", ())]
-        place = {"slide_uid": uids[0] if uids else None, "slide": file.stem}
+        place = {"slide_uid": uids[0] if uids else None, "slide": file.stem, "unclear": _strange_origin(found, kind)}
         for group in groups:
             yield from _labels(f"{file.name}, group {group.AnnotationGroupNumber}", group, kind, place, label_set)
+
+
+def _strange_origin(found: "MicroscopyBulkSimpleAnnotations", kind: str) -> str | None:
+    """Return why an object's points are no pixels of the whole slide, None where they are (PS3.3, C.37.1.1)."""
+    if kind != "2D":
+        return "its points are millimetres in space; it is needed with pixels of the slide (coordinate type 2D)."
+    if str(found.get("PixelOriginInterpretation", "VOLUME")) == "FRAME":
+        return "its points are counted from a frame of the slide; they are needed from the slide's corner (VOLUME)."
+    return None
 
 
 def _labels(

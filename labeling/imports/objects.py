@@ -5,15 +5,18 @@ new label.
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from labeling.errors import LabelingError
-from labeling.imports.resolve import Found, normal_word
+from labeling.imports.foreign import Json, as_dict, as_list, numbers_in, told_by
+from labeling.imports.resolve import Found
+from labeling.imports.tasks import read_tasks
 
-Json = dict[str, Any]
 _MOST_BYTES = 1 << 30
+_INTENSITIES = {"positive", "negative", "1+", "2+", "3+"}
+"""How strongly a cell is stained, in QuPath's nested classes: there "Negative" does not mean NILM."""
 
 
 def read_json(path: Path) -> Iterator[Found]:
@@ -30,98 +33,104 @@ def read_json(path: Path) -> Iterator[Found]:
         raise LabelingError(f"{path.name}: not JSON ({error}).") from error
     if isinstance(content, dict) and isinstance(content.get("features"), list):
         return _features(content["features"], path.stem)
+    if isinstance(content, dict) and content.get("type") == "Feature":  # QuPath's export of one object
+        return _features([content], path.stem)
     if isinstance(content, dict) and isinstance(content.get("annotations"), list):
         return _coco(content)
     if isinstance(content, list) and all(isinstance(item, dict) and item.get("type") == "Feature" for item in content):
         return _features(content, path.stem)
     if isinstance(content, list) and any(isinstance(item, dict) and "classifications" in item for item in content):
         return _cric(content)
-    if isinstance(content, list):
-        return _tasks(content)
-    raise LabelingError(f"{path.name}: neither GeoJSON nor COCO nor CRIC nor tasks of Label Studio.")
+    if isinstance(content, list) and any(isinstance(item, dict) and "data" in item for item in content):
+        return read_tasks(content)
+    raise LabelingError(
+        f"{path.name}: neither GeoJSON nor COCO nor CRIC nor tasks of Label Studio (its export JSON, not JSON-MIN)."
+    )
 
 
 def _features(features: list[Any], stem: str) -> Iterator[Found]:
     for number, item in enumerate(features, start=1):
-        properties = _dict(_dict(item).get("properties"))
-        told = _dict(properties.get("metadata"))
-        kind = properties.get("classification", properties.get("label"))
-        category = _dict(kind).get("name") if isinstance(kind, dict) else kind
-        x, y = _centre(_dict(_dict(item).get("geometry")))
-        place = {"slide": told.get("slide") or properties.get("slide") or stem, "x_px": x, "y_px": y}
-        if told.get("cell"):
-            place = {"slide": place["slide"]}
-        yield told_by(f"object {number}", told, category, place)
+        yield from _feature(f"object {number}", as_dict(item), stem)
 
 
-def _centre(geometry: Json) -> tuple[float | None, float | None]:
-    """Return the middle of a geometry's outline, whatever its kind."""
-    xs, ys, rest = [], [], [geometry.get("coordinates")]
+def _feature(where: str, item: Json, stem: str) -> Iterator[Found]:
+    """Yield the labels of an object and of those inside it, which QuPath writes where it is asked for the hierarchy."""
+    properties = as_dict(item.get("properties"))
+    told = as_dict(properties.get("metadata"))
+    place = {"slide": told.get("slide") or properties.get("slide") or stem}
+    category, parts = _class_of(properties.get("classification", properties.get("label")))
+    # Of a cell QuPath knows its outline and that of its nucleus, which the study's cells are centred on.
+    points = _points(as_dict(item.get("nucleusGeometry") or item.get("geometry")))
+    if properties.get("objectType") != "root":
+        for number, (x, y) in enumerate(points, start=1):
+            here = where if len(points) == 1 else f"{where}, point {number}"
+            there = place if told.get("cell") else {**place, "x_px": x, "y_px": y}
+            yield told_by(here, told, category, {**there, **({"classes": parts} if parts else {})})
+    children = properties.get("childObjects", properties.get("children"))
+    for number, child in enumerate(children if isinstance(children, list) else [], start=1):
+        yield from _feature(f"{where}, child {number}", as_dict(child), stem)
+
+
+def _class_of(kind: Any) -> tuple[str | None, list[str]]:
+    """Return an object's class and its parts: QuPath nests classes, "HSIL: Positive" or names ["HSIL", "Positive"]."""
+    if isinstance(kind, dict):
+        names = kind.get("names")
+        kind = ": ".join(map(str, names)) if isinstance(names, list) and names else kind.get("name")
+    word = None if kind is None else str(kind)
+    parts = [] if word is None or ": " not in word else word.split(": ")
+    return word, [part for part in parts if part.casefold() not in _INTENSITIES]
+
+
+def _points(geometry: Json) -> list[tuple[float | None, float | None]]:
+    """Return the places that a geometry marks: each of several points (QuPath's tool for counting), else its middle."""
+    coordinates = geometry.get("coordinates")
+    if geometry.get("type") == "MultiPoint" and isinstance(coordinates, list) and coordinates:
+        return [_centre(point) for point in coordinates]
+    if geometry.get("type") == "GeometryCollection":
+        coordinates = [as_dict(part).get("coordinates") for part in as_list(geometry.get("geometries"))]
+    return [_centre(coordinates)]
+
+
+def _centre(coordinates: Any) -> tuple[float | None, float | None]:
+    """Return the middle of an outline, whatever its kind; what lies behind x and y is a height, and not asked for."""
+    xs, ys, rest = [], [], [coordinates]
     while rest:
         value = rest.pop()
         if not isinstance(value, list):
             continue
-        if len(value) >= 2 and all(isinstance(part, int | float) for part in value[:2]):
-            xs.append(value[0])
-            ys.append(value[1])
+        place = numbers_in(value[:2])
+        if len(place) == 2:
+            xs.append(place[0])
+            ys.append(place[1])
         else:
             rest += value
     return ((min(xs) + max(xs)) / 2, (min(ys) + max(ys)) / 2) if xs else (None, None)
 
 
 def _coco(content: Json) -> Iterator[Found]:
-    images = {_dict(image).get("id"): _dict(image).get("file_name") for image in content.get("images", [])}
-    names = {_dict(category).get("id"): _dict(category).get("name") for category in content.get("categories", [])}
-    for item in map(_dict, content["annotations"]):
-        box = item.get("bbox")
-        place: Json = {"image": images.get(item.get("image_id"))}
-        if isinstance(box, list) and len(box) == 4 and all(isinstance(part, int | float) for part in box):
+    images, names = _by_id(content.get("images"), "file_name"), _by_id(content.get("categories"), "name")
+    for item in map(as_dict, content["annotations"]):
+        place: Json = {"image": images.get(str(item.get("image_id")))}
+        box = numbers_in(as_list(item.get("bbox")))
+        if len(box) == 4:
             place |= {"x_px": box[0] + box[2] / 2, "y_px": box[1] + box[3] / 2}
-        told = _dict(item.get("cytojepa"))
-        yield told_by(f"annotation {item.get('id')}", told, names.get(item.get("category_id")), {} if told else place)
+        elif outlines := [numbers_in(as_list(part)) for part in as_list(item.get("segmentation"))]:
+            pairs = [[x, y] for outline in outlines for x, y in zip(outline[::2], outline[1::2], strict=False)]
+            place["x_px"], place["y_px"] = _centre(pairs)
+        told = as_dict(item.get("cytojepa"))
+        category = names.get(str(item.get("category_id")))
+        yield told_by(f"annotation {item.get('id')}", told, category, {} if told else place)
 
 
-def _tasks(tasks: list[Any]) -> Iterator[Found]:
-    for task in map(_dict, tasks):
-        data = _dict(task.get("data"))
-        image = str(data.get("image") or "").rpartition("d=")[2]
-        place = {"cell": data.get("cell"), "image": image}
-        for item in map(_dict, task.get("annotations") or []):
-            if item.get("was_cancelled"):
-                continue
-            where = f"task {task.get('id')}, annotation {item.get('id')}"
-            who = item.get("completed_by")
-            facts = {"annotator": _dict(who).get("email") or (str(who) if isinstance(who, int | str) else None),
-                     "made_at": item.get("created_at"), "seconds": item.get("lead_time")}  # fmt: skip
-            told = _dict(item.get("meta"))
-            yield told_by(where, told, _choice(item), {**place, **({} if told else facts)})
+def _by_id(items: Any, name: str) -> dict[str, Any]:
+    """Return one value of each item by its id, which programs write as a number or as a text."""
+    return {str(item.get("id")): item.get(name) for item in map(as_dict, as_list(items))}
 
 
 def _cric(images: list[Any]) -> Iterator[Found]:
     """Yield the points of CRIC's own JSON (Rezende et al. 2021): pixels of the picture as it is distributed."""
-    for image in map(_dict, images):
-        for number, item in enumerate(map(_dict, image.get("classifications") or []), start=1):
+    for image in map(as_dict, images):
+        for number, item in enumerate(map(as_dict, as_list(image.get("classifications"))), start=1):
             values = {"image": image.get("image_name"), "category": item.get("bethesda_system"),
                       "x_px": item.get("nucleus_x"), "y_px": item.get("nucleus_y")}  # fmt: skip
             yield Found(where=f"image {image.get('image_id')}, cell {item.get('cell_id', number)}", values=values)
-
-
-def _choice(annotation: Json) -> str | None:
-    for result in map(_dict, annotation.get("result") or []):
-        value = _dict(result.get("value"))
-        chosen = value.get("choices") or value.get("rectanglelabels") or value.get("keypointlabels")
-        if isinstance(chosen, list) and chosen:
-            return str(chosen[0])
-    return None
-
-
-def told_by(where: str, told: Json, category: Any, place: Mapping[str, Any]) -> Found:
-    """Join what this program wrote with what the other one says: the other one's category counts."""
-    before = told.get("category")
-    is_changed = before is not None and category is not None and normal_word(str(category)) != normal_word(str(before))
-    values = {**place, **told, **({"category": category} if category is not None else {})}
-    return Found(where=where, values=values, changed_from=str(before) if is_changed else None)
-
-
-def _dict(value: Any) -> Json:
-    return value if isinstance(value, dict) else {}

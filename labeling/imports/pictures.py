@@ -71,16 +71,21 @@ def read_shards(path: Path) -> Iterator[Found]:
     """Yield the label of each sample of a WebDataset shard, or of all shards of a folder.
 
     Raises:
-        LabelingError: It is no tar file.
+        LabelingError: It is no tar file, or no sample of it tells its label.
     """
+    is_told, is_empty = False, True
     for shard in sorted(path.glob("*.tar")) if path.is_dir() else [path]:
         try:
             with tarfile.open(shard, "r:") as archive:
                 for member in archive:
+                    is_empty = False
                     if member.isfile() and member.name.endswith(".json"):
+                        is_told = True
                         yield _sample(archive, member, shard.name)
         except tarfile.TarError as error:
             raise LabelingError(f"{shard.name}: not a tar file that can be read ({error}).") from error
+    if not (is_told or is_empty):
+        raise LabelingError(f"{path.name}: no sample has a .json that tells cell and category; numbers alone do not.")
 
 
 def _sample(archive: tarfile.TarFile, member: tarfile.TarInfo, shard: str) -> Found:

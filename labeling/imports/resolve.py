@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,12 +20,22 @@ from datasets.public import PUBLIC_WORDS
 from labeling.errors import LabelRefused
 from labeling.export.rows import COLUMNS
 from labeling.imports.store import ImportedLabel
-from labeling.imports.values import CONFIDENCES, flag_in, history_in, key_in, moment_in, number_in, word_in
+from labeling.imports.values import (
+    CONFIDENCES,
+    flag_in,
+    history_in,
+    key_in,
+    moment_in,
+    number_in,
+    picture_names,
+    text_in,
+    word_in,
+)
 from labeling.records import IMPORTED
 
 NEAR_UM, NEAR_PX = 5.0, 20.0
 """How far from a cell's centre a point may lie: half a nucleus; in pixels where um/px is unknown."""
-_KNOWN = frozenset({*COLUMNS, "image", "file", "slide_uid", "unclear"})
+_KNOWN = frozenset({*COLUMNS, "image", "file", "slide_uid", "unclear", "classes"})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,7 +46,8 @@ class Found:
     """Row or object, for the list of what was refused."""
     values: Mapping[str, Any]
     """Also `image`: a file name that tells slide or cell; `file`: the picture itself, known by its bytes;
-    `slide_uid`: what a DICOM object refers to; `unclear`: why the place may not be used."""
+    `slide_uid`: what a DICOM object refers to; `classes`: the parts of a nested class; `unclear`: why it may not be
+    used."""
     changed_from: str | None = None
     """The category that the label had when it left, where another program has changed it."""
 
@@ -84,6 +95,7 @@ class Resolver:
             key=key_in(values) if is_own else None,
             history=history_in(values) if found.changed_from is None else {},
             taken_back_at=moment_in(values, "taken_back_at") if is_own else None,
+            encoder_fingerprint=text_in(values, "encoder_fingerprint") if found.changed_from is None else None,
             was_told=is_own and bool(flag_in(values, "suggestion_told")),
         )  # fmt: skip
 
@@ -91,6 +103,8 @@ class Resolver:
         self.left_out.update(name for name in values if name not in _KNOWN and word_in(values, name) is not None)
         if word_in(values, "confidence") not in CONFIDENCES:
             self.left_out["confidence"] += 1
+        if word_in(values, "encoder_fingerprint") and not word_in(values, "probe"):
+            self.left_out["encoder_fingerprint"] += 1  # of what, nobody knows
 
     def annotator(self, values: Mapping[str, Any]) -> str:
         """Return whose row it becomes.
@@ -112,12 +126,20 @@ class Resolver:
         word = word_in(values, "category")
         if word is None:
             raise LabelRefused("no category.")
-        category = self._words.get(normal_word(word))
+        category = self._words.get(normal_word(word)) or self._one_of(values.get("classes"))
         if category is None:
             raise LabelRefused(
                 f"category {word[:64]}: not in the label set {self.label_set.id} ({', '.join(self.label_set.ids)})."
             )
         return category
+
+    def _one_of(self, classes: Any) -> str | None:
+        """Return the only category among the parts of a nested class; the others say something else of the cell."""
+        found = {self._words.get(normal_word(str(part))) for part in classes or ()} - {None}
+        if len(found) != 1:
+            return None
+        self.left_out["nested classes"] += 1
+        return found.pop()
 
     def slide(self, values: Mapping[str, Any]) -> str:
         """Return the slide that a row is about.
@@ -139,11 +161,17 @@ class Resolver:
         cell_id = word_in(values, "cell")
         if cell_id in self._cells and cell_id is not None:
             return cell_id
-        image = PurePosixPath((word_in(values, "image") or "").replace("\\", "/").partition("?")[0]).stem
-        if image in self._cells:
-            return image
+        images = picture_names(word_in(values, "image") or "")
+        if by_name := [name for name in images if name in self._cells]:
+            return by_name[0]
         by_bytes = self._codes(values.get("file"))
-        names = [self._slide_of_uid(word_in(values, "slide_uid")), cell_id, word_in(values, "slide"), image, *by_bytes]
+        names = [
+            self._slide_of_uid(word_in(values, "slide_uid")),
+            cell_id,
+            word_in(values, "slide"),
+            *images,
+            *by_bytes,
+        ]
         if by_bytes and by_bytes[0] in self._cells:
             return by_bytes[0]
         slide = next((name for name in names if name in self._slides), None)

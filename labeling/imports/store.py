@@ -12,7 +12,8 @@ from sqlalchemy.orm import Session
 
 from datasets.catalog import Cell
 from datasets.db import Database, utc_now
-from labeling.records import IMPORTED, Disclosure, Label, Undo
+from labeling.foreign_records import ForeignProbe
+from labeling.records import IMPORTED, Disclosure, Label, Probe, Undo
 
 IMPORT = "import"
 """Who acted, in the chain of events; the annotator stands in the row."""
@@ -37,6 +38,8 @@ class ImportedLabel:
     history: Mapping[str, Any] = field(default_factory=dict)
     """Of `HISTORY_COLUMNS`; `made_at` is when it was first stored, anywhere."""
     taken_back_at: datetime | None = None
+    encoder_fingerprint: str | None = None
+    """Of the probe that `history` names."""
     was_told: bool = False
     """The suggestion was told after the answer."""
 
@@ -81,6 +84,7 @@ def _store(session: Session, batch: tuple[tuple[int, ImportedLabel], ...], repor
     stored = {row.key: row for row in session.scalars(select(Label).where(Label.key.in_(keys.values())))}
     undo_keys = set(session.scalars(select(Undo.key).where(Undo.key.in_(keys.values()))))
     cells = set(session.scalars(select(Cell.id).where(Cell.id.in_({label.cell_id for _, label in batch}))))
+    encoders = _Encoders(session, batch)
     now, taken_back, told = utc_now(), [], []
     for place, label in batch:
         key = keys[place]
@@ -90,6 +94,9 @@ def _store(session: Session, batch: tuple[tuple[int, ImportedLabel], ...], repor
             continue
         if key in undo_keys or (row is not None and _content(row) != _content_of(label)):
             report.refused[place] = f"key {key}: stored already with another content."
+            continue
+        if not encoders.fit(label):
+            report.refused[place] = encoders.reason(label)
             continue
         if row is None:
             row = stored[key] = _row(label, key, now)
@@ -102,7 +109,40 @@ def _store(session: Session, batch: tuple[tuple[int, ImportedLabel], ...], repor
             taken_back.append((row, label.taken_back_at))
     session.flush()
     session.add_all(Disclosure(label_id=row.id) for row in told)
+    encoders.add_new()
     _take_back(session, taken_back)
+
+
+class _Encoders:
+    """Which encoder is behind each probe that labels name: of this study's fits, and as files told it."""
+
+    def __init__(self, session: Session, batch: tuple[tuple[int, ImportedLabel], ...]) -> None:
+        self._session, self._new = session, dict[str, str]()
+        probes = {_probe(label) for _, label in batch if label.encoder_fingerprint is not None}
+        self._known: dict[str | None, str] = {}
+        for table in (ForeignProbe, Probe):  # what this study has fitted itself counts
+            query = select(table.id, table.encoder_fingerprint).where(table.id.in_(probes))
+            self._known.update(session.execute(query).all())
+
+    def fit(self, label: ImportedLabel) -> bool:
+        """Return whether a label says nothing else than what is known; what is new is known from then on."""
+        probe, encoder = _probe(label), label.encoder_fingerprint
+        if probe is None or encoder is None:
+            return True
+        if probe not in self._known:
+            self._known[probe] = self._new[probe] = encoder
+        return self._known[probe] == encoder
+
+    def reason(self, label: ImportedLabel) -> str:
+        probe = _probe(label)
+        return f"probe {probe}: fitted with encoder {self._known[probe]}, not {label.encoder_fingerprint}."
+
+    def add_new(self) -> None:
+        self._session.add_all(ForeignProbe(id=probe, encoder_fingerprint=self._new[probe]) for probe in self._new)
+
+
+def _probe(label: ImportedLabel) -> str | None:
+    return label.history.get("probe_id")
 
 
 def _row(label: ImportedLabel, key: str, now: datetime) -> Label:

@@ -1,6 +1,8 @@
 """CSV and Parquet: one label a row. Column names of other programs are understood where they are plain."""
 
+import codecs
 import csv
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,7 @@ import pyarrow.parquet as pq
 
 from labeling.errors import LabelingError
 from labeling.export.delimited import plain_text
+from labeling.export.rows import COLUMNS
 from labeling.imports.resolve import Found
 
 _OTHER_NAMES = {
@@ -29,6 +32,13 @@ _BOXES = (
     ("bbox_x", "bbox_y", "bbox_w", "bbox_h", True), ("bbox_x", "bbox_y", "bbox_width", "bbox_height", True),
 )  # fmt: skip
 """Columns of boxes; whether the last two are its size."""
+_NUMBERS = {name for name, kind in COLUMNS.items() if kind in (int, float)} | {
+    str(name) for columns in _BOXES for name in columns[:-1]
+}  # fmt: skip
+_DECIMAL_COMMA = re.compile(r"\s*[+-]?\d+,\d+\s*")
+"""Of tables with semicolons or tabs, as programs write them in countries where the comma is the decimal sign."""
+_DELIMITER_TOLD = re.compile(r"sep=([,;\t])\s*", re.IGNORECASE)
+"""Excel's own first line."""
 _SIZES = (("w", "h"), ("width", "height"))
 
 
@@ -39,14 +49,18 @@ def read_csv(path: Path) -> Iterator[Found]:
         LabelingError: Not a UTF-8 table.
     """
     try:
-        with path.open(encoding="utf-8-sig", newline="") as stream:
-            header = stream.readline()
-            stream.seek(0)
-            delimiter = max(",;\t", key=header.count)
-            for number, row in enumerate(csv.DictReader(stream, delimiter=delimiter), start=2):
+        with path.open(encoding=_encoding(path), newline="") as stream:
+            header, first = stream.readline(), 2
+            told = _DELIMITER_TOLD.fullmatch(header)
+            if told:
+                first = 3
+            else:
+                stream.seek(0)
+            delimiter = told[1] if told else max(",;\t", key=header.count)
+            for number, row in enumerate(csv.DictReader(stream, delimiter=delimiter), start=first):
                 values = {key: plain_text(value) for key, value in row.items() if key and isinstance(value, str)}
-                yield Found(where=f"row {number}", values=_named(values))
-    except (UnicodeDecodeError, csv.Error) as error:
+                yield Found(where=f"row {number}", values=_named(values, has_decimal_commas=delimiter != ","))
+    except (UnicodeError, csv.Error) as error:
         raise LabelingError(f"{path.name}: not a UTF-8 table ({error}). Save it as CSV with UTF-8.") from error
 
 
@@ -67,11 +81,19 @@ def read_parquet(path: Path) -> Iterator[Found]:
         raise LabelingError(f"{path.name}: not a Parquet file that can be read ({error}).") from error
 
 
-def _named(row: Mapping[str, Any]) -> dict[str, Any]:
+def _encoding(path: Path) -> str:
+    """Return what a table's first bytes tell: Excel's "Unicode text" is UTF-16, all else has to be UTF-8."""
+    with path.open("rb") as stream:
+        return "utf-16" if stream.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig"
+
+
+def _named(row: Mapping[str, Any], *, has_decimal_commas: bool = False) -> dict[str, Any]:
     names = {key: key.strip().casefold().replace(" ", "_") for key in row}
     named: dict[str, Any] = {}
     for key, value in row.items():
-        named.setdefault(_OTHER_NAMES.get(names[key], names[key]), value)
+        name = _OTHER_NAMES.get(names[key], names[key])
+        is_comma = has_decimal_commas and name in _NUMBERS and _DECIMAL_COMMA.fullmatch(value)
+        named.setdefault(name, value.replace(",", ".") if is_comma else value)
     if named.get("x_px") in (None, ""):
         named.update(_centre_of_box(named))
     elif "x" in names.values() and any(set(size) <= set(names.values()) for size in _SIZES):

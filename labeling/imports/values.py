@@ -1,8 +1,10 @@
 """Values of a file's rows, read as what their columns hold: words, texts, numbers, moments."""
 
 import math
+import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
+from pathlib import PurePosixPath
 from typing import Any
 
 from datasets.db import utc_now
@@ -15,7 +17,14 @@ _RENAMED = {"probe": "probe_id"}
 _HISTORY = {name: _RENAMED.get(name, name) for name in COLUMNS if _RENAMED.get(name, name) in HISTORY_COLUMNS}
 _MOMENTS = ("made_at", "decided_at")
 _LONGEST = {name: getattr(Label.__table__.c[column].type, "length", None) or 80 for name, column in _HISTORY.items()}
+_LONGEST["encoder_fingerprint"] = 64
 _CLOCK_SLACK = timedelta(minutes=5)
+_HALF = re.compile("[\ud800-\udfff]")
+_UPLOAD = re.compile("[0-9a-f]{8}-")
+"""What Label Studio puts before the name of an uploaded picture."""
+_FLAGS = {"true": True, "1": True, "1.0": True, "wahr": True,
+          "false": False, "0": False, "0.0": False, "falsch": False}  # fmt: skip
+"""As programs write them; a German Excel translates what it has taken for a truth value."""
 CONFIDENCES = (None, "sure", "unsure")
 """What a doctor can say of his answer; a number there is some program's."""
 
@@ -44,11 +53,30 @@ def _read(name: str) -> Callable[[Mapping[str, Any], str], Any]:
     return flag_in if COLUMNS[name] is bool else text_in
 
 
+def refuse_halves(values: Mapping[str, Any], *more: str | None) -> None:
+    """Refuse what no database and no terminal takes: JSON can escape one half of a character alone.
+
+    Raises:
+        LabelRefused: A name or a text has such a half.
+    """
+    for text in (*values, *values.values(), *more):
+        if isinstance(text, str) and not text.isascii() and _HALF.search(text):
+            raise LabelRefused(f"half a character in {text[:40].encode(errors='replace').decode()}; take it out.")
+
+
+def picture_names(name: str) -> tuple[str, ...]:
+    """Return what a picture may be called that a file names: with and without its folder, ending, mark of upload."""
+    plain = PurePosixPath(name.replace("\\", "/").partition("?")[0]).name
+    names = (plain, _UPLOAD.sub("", plain, count=1) if _UPLOAD.match(plain) else plain)
+    return tuple(dict.fromkeys((*names, *(PurePosixPath(one).stem for one in names))))
+
+
 def word_in(values: Mapping[str, Any], name: str) -> str | None:
     """Return a word without spaces around it, None where nothing is said."""
     value = values.get(name)
-    text = str(value).strip() if value is not None else ""
-    return text or None
+    # What is missing in a column of numbers is NaN in many tables.
+    is_missing = value is None or (isinstance(value, float) and math.isnan(value))
+    return (str(value).strip() or None) if not is_missing else None
 
 
 def text_in(values: Mapping[str, Any], name: str) -> str | None:
@@ -58,7 +86,7 @@ def text_in(values: Mapping[str, Any], name: str) -> str | None:
         LabelRefused: It is longer than the database keeps, or has a NUL, which no database keeps.
     """
     value = values.get(name)
-    if value in (None, ""):
+    if value in (None, "") or (word_in(values, name) is None and isinstance(value, float)):
         return None
     text, most = str(value), _LONGEST.get(name, 80)
     if len(text) > most:
@@ -104,9 +132,9 @@ def flag_in(values: Mapping[str, Any], name: str) -> bool | None:
     text = word_in(values, name)
     if text is None:
         return None
-    if text.casefold() not in ("true", "false", "1", "0"):
+    if text.casefold() not in _FLAGS:
         raise LabelRefused(f"{name} = {text[:20]}: use true or false.")
-    return text.casefold() in ("true", "1")
+    return _FLAGS[text.casefold()]
 
 
 def moment_in(values: Mapping[str, Any], name: str) -> datetime | None:
@@ -126,4 +154,7 @@ def moment_in(values: Mapping[str, Any], name: str) -> datetime | None:
         raise LabelRefused(f"{name} = {text[:40]}: the time zone is missing.")
     if moment > utc_now() + _CLOCK_SLACK:
         raise LabelRefused(f"{name} = {text[:40]}: lies in the future.")
-    return moment.astimezone(UTC)
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError as error:
+        raise LabelRefused(f"{name} = {text[:40]}: no calendar has it in UTC.") from error

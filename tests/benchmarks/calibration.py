@@ -5,7 +5,9 @@
 For a study whose cells came with labels. In each draw two fifths of the slides are the test side; of the others so
 many labels of each class are drawn (classes that have fewer are left out), and the probe is fitted and calibrated as
 in a study. Told are the calibration error (ten bins; of one draw and of all draws together, where chance has averaged
-out) and how often the sets of classes hold the right one. Test cells are weighed so that classes count alike.
+out) and how often the sets of classes hold the right one. Test cells are weighed so that classes count alike. With
+`--random 10` so many cells of chance are labelled besides: once they tell the classes' shares, probabilities are those
+that a doctor is shown in this pool, and test cells count alike.
 """
 
 import argparse
@@ -45,21 +47,26 @@ def draw(truth: np.ndarray, slides: np.ndarray, shots: int, seed: int) -> tuple[
     return known, np.flatnonzero(is_test & np.isin(truth, truth[known]))
 
 
-def one(vectors: np.ndarray, truth: np.ndarray, slides: np.ndarray, shots: int, seed: int) -> dict[str, np.ndarray]:
+def one(
+    vectors: np.ndarray, truth: np.ndarray, slides: np.ndarray, shots: int, seed: int, by_chance: int = 0
+) -> dict[str, np.ndarray]:
     """Fit on one draw; return what is told of the test side, row by row."""
     known, test = draw(truth, slides, shots, seed)
+    others = np.flatnonzero(np.isin(truth, truth[known]) & ~np.isin(slides, slides[test]))
+    random = np.random.default_rng(seed).choice(others, by_chance, replace=False)
+    known = np.union1d(known, random)
     training = Training(
         cell_ids=[str(row) for row in known], vectors=vectors[known], classes=truth[known],
-        weights=np.ones(len(known)), slides=slides[known], is_random=np.zeros(len(known), bool),
+        weights=np.ones(len(known)), slides=slides[known], is_random=np.isin(known, random),
         is_exemplar=np.zeros(len(known), bool),
     )  # fmt: skip
     scale = PoolScale.of(vectors)
     found = fitting.fit(training, scale, strength=fitting.tune(training, scale))
     codes = np.searchsorted(found.probe.classes_, truth[test])
-    told = probabilities_of(found.probe.logits(vectors[test]), found.probe.temperature)
+    told = probabilities_of(found.probe.logits(vectors[test]), found.probe.temperature, found.prior)
     sets = conformal_sets(found.metrics["conformal"])
     inside = np.ones_like(told, bool) if sets is None else sets.contains(told)
-    weights = 1 / np.bincount(codes)[codes]
+    weights = np.ones(len(codes)) if by_chance else 1 / np.bincount(codes)[codes]
     return {
         "p": told, "codes": codes, "weights": weights / weights.sum(), "slides": slides[test],
         "size": inside.sum(axis=1), "covered": inside[np.arange(len(codes)), codes],
@@ -81,9 +88,11 @@ def summary(rows: list[dict[str, np.ndarray]]) -> str:
     covered = [float((r["weights"] * r["covered"]).sum()) for r in rows]
     sizes = np.mean([float((r["weights"] * r["size"]).sum()) for r in rows])
     accuracy = np.mean([float((r["weights"] * (r["p"].argmax(axis=1) == r["codes"])).sum()) for r in rows])
+    losses = [float(-(r["weights"] * np.log(r["p"][np.arange(len(r["codes"])), r["codes"]])).sum()) for r in rows]
     error = 1.96 * np.std(covered, ddof=1) / len(covered) ** 0.5
     return (
-        f"balanced accuracy {accuracy:.3f}; calibration error of one draw {np.mean(errors):.3f}, without chance "
+        f"accuracy {accuracy:.3f}; log-loss {np.mean(losses):.3f}; "
+        f"calibration error of one draw {np.mean(errors):.3f}, without chance "
         f"{real[0]:.3f} ({real[1]:.3f} to {real[2]:.3f}), of all together "
         f"{pooled:.3f}; temperature {np.median([r['temperature'] for r in rows]):.2f}; sets at 90 % hold the right one "
         f"{np.mean(covered):.3f} +- {error:.3f}, {sizes:.1f} classes each"
@@ -98,10 +107,12 @@ def main() -> None:
     parser.add_argument("--shots", default="10,20,50")
     parser.add_argument("--draws", type=int, default=40)
     parser.add_argument("--first-seed", type=int, default=0)
+    parser.add_argument("--random", type=int, default=0, help="cells of chance that are labelled besides")
     options = parser.parse_args()
     pool = pool_of(options.home, options.encoder)
     for shots in map(int, options.shots.split(",")):
-        rows = [one(*pool, shots, seed) for seed in range(options.first_seed, options.first_seed + options.draws)]
+        seeds = range(options.first_seed, options.first_seed + options.draws)
+        rows = [one(*pool, shots, seed, options.random) for seed in seeds]
         print(f"{options.encoder}, {shots} labels of each class: {summary(rows)}", flush=True)  # noqa: T201
 
 

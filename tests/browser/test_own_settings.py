@@ -82,3 +82,28 @@ def test_pause__is_offered_after_25_minutes_of_labelling_and_not_before(sign_in)
     page.wait_for_selector(".notice.calm >> text=25 minutes")
     page.get_by_role("button", name="Go on").click()
     page.wait_for_selector(".notice.calm", state="hidden")
+
+
+def test_sign_out__forgets_the_pictures_and_keeps_what_waits(sign_in, server) -> None:
+    page = sign_in("ben")
+    page.wait_for_selector(".deck[data-cell]")
+    before, cell = server.labels("ben"), page.get_attribute(".deck", "data-cell")
+    picture = f"{server.url}/api/v1/cells/{cell}/image"
+    page.context.clear_cookies()
+    assert page.goto(picture).headers["content-type"] == "image/png"  # from the browser's cache: the server refuses
+
+    page = sign_in("ben")
+    page.wait_for_selector(f".deck[data-cell='{cell}']")
+    page.route("**/api/v1/labels", lambda route: route.abort())
+    page.keyboard.press("1")
+    page.wait_for_selector(".deck[data-waiting='1']")
+    page.goto(f"{server.url}/logout")
+    page.unroute("**/api/v1/labels")
+    assert page.goto(picture).headers["content-type"] != "image/png"
+
+    page.goto(server.url)
+    page.fill("input[name=name]", "ben")
+    page.fill("input[name=password]", PASSWORD)
+    page.click("button")
+    page.wait_for_selector(".deck[data-cell][data-waiting='0']")
+    assert server.labels("ben") == [*before, (cell, "NILM")]

@@ -30,6 +30,10 @@ from tests.postgresql import APP, Server
 from tests.studies import database_name, on_server
 
 OLD = sorted((Path(__file__).parents[1] / "golden").glob("schema-*.sql"))
+ENDS = [pytest.param(path, marks=() if path in (OLD[0], OLD[-1]) else pytest.mark.slow) for path in OLD]
+"""The oldest and the newest; those between are upgraded by some of the oldest one's steps."""
+ENDS_ON_SERVER = [pytest.param(OLD[1]), *ENDS[2:]]
+"""The first version knew no server."""
 TABLES = OLD[0].parent / "tables.txt"
 
 
@@ -136,7 +140,7 @@ def test_upgrade__ends_at_the_schema_of_a_new_study(tmp_path: Path, dump: Path) 
     assert {o for o in _objects(tmp_path / "old") if "alembic_version" not in o[1]} == _objects(tmp_path / "new")
 
 
-@pytest.mark.parametrize("dump", OLD, ids=lambda path: path.stem)
+@pytest.mark.parametrize("dump", ENDS, ids=lambda path: path.stem)
 def test_upgrade__killed_before_any_statement_leaves_the_old_study(tmp_path: Path, dump: Path) -> None:
     home = _old_study(tmp_path / "home", dump)
     before, kills = _objects(home), 0
@@ -207,7 +211,7 @@ def test_open__a_newer_study_is_refused(tmp_path: Path) -> None:
         Services.open(tmp_path / "home")
 
 
-@pytest.fixture(params=OLD[1:], ids=lambda path: path.stem)  # the first version knew no server
+@pytest.fixture(params=ENDS_ON_SERVER, ids=lambda path: path.stem)
 def old_server_study(request: pytest.FixtureRequest, server: Server):
     """A database on the server with the tables and columns that an earlier version had, no others."""
     url, version = server.database(), int(request.param.stem.split("-")[1])

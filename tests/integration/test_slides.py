@@ -65,7 +65,7 @@ def test_scan__becomes_a_slide_and_its_nuclei_become_cells(services: Services, s
 def test_detect__twice_adds_nothing_and_a_killed_one_goes_on(
     services: Services, slide_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("datasets.finding._TILE_PX", 1280)
+    monkeypatch.setattr("datasets.search_tiles.TILE_PX", 1280)
     take_in(services, plan(slide_file, "slides"))
 
     def stop(done: int, total: int) -> None:
@@ -91,7 +91,7 @@ def test_detect__twice_adds_nothing_and_a_killed_one_goes_on(
 def test_detect__tiles_give_what_one_picture_gives(
     services: Services, slide_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("datasets.finding._TILE_PX", 640)
+    monkeypatch.setattr("datasets.search_tiles.TILE_PX", 640)
     take_in(services, plan(slide_file, "slides"))
     _find(services)
     tiled = np.array([(c.x, c.y) for c in catalog.cells(services.database)])

@@ -1,5 +1,7 @@
 """State and remedy of a workspace."""
 
+from pathlib import Path
+
 from app import doctor
 from datasets.catalog import Slide
 from datasets.db import utc_now
@@ -35,3 +37,15 @@ def test_slides_without_cells__are_to_be_searched_and_not_taken_in_again(service
         session.add(Slide(id="SL-A", kind="field", sha256="a", mpp_source="", added_at=utc_now()))
 
     assert _check(services, "1 slides").remedy == "Run `cytojepa detect`."
+
+
+def test_folder__that_this_account_may_not_make_is_told_with_the_way_out(tmp_path, monkeypatch) -> None:
+    def refuse(self, *_words, **_more):
+        raise PermissionError(13, "Permission denied", str(self))
+
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    check = doctor.run_checks(tmp_path / "study")[-1]
+
+    assert (check.name, check.ok) == ("workspace opens", False)
+    assert check.remedy.startswith(f"{tmp_path / 'study'}: Permission denied. This account")
+    assert "make a folder that belongs to yours" in check.remedy

@@ -1,26 +1,36 @@
 """DICOM whose frames need more than decoding, or are not all there: the right picture, a note, or a refusal."""
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import imagecodecs
 import numpy as np
 import pytest
 from PIL import Image
 from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate
-from pydicom.uid import HTJ2KLossless, generate_uid
+from pydicom.uid import HTJ2K, MPEG2MPML, UID, HTJ2KLossless, HTJ2KLosslessRPCL, generate_uid
 
+from datasets.crops import OUTSIDE
 from datasets.errors import UnreadableFile
+from datasets.quality import measure
 from datasets.readers.dicom import read_single
 from datasets.readers.dicom_headers import describe
 from datasets.readers.sniff import open_slide
+from datasets.sandbox import Decoder
 from datasets.synthetic import draw_slide
 from tests.slide_files import TILE, dicom_slide
 
 PICTURE = draw_slide(np.random.default_rng(4)).image[:256, :384]
 GREY = np.repeat(PICTURE[..., 1:2], 3, axis=2)
 PALETTE = Image.fromarray(PICTURE).quantize(256)
+
+
+@pytest.fixture(scope="module")
+def decoder() -> Iterator[Decoder]:
+    with Decoder() as one:
+        yield one
 
 
 def _single(values: np.ndarray, kind: str) -> Dataset:
@@ -68,12 +78,47 @@ def test_single__is_seen_as_it_was(tmp_path: Path, drawn: Callable[[], Dataset],
 
 def test_single__of_a_compression_that_is_not_decoded_is_not_called_damaged(tmp_path: Path) -> None:
     header = _single(GREY[..., 0], "MONOCHROME2")
-    header.file_meta.TransferSyntaxUID = HTJ2KLossless
-    header.PixelData = encapsulate([b"\0" * 64])
-    header["PixelData"].is_undefined_length = True
-    header.save_as(tmp_path / "a.dcm", enforce_file_format=True)
-    with pytest.raises(UnreadableFile, match=r"High-Throughput JPEG 2000.*not decoded here; export it"):
+    _compressed(header, b"\0" * 64, MPEG2MPML).save_as(tmp_path / "a.dcm", enforce_file_format=True)
+    with pytest.raises(UnreadableFile, match=r"MPEG2.*not decoded here; export it"):
         read_single(tmp_path / "a.dcm")
+
+
+def _compressed(header: Dataset, frame: bytes, syntax: UID) -> Dataset:
+    header.file_meta.TransferSyntaxUID = syntax
+    header.PixelData = encapsulate([frame])
+    header["PixelData"].is_undefined_length = True
+    return header
+
+
+@pytest.mark.parametrize("syntax", [HTJ2KLossless, HTJ2KLosslessRPCL, HTJ2K])
+@pytest.mark.parametrize("kind", ["grey", "grey of 16 bits", "colours"])
+def test_single__of_high_throughput_jpeg_2000_is_read(tmp_path: Path, decoder: Decoder, kind: str, syntax: UID) -> None:
+    values = PICTURE if kind == "colours" else GREY[..., 0]
+    header = _single(values, "MONOCHROME2")
+    if kind == "colours":
+        header.SamplesPerPixel, header.PhotometricInterpretation, header.PlanarConfiguration = 3, "YBR_RCT", 0
+    if kind == "grey of 16 bits":
+        values = values.astype(np.uint16) * 16
+        header.BitsAllocated, header.BitsStored, header.HighBit = 16, 12, 11
+    # OpenJPH writes what OpenJPEG reads: two programs of different people.
+    frame = imagecodecs.htj2k_encode(values, reversible=True)
+    _compressed(header, frame, syntax).save_as(tmp_path / "a.dcm", enforce_file_format=True)
+    found = decoder.read_picture(tmp_path / "a.dcm")
+
+    if kind == "grey of 16 bits":
+        assert np.corrcoef(found[..., 0].ravel(), GREY[..., 0].ravel())[0, 1] > 0.999
+    else:
+        assert np.array_equal(found, values if kind == "colours" else GREY)
+
+
+def test_single__of_damaged_jpeg_2000_is_refused(tmp_path: Path, decoder: Decoder) -> None:
+    frame = imagecodecs.htj2k_encode(GREY[..., 0])
+    smaller = imagecodecs.htj2k_encode(GREY[9:, :, 0])
+    for name, damaged in (("short", frame[:40]), ("zeros", b"\0" * 64), ("smaller", smaller)):
+        header = _compressed(_single(GREY[..., 0], "MONOCHROME2"), damaged, HTJ2K)
+        header.save_as(tmp_path / f"{name}.dcm", enforce_file_format=True)
+        with pytest.raises(UnreadableFile, match="damaged"):
+            decoder.read_picture(tmp_path / f"{name}.dcm")
 
 
 def _parts(folder: Path, *, count: int) -> list[Path]:
@@ -136,3 +181,50 @@ def test_focal_planes__in_files_of_their_own_are_read(tmp_path: Path) -> None:
     assert np.array_equal(reader.read_region(0, 0, 384, 256, level=0, z_um=2.0), 255 - PICTURE)
     assert reader.read_region(0, 0, 128, 128, level=1, z_um=2.0).shape == (128, 128, 3), "it has one plane only"
     reader.close()
+
+
+def _sparse(header: Dataset, left_out: set[int]) -> Dataset:
+    """Leave frames out; the others tell their places."""
+    size = len(header.PixelData) // header.NumberOfFrames
+    columns, frames = header.TotalPixelMatrixColumns // TILE, []
+    for number in set(range(header.NumberOfFrames)) - left_out:
+        place, frame = Dataset(), Dataset()
+        place.ColumnPositionInTotalImagePixelMatrix = number % columns * TILE + 1
+        place.RowPositionInTotalImagePixelMatrix = number // columns * TILE + 1
+        place.XOffsetInSlideCoordinateSystem = place.YOffsetInSlideCoordinateSystem = 1.0
+        place.ZOffsetInSlideCoordinateSystem = 0.0
+        frame.PlanePositionSlideSequence = [place]
+        frames.append((number, frame))
+    header.DimensionOrganizationType = "TILED_SPARSE"
+    header.PerFrameFunctionalGroupsSequence = [frame for _, frame in frames]
+    header.PixelData = b"".join(header.PixelData[n * size : (n + 1) * size] for n, _ in frames)
+    header.NumberOfFrames = len(frames)
+    header.RecommendedAbsentPixelCIELabValue = [0xFFFF, 0x8080, 0x8080]  # white: glass, for a viewer
+    return header
+
+
+@pytest.mark.parametrize("kind", ["colours", "grey of 16 bits"])
+def test_sparse__what_has_no_frame_was_not_scanned(tmp_path: Path, kind: str) -> None:
+    header = dicom_slide(PICTURE, mpp=0.25)
+    if kind != "colours":
+        values = np.frombuffer(header.PixelData, np.uint8).reshape(-1, 3)[:, 1].astype(np.uint16) * 100 + 9000
+        header.PixelData, header.SamplesPerPixel = values.tobytes(), 1
+        header.PhotometricInterpretation = "MONOCHROME2"
+        header.BitsAllocated, header.BitsStored, header.HighBit = 16, 16, 15
+        del header.PlanarConfiguration
+    _sparse(header, {1, 5}).save_as(tmp_path / "a.dcm", enforce_file_format=True)
+    slide = open_slide([tmp_path / "a.dcm"])
+    found = slide.read_region(0, 0, 384, 256, level=0)
+    is_missing = np.zeros((256, 384), np.bool_)
+    is_missing[:TILE, TILE : 2 * TILE] = is_missing[TILE:, 2 * TILE :] = True
+
+    assert (found[is_missing] == OUTSIDE).all()
+    there = found[~is_missing]
+    if kind == "colours":
+        assert np.array_equal(there, PICTURE[~is_missing])
+    else:
+        assert there.min() == 0
+        assert np.corrcoef(there[:, 0], PICTURE[~is_missing][:, 1])[0, 1] > 0.999
+    assert any("33% of its tiles are not in the file" in note for note in slide.info.notes)
+    assert measure(found, 0.25).red == pytest.approx(measure(there[None], 0.25).red, abs=0.01)
+    slide.close()

@@ -1,10 +1,13 @@
 """The detector finds what was drawn, keeps its hands off empty glass, and measures in micrometres."""
 
+import tracemalloc
+
 import cv2
 import numpy as np
 import pytest
 
-from datasets.nuclei import find_nuclei, white_point
+from datasets.detection import uncovered
+from datasets.nuclei import find_nuclei, most_nuclei, white_point
 from datasets.synthetic import MPP, draw_slide
 
 
@@ -79,3 +82,24 @@ def test_white_point__is_the_glass_not_the_paint_outside() -> None:
     field[:100] = (250, 246, 240)
 
     assert white_point(field).tolist() == [250, 246, 240]
+
+
+def test_find_nuclei__noise_is_bounded_in_count_and_memory() -> None:
+    # All distances between the 43,000 spots of such a tile took 28 GB.
+    noise = np.random.default_rng(0).integers(0, 256, (1400, 1400, 3), np.uint8)
+    tracemalloc.start()
+    found = find_nuclei(noise, 1.0)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+
+    assert 1000 < len(found) <= most_nuclei(noise, 1.0)
+    assert (np.diff(found.confidence) <= 0).all()
+    assert peak < 1 << 30
+
+
+def test_uncovered__asks_only_around_each_square() -> None:
+    stain = np.full((512, 512, 3), (150, 90, 160), np.uint8)
+    far = np.random.default_rng(0).uniform(600, 1e6, (20_000, 2))
+
+    assert np.array_equal(uncovered(stain, 0.5, far), uncovered(stain, 0.5, np.empty((0, 2))))
+    assert len(uncovered(stain, 0.5, np.array([[256.0, 256.0]]))) == len(uncovered(stain, 0.5, far)) - 1

@@ -98,3 +98,9 @@ def test_isbi14__real_fields_come_in_without_their_masks(tmp_path):
     assert (found.layout, found.mpp) == ("slides", None)
     assert "MATLAB" in found.notes[1]
     assert plan(tmp_path / "Dataset" / "EDF").fields == found.fields
+
+
+def test_isbi14__its_names_among_other_pictures_are_no_set_and_leave_none_out(tmp_path):
+    make(tmp_path, "EDF000.png", "EDF001.png", "smear 7.jpg", "scan.svs")
+
+    assert len(plan(tmp_path).fields) == 4

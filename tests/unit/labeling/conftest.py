@@ -9,7 +9,7 @@ from datasets.catalog import Cell, Slide
 from datasets.db import utc_now
 from labeling.imports.store import ImportedLabel, store_labels
 from labeling.labels import LabelEvent, UndoEvent, record
-from labeling.records import Label
+from labeling.records import Label, Probe
 from tests.studies import KINDS, home_of_kind
 
 
@@ -63,6 +63,10 @@ def rich(labelled, cells):
             key="=cmd", cell_id=cells[12], annotator="+dr. Ö'Neil", category="HSIL", made_at=row.made_at,
             suggestion="LSIL", suggestion_probability=0.1 + 0.2, suggestion_shown=True, reason="'quoted, \"twice\"\n",
             probe_id="p" * 32,
+        ))  # fmt: skip
+        session.add(Probe(
+            id="p" * 32, encoder_fingerprint="e" * 64, last_label_id=1, num_labels=2, classes=["HSIL", "LSIL"],
+            settings={}, metrics={}, made_at=row.made_at,
         ))  # fmt: skip
     return labelled
 

@@ -140,8 +140,17 @@ def test_conformal__weighed_by_shares_covers_a_pool_of_other_shares() -> None:
     assert sets.thresholds[0] < sets.thresholds[1:].min()
 
 
-def test_class_shares__count_one_of_each_more() -> None:
-    assert class_shares(np.array([7, 0, 0])).tolist() == [0.8, 0.1, 0.1]
+def test_class_shares__are_as_counted_where_one_class_holds_nearly_all_and_even_where_chance_may_explain_it() -> None:
+    skewed, even = class_shares(np.array([9, 1, 0, 0, 0, 0])), class_shares(np.array([2, 1, 3, 1, 2, 1]))
+
+    assert skewed == pytest.approx(np.array([10, 2, 1, 1, 1, 1]) / 16, abs=0.02)
+    assert abs(even - 1 / 6).max() < 0.04
+    assert class_shares(np.array([80, 40, 120, 40, 80, 40])) == pytest.approx(
+        np.array([2, 1, 3, 1, 2, 1]) / 10, abs=0.01
+    )
+    assert class_shares(np.zeros(4, int)) == pytest.approx(np.full(4, 0.25))
+    assert skewed.sum() == pytest.approx(1)
+    assert even.sum() == pytest.approx(1)
 
 
 def test_novelty__far_is_new_and_a_labelled_cell_is_not() -> None:

@@ -199,3 +199,27 @@ def test_dicom__another_object_is_refused_in_words(services, cells, tmp_path) ->
     (tmp_path / "a.dcm").write_bytes(b"nothing")
     with pytest.raises(LabelingError, match="not a DICOM object of simple annotations"):
         import_file(services.database, tmp_path / "a.dcm", label_set=services.label_set)
+
+
+@pytest.mark.parametrize(("kind", "origin", "reason"), [
+    ("2D", "FRAME", "counted from a frame"), ("3D", None, "millimetres in space"),
+])  # fmt: skip
+def test_dicom__points_that_are_no_pixels_of_the_slide_are_listed(
+    rich, empty_copy, tmp_path, kind, origin, reason
+) -> None:
+    report = export_labels(rich.database, "dicom-ann", tmp_path / "ann", label_set=rich.label_set)
+    ann = pydicom.dcmread(report.files[0])
+    ann.AnnotationCoordinateType, ann.PixelOriginInterpretation = kind, origin
+    if kind == "3D":
+        del ann.PixelOriginInterpretation
+        ann.FrameOfReferenceUID = pydicom.uid.generate_uid()
+    for group in ann.AnnotationGroupSequence:
+        group.private_block(0x77, "CYTOJEPA LABELS")[1].value = "{}"
+        if kind == "3D":
+            group.CommonZCoordinateValue = 0.0
+    ann.save_as(tmp_path / "foreign.dcm")
+    found = import_file(empty_copy.database, tmp_path / "foreign.dcm", label_set=rich.label_set)
+
+    assert found.labels == 0
+    assert len(found.refused) == 10
+    assert all(reason in told for _, told in found.refused)

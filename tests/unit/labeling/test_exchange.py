@@ -3,6 +3,7 @@
 import csv
 import hashlib
 import json
+import re
 
 import pyarrow.parquet as pq
 import pytest
@@ -15,13 +16,14 @@ from labeling.errors import LabelingError
 from labeling.export import FORMATS, export_labels
 from labeling.export.rows import COLUMNS, Selection, split_of
 from labeling.imports import import_file
+from labeling.imports.store import ImportedLabel, store_labels
 from labeling.labels import LabelEvent, record
 from labeling.records import Label, Probe
 from labeling.verification import check_chain
 
 ENDINGS = {"csv": "csv", "parquet": "parquet", "coco": "json", "geojson": "geojson", "labelstudio": "json"}
-NOT_KEPT = {"label_id", "encoder_fingerprint"}
-"""Numbers of this database's own, and what the table of probes tells."""
+NOT_KEPT = {"label_id"}
+"""Numbers of this database's own."""
 
 
 def _export(services, name, out, **options):
@@ -128,12 +130,26 @@ def test_labelstudio__tasks_hold_annotations_and_the_suggestion(rich, cells, tmp
     assert (guess["result"][0]["value"]["choices"], guess["model_version"]) == (["LSIL"], "p" * 32)
 
 
-def test_csv__no_cell_is_a_formula(rich, tmp_path) -> None:
+def test_csv__no_cell_is_a_formula_whatever_the_spreadsheet_takes_for_the_delimiter(
+    rich, empty_copy, cells, tmp_path
+) -> None:
+    """In German, Excel splits at semicolons; quotes inside a field mean nothing then, and each line end is one."""
+    odd = ["a;=1+1", "a\n=1", "a\t@x", "\uff1d1", "\n", "a;'=1", "a;''+1", "it's; 'fine'", "a\r\n-b", "\t'\t=1"]
+    labels = [ImportedLabel(cell_id=cells[0], category="SCC", annotator=f"d{n}", history={"comment": text})
+              for n, text in enumerate(odd)]  # fmt: skip
+    assert store_labels(rich.database, labels).new == len(odd)
     _export(rich, "csv", tmp_path / "all.csv")
-    with (tmp_path / "all.csv").open(newline="") as stream:
-        rows = list(csv.reader(stream))
+    text = (tmp_path / "all.csv").read_text()
+    import_file(empty_copy.database, tmp_path / "all.csv", label_set=rich.label_set)
+    back = {row["annotator"]: row["comment"] for row in _rows(empty_copy, tmp_path / "back.parquet")}
 
-    assert not [value for row in rows for value in row if value.startswith(("=", "+", "@", "\t", "\r"))]
+    for delimiter in ",;\t":
+        # Without quotes is how a field in the middle of which one stands is split.
+        for quoting in (csv.QUOTE_MINIMAL, csv.QUOTE_NONE) if delimiter != "," else (csv.QUOTE_MINIMAL,):
+            rows = list(csv.reader(text.splitlines(keepends=True), delimiter=delimiter, quoting=quoting))
+            assert len(rows) > 24
+            assert not [value for row in rows for value in row if re.match("[=+@\t\r\uff1d-]", value)]
+    assert [back[f"d{n}"] for n in range(len(odd))] == odd
 
 
 def test_references__majority_and_what_came_with_the_data(rich, cells, tmp_path) -> None:

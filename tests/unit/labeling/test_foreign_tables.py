@@ -1,7 +1,12 @@
 """Tables of other programs and of public sets: in as a named annotator, what does not fit listed, the rest taken."""
 
 import json
+import math
+from datetime import UTC, datetime
+from decimal import Decimal
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
 from PIL import Image
@@ -153,3 +158,48 @@ def test_command__says_which_columns_it_left_out(services, cells, tmp_path) -> N
     assert "2 labels are new" in answer.output
     assert "not taken in, because a label has no place for it: score (2 rows)." in answer.output
     assert json.loads(CliRunner().invoke(cytojepa, [*command, "--json"]).stdout)["left_out"] == {"score": 2}
+
+
+def test_excel__a_german_table_with_its_commas_words_and_byte_order_marks(services, cells, tmp_path) -> None:
+    rows = (f"slide;x;y;label;annotator;seconds;suggestion_shown;comment\r\n"
+            f"{SLIDE};45,25;45,5;HSIL;Dr. Groß;3,5;WAHR;1,5\r\n"
+            f"{SLIDE};1.045,25;45,5;HSIL;Dr. Groß;;;\r\n")  # fmt: skip
+    (tmp_path / "utf8.csv").write_text(f"sep=;\r\n{rows}", encoding="utf-8-sig", newline="")
+    (tmp_path / "utf16.txt").write_text(rows.replace(";", "\t"), encoding="utf-16", newline="")
+    first = _import(services, tmp_path / "utf8.csv")
+    with services.database.read() as session:
+        [row] = session.query(Label).all()
+        found = row.cell_id, row.annotator, row.seconds, row.suggestion_shown, row.comment
+
+    assert found == (cells[1], "Dr. Groß", 3.5, True, "1,5")
+    assert first.refused == [("row 4", "x_px = 1.045,25: not a number.")]
+    assert _import(services, tmp_path / "utf16.txt").known == 1
+
+
+def test_parquet__columns_as_data_frames_have_them(services, cells, tmp_path) -> None:
+    """Dictionaries, large texts, decimals, moments, and NaN for what is missing."""
+    moment = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+    table = pa.table({
+        "slide": pa.array([SLIDE] * 2).dictionary_encode(), "x": pa.array([Decimal("45.25")] * 2),
+        "y": pa.array([45.5] * 2, pa.float32()), "label": pa.array(["HSIL", "LSIL"], pa.large_string()),
+        "seconds": [1.5, math.nan], "confidence": [math.nan, math.nan], "suggestion_shown": [1.0, math.nan],
+        "comment": pa.array([math.nan, math.nan]), "made_at": pa.array([moment] * 2, pa.timestamp("ns", "UTC")),
+    })  # fmt: skip
+    pq.write_table(table, tmp_path / "a.parquet")
+    report = _import(services, tmp_path / "a.parquet", annotator="eva")
+    with services.database.read() as session:
+        rows = session.query(Label).order_by(Label.id).all()
+        found = [(r.cell_id, r.category, r.seconds, r.suggestion_shown, r.comment, r.made_at) for r in rows]
+
+    assert (report.refused, report.left_out) == ([], {})
+    assert found == [(cells[1], "HSIL", 1.5, True, None, moment), (cells[1], "LSIL", None, False, None, moment)]
+
+
+def test_moment__that_no_calendar_has_in_utc_is_listed(services, cells, tmp_path) -> None:
+    (tmp_path / "a.csv").write_text(
+        f"cell,label,made_at\n{cells[0]},HSIL,0001-01-01T00:00:00+14:00\n{cells[1]},LSIL,\n"
+    )
+    report = _import(services, tmp_path / "a.csv", annotator="eva")
+
+    assert report.refused == [("row 2", "made_at = 0001-01-01T00:00:00+14:00: no calendar has it in UTC.")]
+    assert _stored(services) == [(cells[1], "eva", "LSIL")]

@@ -8,7 +8,7 @@ from sqlalchemy import func, select
 
 from labeling.errors import LabelingError
 from labeling.export import export_labels
-from labeling.export.rows import Selection
+from labeling.export.rows import Selection, export_rows
 from labeling.imports import import_file
 from labeling.records import Label
 
@@ -54,14 +54,15 @@ def test_import__semicolons_bom_and_windows_lines(services, cells, tmp_path) -> 
 
 
 @pytest.mark.parametrize(("name", "content"), [
-    ("a.csv", b"\xff\xfe\x00\x01"), ("a.json", b"{"), ("a.json", b"[1, null, {}]"), ("a.json", b"{}"), ("a.xlsx", b""),
+    ("a.csv", b"\xff\xfa\x00\x01"), ("a.csv", b"\xff\xfe\x00\xd8"),
+    ("a.json", b"{"), ("a.json", b"[1, null, {}]"), ("a.json", b"{}"), ("a.xlsx", b""),
     ("a.parquet", b"PAR1"), ("a.json", b"[" * 100_000),
     ("a.json", b'{"features": [null, {"geometry": {"coordinates": {"a": 1}}, "properties": []}]}'),
     ("a.json", b'{"annotations": [7, {"bbox": "x"}], "images": [3], "categories": [null]}'),
 ])  # fmt: skip
 def test_import__nonsense_is_refused_in_words(services, cells, tmp_path, name, content) -> None:
     (tmp_path / name).write_bytes(content)
-    is_readable = name == "a.json" and content.startswith((b"[1", b'{"f', b'{"a'))
+    is_readable = name == "a.json" and content.startswith((b'{"f', b'{"a'))
     with nullcontext() if is_readable else pytest.raises(LabelingError, match=name):
         assert _import(services, tmp_path / name)[0] == 0
 
@@ -106,3 +107,16 @@ def test_import__key_of_another_label_is_refused(rich, cells, tmp_path) -> None:
 
     assert (labels, where) == (0, ["row 2", "row 3"])
     assert all("another content" in reason for reason in reasons)
+
+
+def test_import__the_encoder_behind_a_foreign_suggestion_is_kept_and_may_not_change(services, cells, tmp_path) -> None:
+    head = "label_key,cell,category,annotator,probe,encoder_fingerprint\n"
+    first, second = (f"{key},{cell},HSIL,ada,{'p' * 32},{encoder * 64}\n"
+                     for key, cell, encoder in (("k1", cells[0], "e"), ("k2", cells[1], "f")))  # fmt: skip
+    (tmp_path / "t.csv").write_text(head + first + second + f"k3,{cells[2]},HSIL,ada,,{'e' * 64}\n")
+    report = import_file(services.database, tmp_path / "t.csv", label_set=services.label_set)
+    told = {row["label_key"]: row["encoder_fingerprint"] for row in export_rows(services.database, services.label_set)}
+
+    assert report.refused == [("row 3", f"probe {'p' * 32}: fitted with encoder {'e' * 64}, not {'f' * 64}.")]
+    assert told == {"k1": "e" * 64, "k3": None}
+    assert report.left_out == {"encoder_fingerprint": 1}  # of a row that names no probe

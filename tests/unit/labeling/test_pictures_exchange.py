@@ -13,6 +13,7 @@ from datasets import catalog
 from datasets.crops import encode_png
 from datasets.files import sha256_of_file
 from datasets.identity import study_code
+from labeling.errors import LabelingError
 from labeling.export import export_labels
 from labeling.export.rows import Selection, split_of
 from labeling.imports import import_file
@@ -157,3 +158,12 @@ def test_shards__are_the_bytes_that_tarfile_writes(pictured, tmp_path) -> None:
                 assert (member.mtime, member.uid, member.gid, member.mode) == (0, 0, 0, 0o644)
                 made.addfile(member, found.extractfile(member))
         assert path.read_bytes() == (tmp_path / "again.tar").read_bytes()
+
+
+def test_shards__of_numbers_alone_are_refused_and_not_read_as_nothing(services, cells, tmp_path) -> None:
+    (tmp_path / "a.cls").write_text("3")
+    with tarfile.open(tmp_path / "a.tar", "w") as archive:
+        archive.add(tmp_path / "a.cls", "a.cls")
+
+    with pytest.raises(LabelingError, match="no sample has a"):
+        import_file(services.database, tmp_path / "a.tar", label_set=services.label_set, annotator="eva")

@@ -24,6 +24,8 @@ OUTS = {"csv": "a.csv", "parquet": "a.parquet", "coco": "a.json", "geojson": "a.
 PNG = bytes.fromhex("89504e470d0a1a0a0000000d4948445200000001000000010800000000"
                     "3a7e9b550000000a49444154789c63600000000200" "0148afa4710000000049454e44ae426082")  # fmt: skip
 CELLS = 8
+ENCODERS = {"p" * 32: "e" * 64, "q" * 32: "f" * 64}
+"""Probes of some other study, and what they were fitted on."""
 
 # A surrogate cannot be stored as UTF-8, and PostgreSQL has no zero character: the page's own text has neither.
 words = st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\0"), min_size=1, max_size=40)
@@ -38,7 +40,7 @@ def histories(draw: st.DrawFn) -> dict[str, object]:
     parts = {
         "made_at": moments, "decided_at": moments, "seconds": numbers, "reason": words, "comment": words,
         "suggestion": st.sampled_from(BETHESDA.ids), "suggestion_probability": st.floats(0, 1),
-        "suggestion_shown": st.booleans(), "probe_id": st.just("p" * 32),
+        "suggestion_shown": st.booleans(), "probe_id": st.sampled_from(sorted(ENCODERS)),
         "confidence": st.sampled_from(["sure", "unsure"]),
         "step": st.just("step-1"),
     }  # fmt: skip
@@ -50,13 +52,15 @@ def histories(draw: st.DrawFn) -> dict[str, object]:
 def given_labels(draw: st.DrawFn) -> list[ImportedLabel]:
     """Draw labels, each with a key of its own; one annotator may answer a cell more than once."""
     count = draw(st.integers(1, 6))
+    pasts = [draw(histories()) for _ in range(count)]
     return [
         ImportedLabel(
             cell_id=f"CE-{draw(st.integers(0, CELLS - 1)):013d}", category=draw(st.sampled_from(BETHESDA.ids)),
-            annotator=draw(names), key=f"key-{number}", history=draw(histories()),
+            annotator=draw(names), key=f"key-{number}", history=past,
+            encoder_fingerprint=ENCODERS.get(str(past.get("probe_id"))) if draw(st.booleans()) else None,
             taken_back_at=draw(st.one_of(st.none(), moments)), was_told=draw(st.booleans()),
         )
-        for number in range(count)
+        for number, past in enumerate(pasts)
     ]  # fmt: skip
 
 

@@ -16,7 +16,7 @@ from labeling.records import Disclosure, Label
 from labeling.verification import check_chain
 
 SLIDE = "SL-AAAAAAAAAAAAA"
-NOT_KEPT = {"label_id", "encoder_fingerprint"}
+NOT_KEPT = {"label_id"}
 
 
 @pytest.fixture
