@@ -18,7 +18,7 @@ COMMENTS = {
     "abnormal_percent": "share of probably abnormal cells in the queue, 0 to 100; 0 = as the rules find them",
     "exemplar_weight": "what an exemplar counts in the probe, beside 1 of a doctor's answer; 0 = only shown",
     "inbox": "folders of the server from which the page Jobs takes files in",
-    "acquisition": "rule of the uncertain cells: rarity-margin, margin, entropy, least-confident, or a package's",
+    "acquisition": "uncertain cells by rarity-margin, rarest-margin, margin, entropy, least-confident or a package's",
     "database": "sqlite, or postgresql://account@host/name; its password never stands here",
 }
 """In the order of the file."""

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from datasets.decoded import DicomPart
 from datasets.errors import UnreadableFile
+from datasets.folders import unreadable
 from datasets.public import MIRAX, MIRAX_HEADER, FieldFile
 from datasets.sandbox import Decoder
 
@@ -55,7 +56,7 @@ def sort_files(
         except UnreadableFile as error:
             bundles.refused.append((file.path, error.reason))
         except OSError as error:
-            bundles.refused.append((file.path, error.strerror or "cannot be read"))
+            bundles.refused.append((file.path, unreadable(error)))
         else:
             if isinstance(kind, DicomPart) and kind.is_wsi:
                 instances.setdefault((file.path.parent, kind.series), []).append((file, kind))

@@ -131,6 +131,8 @@ def refuse_links(path: Path) -> None:
     Raises:
         UnreadableFile: It is a link, a folder or gone.
     """
+    if not path.exists() and not path.is_symlink():
+        raise UnreadableFile("it is no longer there: moved, or its disk or share is not connected; bring it back")
     if path.is_symlink() or not path.is_file():
         raise UnreadableFile("not a regular file (links are not followed); give the file itself")
 
@@ -139,6 +141,24 @@ def sha256_of_file(path: Path) -> str:
     """Return the SHA-256 of a file's bytes as 64 hexadecimal digits."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def sha256_of_each(paths: Sequence[Path]) -> list[str]:
+    """Return the SHA-256 of the files of one slide.
+
+    Raises:
+        UnreadableFile: One was written to meanwhile: what is read of it later would not be what was hashed.
+        OSError: One cannot be read.
+    """
+    before = [path.stat() for path in paths]
+    sums = [sha256_of_file(path) for path in paths]
+    for path, was in zip(paths, before, strict=True):
+        now = path.stat()
+        if (now.st_size, now.st_mtime_ns) != (was.st_size, was.st_mtime_ns):
+            raise UnreadableFile(
+                "it changed while it was read: still being scanned or copied? give it again when it is whole"
+            )
+    return sums
 
 
 def sha256_of_json(value: Any) -> str:

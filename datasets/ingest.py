@@ -15,8 +15,9 @@ from datasets.copies import CopyReport, compare_copies, copies_of, copy_dicom, c
 from datasets.crops import Picture, cut_crop, encode_png
 from datasets.db import Database, utc_now
 from datasets.errors import DatasetError, UnreadableFile
-from datasets.files import sha256_of_file, sha256_of_json, write_atomically, write_many
+from datasets.files import sha256_of_each, sha256_of_json, write_atomically, write_many
 from datasets.focus import WINDOW_UM, sharpest, window
+from datasets.folders import unreadable
 from datasets.geometry import LARGEST_MPP, SMALLEST_MPP, plausible_mpp
 from datasets.identity import cell_code, study_code
 from datasets.intake_report import IngestOptions, IngestReport, ProgressCallback
@@ -93,7 +94,7 @@ class _Ingest:
             except UnreadableFile as error:
                 self.report.refused.append((path, error.reason))
             except OSError as error:
-                self.report.refused.append((path, error.strerror or "cannot be read"))
+                self.report.refused.append((path, unreadable(error)))
             if len(self._cells) >= _FLUSH_CELLS:
                 self._flush()
             on_progress(number, len(files))
@@ -102,12 +103,12 @@ class _Ingest:
 
     def _take(self, file: CellFile | FieldFile | ScanFiles | StackFiles) -> None:
         if isinstance(file, ScanFiles):
-            parts = sorted(sha256_of_file(part) for path in file.paths for part in parts_of(path))
+            parts = sorted(sha256_of_each([part for path in file.paths for part in parts_of(path)]))
             sha256 = parts[0] if len(parts) == 1 else sha256_of_json(parts)
         elif isinstance(file, StackFiles):
-            sha256 = sha256_of_json([sha256_of_file(path) for path in file.paths])
+            sha256 = sha256_of_json(sha256_of_each(file.paths))
         else:
-            sha256 = sha256_of_file(file.path)
+            (sha256,) = sha256_of_each([file.path])
         if sha256 in self._seen:
             raise UnreadableFile("the same picture as an earlier file of this import")
         self._seen.add(sha256)

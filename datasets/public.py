@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from datasets.errors import LayoutError
+from datasets.folders import files_below
 from datasets.public_fields import KnownField, csv_points, known_fields
 from datasets.public_sets import PublicSet, recognise
 
@@ -126,19 +127,15 @@ def plan(path: Path, layout: Layout = "auto") -> Plan:
         return _plan_archive(*known)
     if layout == "auto" and (fields := known_fields(path)) is not None:
         return _plan_fields(*fields)
-    return Plan(layout="slides", fields=tuple(FieldFile(path=file) for file in _files(path)), refused=_orphans(path))
+    closed = files_below(path)[1] if path.is_dir() else []
+    files = tuple(FieldFile(path=file) for file in _files(path))
+    return Plan(layout="slides", fields=files, refused=(*_orphans(path), *closed))
 
 
 def _files(path: Path) -> Iterator[Path]:
-    if path.is_file():
-        yield path
-        return
-    for child in sorted(path.rglob("*")):
-        is_hidden = any(part.startswith(".") for part in child.relative_to(path).parts)
-        # A MIRAX slide is a file and a folder of the same name: the folder's files are its parts.
-        is_part = (child.parent / MIRAX_HEADER).is_file()
-        if child.is_file() and not is_hidden and not is_part:
-            yield child
+    # A MIRAX slide is a file and a folder of the same name: the folder's files are its parts.
+    found = [path] if path.is_file() else files_below(path)[0]
+    yield from (child for child in found if child == path or not (child.parent / MIRAX_HEADER).is_file())
 
 
 def _orphans(path: Path) -> tuple[tuple[Path, str], ...]:

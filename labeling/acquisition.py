@@ -70,6 +70,19 @@ def rarity_margin(probabilities: Scores, counts: Counts) -> Floats:
     return scores
 
 
+def rarest_margin(probabilities: Scores, counts: Counts) -> Floats:
+    """Return the margin score weighed by the square of how few labels the likely classes have.
+
+    Finds more cells of rare classes than `rarity_margin`, at about the same accuracy of the suggestions.
+
+    Args:
+        probabilities: Shape (n, K).
+        counts: Labels of each class, shape (K,).
+    """
+    scores: Floats = margin(probabilities) * (probabilities @ rarity(counts) ** 2)
+    return scores
+
+
 Rule = Callable[[Scores, Counts], Floats]
 
 RULES: Registry[Rule] = Registry("acquisition", object, {
@@ -77,6 +90,7 @@ RULES: Registry[Rule] = Registry("acquisition", object, {
     "margin": lambda probabilities, _counts: margin(probabilities),
     "entropy": lambda probabilities, _counts: entropy(probabilities),
     "rarity-margin": rarity_margin,
+    "rarest-margin": rarest_margin,
 })  # fmt: skip
 """The rules that score a cell by the probe's probabilities, shape (n, K), and the labels of each class, shape (K,)."""
 DEFAULT_RULE = "rarity-margin"

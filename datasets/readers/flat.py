@@ -20,6 +20,8 @@ _DIM = 64
 _KNOWN = "SVS, NDPI, MRXS, DICOM and others that OpenSlide reads; " + ", ".join(FORMATS)
 _CONVERT = "convert it to one of them, or leave it out"
 _CUT = "save it as a pyramidal TIFF with tiles, or cut it into fields"
+_ARCHIVES = (b"PK\3\4", b"\x1f\x8b", b"7z\xbc\xaf\x27\x1c", b"Rar!\x1a\7", b"BZh", b"\xfd7zXZ\0", b"\x28\xb5\x2f\xfd")
+"""First bytes of ZIP, gzip, 7z, RAR, bzip2, xz and Zstandard."""
 MAX_PIXELS = 100_000_000
 """Larger pictures are scans, not fields; also the guard against decompression bombs."""
 
@@ -55,6 +57,9 @@ def read_picture(path: Path) -> Picture:
                     _refuse_dim(picture)
                 return picture
     except UnidentifiedImageError as error:
+        with path.open("rb") as stream:
+            if stream.read(8).startswith(_ARCHIVES):
+                raise UnreadableFile("an archive; unpack it and give the folder") from error
         raise UnreadableFile(f"neither a slide nor a picture of a known format ({_KNOWN}); {_CONVERT}") from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise UnreadableFile(f"more than {MAX_PIXELS / 1e6:.0f} million pixels; {_CUT}") from error

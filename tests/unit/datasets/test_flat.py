@@ -1,6 +1,8 @@
 """Fields of every layout: read right, or refused with the fact and the way out."""
 
+import gzip
 from pathlib import Path
+from zipfile import ZipFile
 
 import numpy as np
 import pytest
@@ -13,6 +15,11 @@ from datasets.synthetic import draw_slide
 
 PICTURE = draw_slide(np.random.default_rng(4)).image[:200, :300]
 GREY = PICTURE[..., :1].repeat(3, axis=2)
+
+
+def _zip(path: Path) -> None:
+    with ZipFile(path, "w") as archive:
+        archive.writestr("a.svs", "x")
 
 
 def _tiff(path: Path, picture: np.ndarray, **options: object) -> None:
@@ -84,6 +91,8 @@ REFUSED = {
     ),
     "CIELAB": (lambda p: _tiff(p, PICTURE, photometric="cielab"), "LAB.*save it as 8-bit RGB"),
     "GIF": (lambda p: _frames(p, "GIF"), "known format.*convert it"),
+    "ZIP": (lambda p: _zip(p), "an archive; unpack it"),
+    "gzip": (lambda p: p.write_bytes(gzip.compress(b"x")), "an archive; unpack it"),
     "nothing": (Path.touch, "empty.*copy it again"),
     "half a JPEG": (
         lambda p: (Image.fromarray(PICTURE).save(p, "JPEG"), p.write_bytes(p.read_bytes()[:2000])),

@@ -58,6 +58,14 @@ def test_default__prefers_doubt_about_a_rare_class() -> None:
     assert np.diff(rarity_margin(doubt, np.array([400, 20, 2])))[0] > 0.2
 
 
+def test_rarest_margin__gives_up_more_doubt_for_a_class_with_few_labels() -> None:
+    counts = np.array([40, 40, 9])
+    found = np.array([[0.49, 0.51, 0.0], [0.8, 0.0, 0.2]])  # doubt between common classes, a little about the rare one
+
+    assert np.diff(rarity_margin(found, counts))[0] < 0
+    assert np.diff(RULES["rarest-margin"](found, counts))[0] > 0
+
+
 @given(st.lists(st.integers(0, 5), min_size=1, max_size=60), st.integers(0, 70))
 @settings(max_examples=60, deadline=None)
 def test_best_rows__equals_a_stable_sort(values: list[int], count: int) -> None:
