@@ -9,6 +9,7 @@ from pathlib import Path
 
 from app.commands.output import os_sentence
 from app.services import Services
+from app.sign_on import SignOnSettings
 from datasets import catalog
 from datasets.errors import DatasetError
 from labeling import accounts, audit
@@ -93,5 +94,16 @@ def _workspace_checks(services: Services) -> Iterator[Check]:
     mode = services.home.stat().st_mode & 0o777
     yield Check(name=f"the study's folder has mode {mode:o}", ok=not mode & 0o007,
                 remedy="Every account of this machine can read it. chmod 700, on the folder.")  # fmt: skip
+    yield from _check_sign_on(services.home)
     mode = (services.home / "secret.key").stat().st_mode & 0o777
     yield Check(name=f"secret.key has mode {mode:o}", ok=mode == 0o600, remedy="chmod 600 secret.key")
+
+
+def _check_sign_on(home: Path) -> Iterator[Check]:
+    name = "sign-on with the hospital's accounts"
+    try:
+        if (settings := SignOnSettings.load(home)) is not None:
+            settings.secret(home)
+            yield Check(name=f"{name}: {settings.issuer}", ok=True, remedy="")
+    except DatasetError as error:
+        yield Check(name=f"{name}: the server does not start", ok=False, remedy=str(error))

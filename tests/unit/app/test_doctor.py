@@ -49,3 +49,17 @@ def test_folder__that_this_account_may_not_make_is_told_with_the_way_out(tmp_pat
     assert (check.name, check.ok) == ("workspace opens", False)
     assert check.remedy.startswith(f"{tmp_path / 'study'}: Permission denied. This account")
     assert "make a folder that belongs to yours" in check.remedy
+
+
+def test_sign_on__without_its_secret_is_told_before_the_server_refuses_to_start(services) -> None:
+    assert not [check for check in doctor.run_checks(services.home) if "sign-on" in check.name]
+    (services.home / "cytojepa.toml").write_text(
+        '[sign_on]\nissuer = "https://login.example"\nclient_id = "c"\nredirect = "https://c.example/sign-on/back"\n'
+        '[sign_on.roles]\n"doctors" = "annotator"\n'
+    )
+    missing = _check(services, "sign-on")
+    (services.home / "sign-on.secret").write_text("secret")
+    (services.home / "sign-on.secret").chmod(0o600)
+
+    assert (missing.ok, "no client secret" in missing.remedy) == (False, True)
+    assert _check(services, "sign-on").ok
