@@ -20,6 +20,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.login_page import login_page
 from app.open_pages import REVOKED, OpenPage
+from app.unknown_page import is_for_a_page, unknown_page
 from app.unstored import UNSTORED, told_of
 from datasets.db import Database
 from datasets.errors import DatabaseError
@@ -132,6 +133,9 @@ class SignInGate:
             await self._websocket(scope, receive, send, token if person else None)
         else:
             refusal = _refusal(scope, headers, person)
+            if refusal is None and person and is_for_a_page(scope, headers):
+                languages = headers.get("accept-language", "")
+                refusal = await run_in_threadpool(unknown_page, self._database, person, scope["path"], languages)
             await (refusal or self._behind(scope["path"]))(scope, receive, _with_headers(scope, send))
 
     def _behind(self, path: str) -> ASGIApp:

@@ -7,13 +7,14 @@ from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Re
 from starlette.routing import Route
 
 from app.guesses import guess
-from app.login_page import login_page
+from app.login_page import login_page, words_of_browser
 from app.sign_in import COOKIE, session_token
+from app.words import Words, word
 from datasets.db import Database
 from labeling import accounts
 from labeling.accounts import FailureBrake
 
-BUSY = "Many people sign in at this moment. Try again."
+BUSY = word("Many people sign in at this moment. Try again.")
 _LONGEST_LINE = 64
 _HASHES_AT_ONCE = 2
 """A password's hash takes 64 MB and a core for a while."""
@@ -42,21 +43,22 @@ class _Door:
         self._line = CapacityLimiter(_HASHES_AT_ONCE)
 
     async def login(self, request: Request) -> Response:
+        tr = words_of_browser(request.headers)
         if request.method == "GET":
-            return self._page()
+            return self._page(tr)
         form = await request.form(max_files=0, max_fields=10)
         name, password = (str(form.get(key, "")) for key in ("name", "password"))
         if is_full(self._line):
-            return self._page(BUSY, 503)
+            return self._page(tr, tr(BUSY), 503)
         # A line of its own: waiting in the pool of threads, many sign-ins would stop the labels.
         # All of a guess in it: many at once would be let through before the first of them is counted.
         wait, is_right = await to_thread.run_sync(
             guess, self._database, self._brake, name, password, limiter=self._line
         )
         if wait > 0:
-            return self._page(f"Too many tries. Wait {wait:.0f} seconds.", 429)
+            return self._page(tr, tr("Too many tries. Wait {n} seconds.", n=round(wait)), 429)
         if not is_right:
-            return self._page("Name or password is wrong.", 401)
+            return self._page(tr, tr("Name or password is wrong."), 401)
         return await signed_in_response(request, self._database, name)
 
     async def logout(self, request: Request) -> Response:
@@ -71,8 +73,8 @@ class _Door:
         response.headers["Clear-Site-Data"] = '"cache"'
         return response
 
-    def _page(self, problem: str = "", status: int = 200) -> Response:
-        return HTMLResponse(login_page(problem, has_sign_on=self._has_sign_on), status)
+    def _page(self, tr: Words, problem: str = "", status: int = 200) -> Response:
+        return HTMLResponse(login_page(problem, has_sign_on=self._has_sign_on, tr=tr), status)
 
 
 async def signed_in_response(request: Request, database: Database, name: str) -> Response:

@@ -70,7 +70,7 @@ def claim(services: Services, annotator: str, cell_id: str) -> Claimed | None:
     database, settings = services.database, services.settings
     known = leases.held(database, annotator).get(cell_id)
     offer = offer_of(cell_id, ON_SLIDE, _suggestions(services))
-    if known is None:
-        leases.claim(database, annotator, [offer], most=1, reads=settings.reads, lease_seconds=settings.lease_seconds)
+    # Also where he has it already: that the page gave it back a moment ago may arrive after this, and must not end it.
+    leases.claim(database, annotator, [offer], most=1, reads=settings.reads, lease_seconds=settings.lease_seconds)
     item = known or leases.held(database, annotator).get(cell_id)
     return None if item is None else Claimed(item=item, is_new=known is None)

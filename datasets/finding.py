@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from datasets import catalog
+from datasets import catalog, originals
 from datasets.catalog import Cell, CellPlane, Nucleus, Search, Slide, crop_path
 from datasets.crops import OUTSIDE, Picture, cut_crop, encode_png
 from datasets.db import Database, utc_now
@@ -183,6 +183,8 @@ class _SlideSearch:
                 if self._may_hold_cells(tile):
                     cells, nuclei, planes = self._search(tile, report)
             except UnreadableFile as error:
+                if self._slide.kind == "slide":  # a share that went away is no damaged tile: raises
+                    originals.files_of(self._home, self._slide.id)
                 self._bad += 1
                 if self._bad > max(1, _MOST_BAD_TILES * len(self._tiles)):
                     raise UnreadableFile(f"{self._bad} of its tiles cannot be read ({error.reason})") from error

@@ -6,6 +6,7 @@ scans cannot be looked at any more.
 """
 
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -44,8 +45,11 @@ def files_of(home: Path, slide_id: str) -> list[Path]:
     if not places:
         raise UnreadableFile(f"slide {slide_id}: its files are not listed in {ORIGINALS_FILE}; ingest them again")
     paths = [Path(place) for place in places]
-    if not all(path.is_file() for path in paths):
-        raise UnreadableFile(f"slide {slide_id}: its files are not where they were; ingest them from their new place")
+    if not all(os.path.isfile(path) for path in paths):  # noqa: PTH113  a stale share is an error to Path.is_file
+        raise UnreadableFile(
+            f"slide {slide_id}: its files are not where they were; connect their disk or share, or ingest them from "
+            "their new place"
+        )
     return paths
 
 

@@ -117,6 +117,50 @@ def page(sign_in):
     return opened
 
 
+class Held:
+    """Requests of a page that wait until the test lets them go, in the order in which they were sent.
+
+    Args:
+        page: Whose requests.
+        pattern: Of their addresses.
+        is_read: The server answers at once, and its answer waits: it is older than what happens meanwhile.
+    """
+
+    def __init__(self, page, pattern: str, *, is_read: bool = False) -> None:
+        self._page, self._pattern, self._is_read = page, pattern, is_read
+        self.found: list = []
+        page.route(pattern, self._take)
+
+    def _take(self, route) -> None:
+        self.found.append((route, None))
+        if self._is_read:
+            self.read(len(self.found) - 1)
+
+    def read(self, which: int = 0) -> None:
+        """Let the server answer one now, whose answer waits from here on."""
+        route, _ = self.found[which]
+        self.found[which] = (route, route.fetch())
+
+    def wait(self, number: int = 1) -> None:
+        """Wait until so many have been sent, and answered where they are read."""
+        while len(self.found) < number or (self._is_read and not all(answer for _, answer in self.found)):
+            self._page.wait_for_timeout(30)
+
+    def let_go(self, which: int = 0) -> None:
+        """Let one go, and wait until its answer has reached the page."""
+        route, answer = self.found[which]
+        with self._page.expect_response(lambda response: response.request == route.request):
+            if answer is None:
+                route.continue_()
+            else:
+                route.fulfill(response=answer)
+        self._page.evaluate("() => new Promise(done => setTimeout(done, 100))")  # handled, not only here
+
+    def end(self) -> None:
+        """Let later ones pass."""
+        self._page.unroute(self._pattern)
+
+
 def script_over(page) -> None:
     """Wait until Streamlit has drawn all of a page: only then it can be said what is not on it."""
     page.wait_for_selector("[data-testid=stApp][data-test-script-state=notRunning]")

@@ -4,6 +4,7 @@ import pytest
 from playwright.sync_api import expect
 
 from labeling.mixture import FOIL_REASON
+from tests.browser.conftest import Held
 
 pytestmark = pytest.mark.browser
 NUM_SLIDES = 4
@@ -59,3 +60,23 @@ def test_known_cells_in_a_careless_sweep__are_told_and_marked(sign_in, server) -
     assert server.rows(f"SELECT count(*) {swept}")[0][0] > 0
     told = server.rows(f"SELECT count(*) {swept} AND cell_id IN ({known})")[0][0]
     expect(page.locator(".tile.foil")).to_have_count(told)
+
+
+def test_cells_that_were_asked_for_before_an_answer__neither_bring_its_cell_back_nor_count_it_off(sign_in) -> None:
+    page = sign_in("vera")
+    page.wait_for_selector(".deck[data-cell]")
+    cell = _answer(page, "1")
+    asked = Held(page, "**/api/v1/worklist?**")
+    page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    asked.wait()
+    page.keyboard.press("z")
+    page.wait_for_selector(f".deck[data-waiting='0'][data-cell='{cell}']")
+    asked.read()
+    _answer(page, "3")
+    page.wait_for_selector(".count >> text=1 yours")
+    asked.let_go()
+    page.wait_for_load_state("networkidle")
+
+    expect(page.locator(".card.next").first).to_be_attached()
+    assert page.locator(f".card.next img[src*='{cell}'], .card.now img[src*='{cell}']").count() == 0
+    assert page.locator(".count").inner_text().startswith("1 yours")

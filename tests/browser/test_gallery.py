@@ -3,6 +3,7 @@
 import pytest
 from playwright.sync_api import expect
 
+from tests.browser.conftest import Held
 from tests.waiting import until
 
 pytestmark = pytest.mark.browser
@@ -123,3 +124,19 @@ def test_example__is_kept_shown_and_withdrawn(sign_in, server) -> None:
     page.keyboard.press("p")
     page.wait_for_selector("text=No longer an example")
     assert server.rows(newest) == [(None,)]
+
+
+def test_next_page_asked_for_twice_at_once__is_one_page(sign_in, server) -> None:
+    page = sign_in("ben", "/gallery")
+    page.wait_for_selector(READY)
+    given, asked = Held(page, "**/api/v1/release"), []
+    page.on("request", lambda request: asked.append(request.url) if "/api/gallery" in request.url else None)
+    page.keyboard.press("Enter")
+    given.wait()
+    page.keyboard.press("Enter")
+    page.keyboard.press("Enter")
+    given.let_go()
+    page.wait_for_selector(READY)
+    page.wait_for_load_state("networkidle")
+
+    assert (len(given.found), len(asked)) == (1, 1)

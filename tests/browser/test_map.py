@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from playwright.sync_api import expect
 
+from tests.browser.conftest import Held
+
 pytestmark = pytest.mark.browser
 NUM_SLIDES = 2
 MANY = 100_000
@@ -43,6 +45,30 @@ def test_blind_study__does_not_colour_by_suggestion(sign_in, server) -> None:
 
     assert "colour by suggestion" not in ways
     assert page.request.get(f"{server.url}/api/map/colors?by=suggestion").status == 403
+
+
+def test_two_colourings_one_after_the_other__the_last_one_stays(sign_in) -> None:
+    page = sign_in("vera", "/map")
+    page.wait_for_selector(".map[data-ready]:not([data-ready='0'])")
+    colors = Held(page, "**/api/map/colors*")
+    page.get_by_label("Colour by").select_option("slide")
+    page.get_by_label("Colour by").select_option("doctor")
+    colors.wait(2)
+    colors.let_go(1)
+    page.wait_for_selector(".map[data-by='doctor']")
+    colors.let_go(0)
+    page.wait_for_load_state("networkidle")
+
+    expect(page.locator(".legend .entry", has_text="slide 1")).to_have_count(0)
+    assert page.get_attribute(".map", "data-by") == "doctor"
+
+
+def test_keys__work_without_a_click_on_the_map_before(sign_in) -> None:
+    page = sign_in("ada", "/map")
+    page.wait_for_selector(".map[data-ready]:not([data-ready='0'])")
+    page.keyboard.press("l")
+
+    page.wait_for_selector("text=Point at a cell first; L then opens cells like it.")
 
 
 def test_hundred_thousand_points__are_drawn_and_chosen(sign_in) -> None:

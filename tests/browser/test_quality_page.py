@@ -60,4 +60,4 @@ def test_annotator__does_not_see_the_page(sign_in) -> None:
     script_over(page)
     assert page.locator("a[href$='/quality']").count() == 0
     page.goto(page.url.replace("/slides", "/quality"))
-    page.wait_for_selector(".deck[data-cell]")
+    page.wait_for_selector("text=The role annotator does not see this page.")

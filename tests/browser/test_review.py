@@ -3,7 +3,8 @@
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.conftest import script_over
+from tests.browser.conftest import Held, script_over
+from tests.waiting import until
 
 pytestmark = pytest.mark.browser
 NUM_SLIDES = 2
@@ -37,6 +38,34 @@ def test_review__verdict_is_stored_and_taken_back(sign_in, server) -> None:
     page.keyboard.press("z")
     page.wait_for_selector(".review[data-waiting='0'][data-open='1']")
     assert [row[2] for row in server.rows(query)] == ["ASC-H", None]
+
+
+def test_verdict_given_while_the_list_is_read__stands_and_can_be_taken_back_when_it_has_left_the_list(
+    sign_in, server
+) -> None:
+    page = sign_in("vera", "/review")
+    page.wait_for_selector("text=Nobody disagrees")
+    page.check("input[type=checkbox]")
+    page.wait_for_selector(".review[data-cell][data-open='1']")
+    read = Held(page, "**/api/cases?*", is_read=True)
+    page.uncheck("input[type=checkbox]")
+    page.check("input[type=checkbox]")
+    read.wait(2)
+    page.keyboard.press("4")
+    page.wait_for_selector(".review[data-waiting='0'][data-open='0']")
+    read.let_go(1)
+    read.let_go(0)
+    page.wait_for_load_state("networkidle")
+    expect(page.locator(".review")).to_have_attribute("data-open", "0")
+    expect(page.locator(".review")).to_have_attribute("data-cases", "1")
+
+    read.end()
+    page.uncheck("input[type=checkbox]")
+    page.wait_for_selector("text=Nobody disagrees")
+    page.keyboard.press("z")
+    page.wait_for_selector("text=The verdict was taken back.")
+    newest = "SELECT category FROM verdicts ORDER BY id DESC LIMIT 1"
+    until(lambda: server.rows(newest) == [(None,)])
 
 
 def test_annotator__sees_neither_page_nor_route_of_the_review(sign_in, server) -> None:

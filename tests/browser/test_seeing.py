@@ -153,3 +153,12 @@ def test_criteria__name_every_answer_and_show_own_cells(page) -> None:
     expect(page.locator(".sheet")).to_contain_text("more than 3 times an intermediate nucleus")
     page.keyboard.press("Escape")
     page.wait_for_selector(".sheet", state="detached")
+
+
+def test_sentence_that_comes__moves_nothing(page) -> None:
+    before = page.locator(".lens").bounding_box()
+    page.keyboard.press("j")
+    page.wait_for_selector(".notice.calm >> text=This cell was scanned in one focal plane.")
+    page.evaluate("() => new Promise(resolve => requestAnimationFrame(() => requestAnimationFrame(resolve)))")
+
+    assert page.locator(".lens").bounding_box() == before

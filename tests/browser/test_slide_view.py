@@ -5,9 +5,12 @@ import math
 import pytest
 from playwright.sync_api import expect
 
+from tests.browser.conftest import Held
+
 pytestmark = pytest.mark.browser
 NUM_SLIDES = 4
 ALL_SAVED = ".slideview[data-waiting='0']"
+LABELS = "**/api/v1/labels"
 READY = ".slideview[data-cells]:not([data-cells='']):not([data-painted=''])[data-painted]"
 
 RESTS = """view => new Promise(resolve => {
@@ -192,3 +195,93 @@ def test_opinion__is_never_prefilled_kept_and_not_shown_to_the_next_reader(slide
     assert other.request.get(f"{server.url}/api/opinions?slide={name}").json()["opinions"] == []
     other.wait_for_load_state("networkidle")
     assert other.locator(".opinion li").count() == 0
+
+
+def test_answer_on_its_way_back__its_cell_can_be_answered_again_also_after_another(slide, server) -> None:
+    before = server.labels("ada")
+    cell = _next(slide)
+    slide.keyboard.press("5")
+    slide.wait_for_selector(f"{ALL_SAVED}[data-acknowledged='1']")
+    slide.route(LABELS, lambda route: route.abort())
+    slide.keyboard.press("z")
+    slide.wait_for_selector(f".slideview[data-waiting='1'][data-claimed='{cell}']")
+    other = _next(slide)
+    slide.keyboard.press("1")
+    slide.wait_for_selector(".slideview[data-waiting='2']")
+    slide.keyboard.press("p")
+    slide.wait_for_selector(f".slideview[data-claimed='{cell}']")
+    slide.keyboard.press("3")
+    slide.wait_for_selector(".slideview[data-waiting='3']")
+    slide.unroute(LABELS)
+    slide.wait_for_selector(ALL_SAVED)
+
+    assert server.labels("ada") == [*before, (cell, "HSIL"), (other, "NILM"), (cell, "LSIL")]
+
+
+def test_answer_taken_back_before_the_slide_is_opened__its_cell_can_be_answered_there(page, server) -> None:
+    cell = page.get_attribute(".deck", "data-cell")
+    page.keyboard.press("1")
+    page.wait_for_selector(f".deck[data-cell][data-waiting='0']:not([data-cell='{cell}'])")
+    page.route(LABELS, lambda route: route.abort())
+    page.keyboard.press("z")
+    page.wait_for_selector(f".deck[data-cell='{cell}'][data-waiting='1']")
+    page.keyboard.press("v")
+    page.wait_for_selector(f".slideview[data-claimed='{cell}'][data-waiting='1']")
+    page.keyboard.press("5")
+    page.wait_for_selector(".slideview[data-waiting='2']")
+    page.unroute(LABELS)
+    page.wait_for_selector(ALL_SAVED)
+
+    assert server.labels("ada")[-2:] == [(cell, "NILM"), (cell, "HSIL")]
+
+
+def test_mark_that_is_stored_late__leaves_the_cell_chosen_that_was_chosen_meanwhile(slide, server) -> None:
+    cells = int(slide.get_attribute(".slideview", "data-cells"))
+    marks = Held(slide, "**/api/finds")
+    slide.keyboard.press("b")
+    slide.wait_for_selector(".slideview[data-marking='true']")
+    slide.keyboard.press("Enter")
+    marks.wait()
+    cell = _next(slide)
+    marks.let_go()
+    slide.wait_for_selector(f"{ALL_SAVED}[data-cells='{cells + 1}']")
+    slide.keyboard.press("5")
+    slide.wait_for_selector(f"{ALL_SAVED}[data-acknowledged='1']")
+
+    assert slide.get_attribute(".slideview", "data-selected") == cell
+    assert server.labels("ada")[-1] == (cell, "HSIL")
+
+
+def test_mark_before_the_cells_are_there__is_still_there_after_them(slide, server) -> None:
+    cells = int(slide.get_attribute(".slideview", "data-cells"))
+    x, y = _free_place(slide, server)
+    read = Held(slide, "**/api/slide-cells/*", is_read=True)
+    slide.reload()
+    slide.wait_for_selector(".slideview[data-painted]:not([data-painted=''])")
+    read.wait()
+    slide.keyboard.press("b")
+    slide.wait_for_selector(".slideview[data-marking='true']")
+    slide.mouse.click(x, y)
+    slide.wait_for_selector(".slideview[data-marking='false']")
+    slide.wait_for_selector(ALL_SAVED)
+    read.let_go()
+    slide.wait_for_selector(f".slideview[data-cells='{cells + 1}'][data-claimed]")
+    marked = slide.get_attribute(".slideview", "data-claimed")
+
+    assert server.rows(f"SELECT annotator FROM finds WHERE cell_id = '{marked}'") == [("ada",)]
+
+
+def test_opinion_that_is_begun_while_another_is_stored__keeps_its_words(slide) -> None:
+    slide.keyboard.press("s")
+    comment = slide.get_by_label("Comment on the slide")
+    comment.fill("few cells")
+    stored = Held(slide, "**/api/opinions")
+    slide.get_by_role("button", name="Save").click()
+    stored.wait()
+    comment.fill("the next")
+    stored.let_go()
+    stored.end()
+    slide.wait_for_selector(".opinion li >> text=few cells")
+    slide.keyboard.type(" word")
+
+    expect(comment).to_have_value("the next word")

@@ -93,6 +93,21 @@ def _answer(client, cell: str, category: str, key: str) -> dict:
     return client.post("/api/v1/labels", json={"events": events}).json()["receipts"][0]
 
 
+def test_cell_chosen_again__is_not_taken_away_by_its_return_that_arrives_late(study) -> None:
+    services, pictures = study
+    ada, ben = (client_of(services, pictures, name) for name in ("ada", "ben"))
+    slide = ada.get("/api/slides").json()["slides"][0]["slide"]
+    cell = ada.get(f"/api/slide-cells/{slide}").json()["cells"][-1]
+    claim = f"/api/slide-cells/{slide}/claim"
+    first = ada.post(claim, json={"cell": cell}).json()
+    again = ada.post(claim, json={"cell": cell}).json()
+    late = ada.post("/api/v1/release", json={"cells": [cell], "until": first["until"]}).json()
+
+    assert (first["is_new"], again["is_new"], late["released"]) == (True, False, 0)
+    assert ben.post(claim, json={"cell": cell}).json()["item"] is None
+    assert ada.post("/api/v1/release", json={"cells": [cell], "until": again["until"]}).json()["released"] == 1
+
+
 def test_claim__gives_a_cell_to_one_doctor_and_shows_nobody_anothers_answer(study) -> None:
     services, pictures = study
     ada, ben = (client_of(services, pictures, name) for name in ("ada", "ben"))

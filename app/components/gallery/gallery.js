@@ -52,10 +52,11 @@ class Gallery {
 
   async load(like) {
     if (this.isLoading) return;
-    await this.release();
     this.isLoading = true; this.problem = ""; this.said = "";
+    const released = this.release();
     this.items = []; this.chosen.clear(); this.answers.clear(); this.foils.clear(); this.cursor = this.anchor = 0;
     this.draw();
+    await released;
     try {
       const held = [...this.outbox.cells(), ...this.holds.others(HOLD_MOST)].slice(0, 400).join(",");
       const wanted = this.wanted ? `&cells=${encodeURIComponent(this.wanted)}` : like ? `&like=${encodeURIComponent(like)}` : "";
@@ -91,9 +92,12 @@ class Gallery {
       this.acknowledged.add(label.key);
       label.suggestion = receipt.suggestion;
       if (typeof receipt.foil === "boolean") this.foils.set(cell, receipt.foil);
-      if (!receipt.accepted) { this.answers.delete(cell); this.said = tr("One answer was refused: {reason}", { reason: receipt.reason }); }
+      if (!receipt.accepted) this.answers.delete(cell);
     }
     tellFoils(this, receipts);
+    const refused = new Map(receipts.filter(r => !r.accepted).map(r => [r.key, r]));   // also of a page that was left
+    for (const { reason } of refused.values()) this.said = tr("One answer was refused: {reason}", { reason });
+    if (refused.size) this.past = this.past.map(s => ({ ...s, labels: s.labels.filter(l => !refused.has(l.key)) })).filter(s => s.labels.length);
     for (const receipt of receipts) if (own.has(receipt.key)) this.tally[receipt.accepted ? "saved" : "refused"]++;
     this.drawTiles();
   }

@@ -21,7 +21,7 @@ class Deck {
     this.reopened = new Set(); this.redoName = `cytojepa/redo/${encodeURIComponent(this.account)}`;
     this.asked = new URLSearchParams(location.search).get("cell");
     this.current = null; this.painted = null; this.confidence = null; this.comment = "";
-    this.isFetching = false; this.isEmpty = false; this.era = 0; this.edition = ""; this.aside = []; this.redrawnAt = 0; this.problem = ""; this.said = ""; this.times = [];
+    this.isFetching = false; this.answeredSince = new Set(); this.isEmpty = false; this.era = 0; this.edition = ""; this.aside = []; this.redrawnAt = 0; this.problem = ""; this.said = ""; this.times = [];
     this.progress = { mine: 0, labelled: 0, cells: 0 };
     this.tally = { taken: 0, saved: 0, refused: 0, ignored: 0 };
     this.holds = new Holds(this.account);
@@ -105,7 +105,7 @@ class Deck {
     for (const receipt of receipts) if (own.has(receipt.key)) this.tally[receipt.accepted ? "saved" : "refused"]++;
     const refused = receipts.filter(r => !r.accepted);
     if (refused.length) {
-      this.said = tr("One answer was refused: {reason}", { reason: refused[0].reason });
+      [this.said, this.isCalm] = [tr("One answer was refused: {reason}", { reason: refused[0].reason }), false];
       const keys = new Set(refused.map(r => r.key));
       this.past = this.past.filter(step => !step.labels.some(l => keys.has(l.key)));
     }
@@ -163,7 +163,7 @@ class Deck {
     if (item.wide === undefined) {
       const image = new Image();
       image.src = item.image.replace(/image$/, "wide");
-      item.wide = image.decode().then(() => image, () => null);
+      item.wide = image.decode().then(() => image, () => { item.wide = undefined; return null; });     // asked for again
     }
     return item.wide;
   }
@@ -176,7 +176,8 @@ class Deck {
     const image = await this.fetchWide(item);
     if (!this.isHeld || this.current !== item) return;
     if (image) this.view.setWide(image);
-    else this.say(tr("No wider field of this cell is kept: it came as a picture of one cell."));
+    else this.say(this.outbox.isFailing || !navigator.onLine ? tr("The wider field did not arrive: the server cannot be reached.")
+      : tr("No wider field of this cell is kept: it came as a picture of one cell."));
   }
 
   // ---- keys
@@ -214,8 +215,10 @@ class Deck {
     })[id]();
   }
 
+  offers() { return true; }
+  get helpLead() { return tr("One key answers and brings the next cell. While this list covers the cell, no answer is taken."); }
   setConfidence(value) { this.confidence = this.confidence === value ? null : value; this.panel.draw(); }
-  say(sentence) { this.said = sentence; this.draw(); }
+  say(sentence, isCalm = true) { this.said = sentence; this.isCalm = isCalm; this.draw(); }
 
   answer(category, { pressedAt = performance.now(), isUnsure = false }) {
     const item = this.current;
@@ -225,7 +228,7 @@ class Deck {
       this.tally.ignored++;
       if (isCovered) this.sheets.close();
       const why = isCovered ? tr("Key {key} was not taken: the cell was covered.", category) : tr("Key {key} was not taken: the cell was not on screen yet.", category);
-      return this.say((item || !this.isEmpty) && (isCovered || !isSeen) ? why : "");
+      return this.say((item || !this.isEmpty) && (isCovered || !isSeen) ? why : "", false);
     }
     const { cell, image, mpp, turn, plane, planes } = item;
     const label = { cell, image, mpp, turn, plane, planes, key: uuid(), category: category.id,
@@ -242,6 +245,7 @@ class Deck {
   push(step, seconds) {
     const now = Date.now();
     this.outbox.addStep(step, seconds);
+    step.labels.forEach(l => this.answeredSince.add(l.cell));
     this.tally.taken += step.labels.length;
     this.times = [...this.times.filter(t => t > performance.now() - 60000), performance.now()];
     if (!this.sittingAt || now - this.lastAt > BREAK) this.sittingAt = now;

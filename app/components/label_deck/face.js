@@ -14,7 +14,8 @@ class Face {
     const tools = ["wide", "slide", "ring", "stain", "guide", "note", "like"].map(id => this.tool(id));
     this.keys.append(this.hint("?", tr("all keys")), this.hint("Z", tr("take back")), this.hint("\u21e7Z", tr("put back")), ...tools);
     deck.root.replaceChildren(el("div", "top", this.why, deck.which.node, el("div", "grow"), this.rate, this.count, this.saved, help),
-      deck.view.node, deck.panel.node, this.strip, el("div", "foot", this.notice, this.keys));
+      deck.view.node, deck.panel.node, this.strip, el("div", "foot", this.keys));
+    deck.view.node.append(this.notice);      // over the picture: a sentence that comes and goes moves nothing
   }
 
   hint(key, text) { return el("span", "", keycap(key), text); }
@@ -81,7 +82,7 @@ class Face {
       content = [keptLabels(n), signInAgain(), "."];
     } else if (n >= MOST_WAITING) content = [tr("{n} labels wait for the server and are kept in this browser. Labelling goes on when they are saved.", { n })];
     else if (outbox.unkept) content = [tr("This browser does not let the page keep unsaved labels: do not close it while labels are waiting.")];
-    else if (outbox.why || deck.said) content = [outbox.why || deck.said];
+    else if (outbox.why || deck.said) { content = [outbox.why || deck.said]; isCalm = !outbox.why && deck.isCalm; }
     else if (deck.sittingAt && deck.lastAt - deck.sittingAt > SITTING) {
       isCalm = true;
       content = [tr("25 minutes of labelling. A short break? Your place is kept."), button("quiet", () => { deck.sittingAt = Date.now(); this.draw(); }, tr("Go on"))];

@@ -37,7 +37,10 @@ class Focus {
       deck.root.dataset.plane = item.planes[next];
       deck.said = "";
       this.ahead(item);
-    } catch { deck.said = tr("This plane did not arrive; press the key again."); item.shownPlane = next - by; }
+    } catch {
+      if (item.shownPlane !== next) return;
+      deck.said = tr("This plane did not arrive; press the key again."); item.shownPlane = next - by;
+    }
     deck.draw();
   }
 }

@@ -35,8 +35,8 @@ class Sheets {
   help() {
     const { tally: t, categories, commands } = this.deck;
     const line = (key, text, color) => el("div", "keyline", keycap(shownKey(key), color), el("span", "", text));
-    const known = [...commands.entries()].filter(([key, c]) => key === c.key);
-    return this.sheet(tr("Keys"), tr("One key answers and brings the next cell. While this list covers the cell, no answer is taken."),
+    const known = [...commands.entries()].filter(([key, c]) => key === c.key && this.deck.offers(c.id));
+    return this.sheet(tr("Keys"), this.deck.helpLead,
       el("div", "columns", ...categories.map(c => line(c.key, `${c.name}: ${c.description}`, c.color)), ...known.map(([key, c]) => line(key, c.text))),
       el("p", "lead", tourLink(tr("The three-minute tour with drawn cells"))),
       el("p", "lead count", tr("Since this page was opened: {taken} taken, {saved} saved, {refused} refused, {ignored} not taken", t)));

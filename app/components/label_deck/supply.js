@@ -7,14 +7,15 @@ const REDRAW_EVERY = 5000, PAUSE = 600;    // milliseconds; a hand that makes no
 async function fillDeck(deck, check) {
   if (deck.isFetching || (!check && !deck.isLow && deck.current)) return;
   deck.isFetching = true;
-  const era = deck.era;
+  const era = deck.era, saved = deck.tally.saved;
+  deck.answeredSince = new Set();
   try {
     const others = new Set(deck.holds.others(HOLD_MOST));
     const held = new Set([...deck.outbox.cells(), ...deck.mine()]);
     const url = `/api/v1/worklist?limit=${Math.max(1, deck.ahead - deck.queue.length)}&held=${[...held, ...others].slice(0, 400).join(",")}${deck.which.query()}`;
     const answer = await getJson(url);
-    if (era === deck.era) arrived(deck, answer);
-    else await letGo(deck, answer.items.map(i => i.cell));     // asked for before the doctor chose otherwise
+    if (era === deck.era) arrived(deck, answer, saved === deck.tally.saved);
+    else await letGo(deck, answer.items.map(i => i.cell), answer.until);     // asked for before the doctor chose otherwise
   } catch (error) {
     deck.failed(error);
     if (error.status === 404) deck.which.forget();             // a slide or category that the study has no more
@@ -25,15 +26,18 @@ async function fillDeck(deck, check) {
   deck.draw();
 }
 
-function arrived(deck, { items, done, progress, until, edition }) {
-  const sent = new Set([...deck.outbox.cells(), ...deck.mine()]);
+// `isNewest`: no answer was stored since this was asked for. If one was, its receipt told more than this knows.
+function arrived(deck, { items, done, progress, until, edition }, isNewest) {
+  const sent = new Set([...deck.outbox.cells(), ...deck.mine(), ...deck.answeredSince]);
   deck.queue.push(...items.filter(i => !sent.has(i.cell)).map(i => ({ ...i, edition })));
-  deck.edition = edition; deck.until = until;
+  if (edition > deck.edition) deck.edition = edition;
+  deck.until = until;
   const asked = deck.queue.findIndex(i => i.cell === deck.asked);     // where somebody comes back from the slide
   if (asked > 0) deck.queue.unshift(...deck.queue.splice(asked, 1));
   deck.asked = null;
   deck.drop(done.filter(cell => !deck.reopened.has(cell)));
-  deck.progress = progress; deck.problem = "";
+  if (isNewest) deck.progress = progress;
+  deck.problem = "";
   deck.isEmpty = !deck.queue.length && !deck.current;
   if (deck.isEmpty) { clearTimeout(deck.refill); deck.refill = setTimeout(() => deck.fill(true), EMPTY_AGAIN); }
   deck.queue.forEach(item => deck.decode(item));
@@ -42,8 +46,9 @@ function arrived(deck, { items, done, progress, until, edition }) {
 }
 
 // Cells that nobody is to see now are free for others at once; where that does not arrive, their lease ends by itself.
-function letGo(deck, cells) {
-  return cells.length ? postJson("/api/v1/release", deck.csrf, { cells }).catch(() => null) : null;
+// Where it arrives late, what was asked for meanwhile stays.
+function letGo(deck, cells, until = deck.until) {
+  return cells.length ? postJson("/api/v1/release", deck.csrf, { cells, until }).catch(() => null) : null;
 }
 
 // The page is left: colleagues get at once what nobody has seen. The next cells stay, for a reload finds them again.
@@ -72,7 +77,7 @@ async function redraw(deck) {
   deck.aside = old;
   deck.queue = deck.queue.filter(item => !old.includes(item));
   const cells = old.map(item => item.cell);
-  const isGiven = await postJson("/api/v1/release", deck.csrf, { cells, unseen: true }).then(() => true, () => false);
+  const isGiven = await postJson("/api/v1/release", deck.csrf, { cells, unseen: true, until: deck.until }).then(() => true, () => false);
   deck.isFetching = false;
   if (!isGiven && era === deck.era) deck.queue.push(...deck.aside);        // the network is away: they are most likely still ours
   if (isGiven || era !== deck.era) await deck.fill(true);

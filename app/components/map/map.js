@@ -29,7 +29,7 @@ class CellMap {
     this.load();
   }
 
-  destroy() { this.resizer.disconnect(); clearTimeout(this.again); }
+  destroy() { document.removeEventListener("keydown", this.onKey); this.resizer.disconnect(); clearTimeout(this.again); clearTimeout(this.hovering); }
 
   async bytes(url) {
     const answer = await fetch(url, { signal: AbortSignal.timeout(30000) });
@@ -38,9 +38,11 @@ class CellMap {
   }
 
   async load() {
+    const asked = this.askedPlaces = {};
     try {
       const started = performance.now();
       const bytes = await this.bytes(`/api/map/points?layout=${this.layout}`);
+      if (asked !== this.askedPlaces) return;
       if (!bytes.byteLength) throw new HttpError(204);
       this.points = new Uint16Array(bytes);
       await this.color(this.by);
@@ -54,23 +56,35 @@ class CellMap {
     this.drawState();
   }
 
-  async arrange(layout, select) {  // the same cells in other places; what was chosen stays chosen
+  // The same cells in other places; what was chosen stays chosen. Of two answers the one that was asked for last counts.
+  async arrange(layout, select) {
+    const asked = this.askedPlaces = {};
     try {
       const bytes = await this.bytes(`/api/map/points?layout=${layout}`);
+      if (asked !== this.askedPlaces) return;
       if (!bytes.byteLength) { this.said = tr("That map is not drawn yet: a data manager or admin starts it on the page Jobs, Draw the map."); select.value = this.layout; }
       else { this.points = new Uint16Array(bytes); this.layout = layout; this.lasso = []; this.said = ""; }
-    } catch (error) { this.said = error.message; select.value = this.layout; }
+    } catch (error) {
+      if (asked !== this.askedPlaces) return;
+      this.said = error.message; select.value = this.layout;
+    }
     this.root.dataset.layout = this.layout;
     this.draw(); this.drawState();
   }
 
   async color(by) {
+    const asked = this.askedColors = {};
     try {
       const bytes = new Uint8Array(await this.bytes(`/api/map/colors?by=${by}`)), end = bytes.indexOf(10);
+      if (asked !== this.askedColors) return;
       this.legend = JSON.parse(new TextDecoder().decode(bytes.subarray(0, end)));
       this.codes = bytes.subarray(end + 1);
       this.by = by; this.hidden.clear();
-    } catch (error) { this.said = error.message; }
+    } catch (error) {
+      if (asked !== this.askedColors) return;
+      this.said = error.message; this.colorSelect.value = this.by;
+    }
+    this.root.dataset.by = this.by;
     this.draw(); this.drawState();
   }
 
@@ -79,7 +93,7 @@ class CellMap {
     r.classList.add("cj");
     this.title = el("div", "ask");
     const names = { label: tr("colour by label"), slide: tr("colour by slide"), suggestion: tr("colour by suggestion"), certainty: tr("colour by certainty"), doctor: tr("colour by doctor") };
-    const select = el("select", "quiet");
+    const select = this.colorSelect = el("select", "quiet");
     select.setAttribute("aria-label", tr("Colour by"));
     for (const way of this.ways) { const option = el("option", "", names[way]); option.value = way; select.append(option); }
     select.addEventListener("change", () => { this.color(select.value); select.blur(); });
@@ -124,13 +138,13 @@ class CellMap {
       this.start = null;
       if (isLasso) this.choose();
     });
-    this.over.addEventListener("pointerleave", () => { this.tip.hidden = true; });
+    this.over.addEventListener("pointerleave", () => { clearTimeout(this.hovering); this.hovered = -1; this.tip.hidden = true; });
     this.over.addEventListener("dblclick", () => this.reset());
-    this.root.addEventListener("keydown", e => {
+    document.addEventListener("keydown", this.onKey = e => {      // wherever the focus is, as on the other pages
       const act = { "+": () => this.scaleBy(1.4), "=": () => this.scaleBy(1.4), "-": () => this.scaleBy(1 / 1.4), Escape: () => this.reset(),
         ArrowLeft: () => { this.x += 60; }, ArrowRight: () => { this.x -= 60; }, ArrowUp: () => { this.y += 60; }, ArrowDown: () => { this.y -= 60; },
-        Enter: () => this.openGallery(), l: () => this.openAlike() }[e.key];
-      if (!act || isTyping(e) || e.composedPath()[0].tagName === "BUTTON") return;
+        Enter: () => this.openGallery(), L: () => this.openAlike() }[keyOf(e)];
+      if (!act || isTyping(e) || isShortcut(e) || !this.root.isConnected || /^(BUTTON|A)$/.test(e.composedPath()[0].tagName)) return;
       e.preventDefault();
       act();
       this.soon();
@@ -208,7 +222,7 @@ class CellMap {
       this.hovered = best;
       if (best < 0) return;
       const [cell] = await this.cells([best]).catch(() => []);
-      if (!cell) return;
+      if (!cell || this.hovered !== best) return;      // the pointer is elsewhere by now
       const image = new Image();
       image.src = `/api/v1/cells/${cell}/image`; image.alt = "";
       this.tip.replaceChildren(image, el("span", "", this.legend[this.codes[best]].name));

@@ -10,7 +10,7 @@ class Review {
     this.byKey = new Map(this.categories.map(c => [c.key.toUpperCase(), c]));
     this.byId = new Map(this.categories.map(c => [c.id, c]));
     this.commands = commandKeys(data.commands);
-    this.cases = []; this.at = 0; this.said = ""; this.problem = ""; this.isLoaded = false; this.past = [];
+    this.cases = []; this.given = new Map(); this.at = 0; this.said = ""; this.problem = ""; this.isLoaded = false; this.past = [];
     this.withImported = kept("cytojepa/review-imported", false);
     this.outbox = new Outbox({ name: "verdicts", account: this.account, url: "/api/verdicts", csrf: this.csrf,
       on: { change: () => this.drawState(), receipts: list => this.receive(list), elsewhere: () => {} } });
@@ -27,16 +27,19 @@ class Review {
   }
 
   async load() {
+    const began = this.began = {};
+    this.given = new Map(this.outbox.events().map(e => [e.cell, e]));     // verdicts that the answer may not know yet
     try {
       const asked = new URLSearchParams(location.search).get("cell") || "";
       const { cases } = await getJson(`/api/cases?imported=${this.withImported ? 1 : 0}&cell=${encodeURIComponent(asked)}`);
-      const waiting = new Map(this.outbox.events().map(e => [e.cell, e]));
-      this.cases = cases.map(c => (waiting.has(c.cell) ? { ...c, verdict: this.verdictOf(waiting.get(c.cell)) } : c));
+      if (began !== this.began) return;
+      this.cases = cases.map(c => (this.given.has(c.cell) ? { ...c, verdict: this.verdictOf(this.given.get(c.cell)) } : c));
       const back = this.cases.findIndex(c => c.cell === asked);
       this.at = back >= 0 ? back : Math.max(0, this.cases.findIndex(c => !c.verdict));
       this.problem = "";
     } catch (error) {
       if (error.status === 401) this.outbox.signedOut = true;
+      if (began !== this.began) return;
       this.problem = error.message || tr("The server did not answer.");
     }
     this.isLoaded = true;
@@ -97,7 +100,7 @@ class Review {
   decide(categoryId) {
     const found = this.case;
     if (!found || this.painted !== found.cell || this.outbox.signedOut) return;
-    this.past.push({ cell: found.cell, before: found.verdict });
+    this.past.push({ found, before: found.verdict });
     this.store(found, categoryId, this.comment.value.trim() || null);
     this.said = this.revealed(found, categoryId);
     if (this.at < this.cases.length - 1) this.go(1); else this.show();
@@ -111,6 +114,7 @@ class Review {
   store(found, category, comment) {
     const event = { key: uuid(), kind: "verdict", cell: found.cell, category, comment };
     found.verdict = this.verdictOf(event);
+    this.given.set(found.cell, event);
     this.outbox.add(event);
     this.outbox.send();
   }
@@ -126,8 +130,9 @@ class Review {
   undo() {  // the verdict before it counts again; where there was none the cell is open again
     const last = this.past.pop();
     if (!last) { this.said = tr("There is nothing more to take back here."); return this.drawState(); }
-    this.at = this.cases.findIndex(c => c.cell === last.cell);
-    this.store(this.case, last.before ? last.before.category : null, last.before ? last.before.comment : null);
+    const at = this.cases.findIndex(c => c.cell === last.found.cell);     // it may be left out of the list by now
+    if (at >= 0) this.at = at;
+    this.store(this.cases[at] || last.found, last.before ? last.before.category : null, last.before ? last.before.comment : null);
     this.said = tr("The verdict was taken back.");
     this.show();
   }

@@ -17,7 +17,7 @@ from datasets.criteria import REFERENCE_NUCLEUS_UM2
 VIEWER_VERSION = "6.1.1"
 _VIEWER = f"/api/slides/viewer.js?version={VIEWER_VERSION}"
 
-_FILES = ("claims", "marking", "opinion", "heat", "rings", "stage", "face", "history", "page")
+_FILES = ("claims", "cells", "marking", "opinion", "heat", "rings", "stage", "face", "history", "page")
 SCRIPTS = (
     "shared/base.js", "shared/disk.js", "shared/outbox.js",
     "label_deck/panel.js", "label_deck/tour_offer.js", "label_deck/sheets.js",

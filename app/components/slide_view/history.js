@@ -13,6 +13,7 @@ function undoSlideStep(page) {
   if (!step) { page.say(tr("There is nothing more to take back.")); return olderSlideSteps(page); }
   for (const l of step.labels) {
     page.outbox.add({ key: uuid(), kind: "undo", label_key: l.key });
+    page.claims.takenBack(l);
     if (page.answers.get(l.cell)?.key === l.key) page.answers.delete(l.cell);
   }
   page.tally.taken += step.labels.length;
@@ -40,7 +41,7 @@ function redoSlideStep(page) {
 
 function backFromSlide(page) {
   const cell = page.selected === null ? "" : `?cell=${page.cells.ids[page.selected]}`;
-  location.assign(page.from === "review" ? `/review${cell}` : page.from === "gallery" ? "/gallery" : `/${cell}`);
+  location.assign(page.from === "review" ? `/review${cell}` : page.from === "gallery" ? `/gallery${cell.replace("cell", "like")}` : `/${cell}`);
 }
 
 function toCellsLikeThis(page) {

@@ -5,7 +5,7 @@ const LEAST_DRAG = 5;           // CSS pixels; less is a click
 class Marking {
   constructor(page) {
     this.page = page;
-    this.isOn = false; this.box = null;
+    this.isOn = false; this.box = null; this.placed = new Map();
     this.outbox = new Outbox({ name: "finds", account: page.account, url: "/api/finds", csrf: page.csrf,
       on: { change: () => page.draw(), receipts: (list, own) => this.receive(list, own), elsewhere: () => page.draw() } });
     this.outbox.send();
@@ -46,14 +46,27 @@ class Marking {
   }
 
   receive(receipts, own) {
-    const { page } = this, sent = new Map(this.page.stage.slide ? this.sent : []);
+    const { page, sent } = this;
     for (const r of receipts) {
       const event = sent.get(r.key);
       if (!own.has(r.key) || !event || event.slide !== page.stage.slide?.slide) continue;
-      let place = r.cell ? page.cells.ids.indexOf(r.cell) : -1;
-      if (r.accepted && place < 0) place = page.addCell(r.cell, event);
-      if (place >= 0) page.select(place);
+      if (r.cell) this.placed.set(r.cell, { event, isNew: r.accepted });
       if (!r.accepted) page.said = tr("The mark was not taken: {reason}", { reason: r.reason });
+    }
+    this.place();
+  }
+
+  // Marks become cells of the slide, once those that the server knows are there. A cell that the doctor has chosen in
+  // the meantime stays chosen: his next key is meant for it.
+  place() {
+    const { page } = this;
+    if (page.root.dataset.cells === "") return;
+    for (const [cell, { event, isNew }] of this.placed) {
+      if (event.slide !== page.root.dataset.slide) continue;
+      let i = page.cells.ids.indexOf(cell);
+      if (isNew && i < 0) i = addCell(page, cell, event);
+      this.placed.delete(cell);
+      if (i >= 0 && page.selected === null && !this.isOn && !page.sheets.isCovering) page.select(i);
     }
     page.rings.draw();
   }

@@ -15,11 +15,19 @@ class SlideOpinion {
 
   destroy() { this.outbox.destroy(); }
 
-  async load(slide) {
-    this.slide = slide; this.said = {}; this.history = [];
+  load(slide) {
+    this.slide = slide; this.said = {}; this.history = []; this.note = "";
+    if (this.node) this.comment.value = "";
+    this.redraw();
+    return this.read();
+  }
+
+  // What is being chosen and written meanwhile stays as it is, and of two answers the one that was asked for last counts.
+  async read() {
+    const asked = this.asked = {}, { slide } = this;
     try {
       const { opinions } = await getJson(`/api/opinions?slide=${slide}`);
-      if (this.slide === slide) this.history = opinions;
+      if (this.asked === asked) this.history = opinions;
     } catch { /* the notice of the page tells that the server is away */ }
     this.page.draw();
     this.redraw();
@@ -28,7 +36,7 @@ class SlideOpinion {
   receive(receipts) {
     const refused = receipts.find(r => !r.accepted);
     this.note = refused ? tr("Not taken: {reason}", { reason: refused.reason }) : tr("Saved.");
-    if (this.slide) this.load(this.slide);
+    if (this.slide) this.read();
   }
 
   get isEmpty() { return !this.said.adequacy && !this.said.zone && !this.said.category && !this.said.comment; }
@@ -36,45 +44,45 @@ class SlideOpinion {
   save() {
     const { adequacy = null, zone = null, category = null, comment = null } = this.said;
     this.outbox.add({ key: uuid(), kind: "opinion", slide: this.slide, adequacy, zone, category, comment });
-    this.said = {}; this.note = "";
+    this.said = {}; this.note = ""; this.comment.value = "";
     this.outbox.send();
     this.redraw(); this.page.draw();
   }
 
   sheet() {
-    this.node = el("div", "opinion");
+    // Made once: whoever writes in it must not lose the place when something arrives.
+    this.comment = el("textarea", "noteinput");
+    Object.assign(this.comment, { value: this.said.comment || "", maxLength: 500, rows: 2, placeholder: tr("Comment; no names") });
+    this.comment.setAttribute("aria-label", tr("Comment on the slide"));
+    this.comment.addEventListener("input", () => { this.said.comment = this.comment.value.trim() || null; this.button.disabled = this.isEmpty; });
+    this.button = button("quiet save", () => this.save(), tr("Save"));
+    this.state = el("span", "hint"); this.state.setAttribute("role", "status");
+    this.below = el("div", "opinion"); this.chosen = [];
+    const categories = this.page.categories.filter(c => c.group_id !== "Other").map(c => [c.id, c.name]);
+    this.node = el("div", "opinion", this.choices(tr("Adequacy"), "adequacy", ADEQUACY), this.choices(tr("Endocervical or transformation zone cells"), "zone", ZONE),
+      this.choices(tr("Opinion"), "category", categories), this.comment, el("div", "savebar", this.button, this.state), this.below);
     this.redraw();
-    const sheet = this.page.sheets.sheet(tr("The whole slide"), tr("Your own words on this slide, for research only. Nothing is chosen for you, and no colleague " +
+    return this.page.sheets.sheet(tr("The whole slide"), tr("Your own words on this slide, for research only. Nothing is chosen for you, and no colleague " +
       "sees it here. What is saved stays on record; a newer one counts in its place."), this.node);
-    return sheet;
   }
 
   choices(title, name, values) {
-    const group = el("fieldset", "", el("legend", "", title));
-    for (const [value, text] of values) {
-      const b = button("quiet", () => { this.said[name] = this.said[name] === value ? null : value; this.redraw(); }, tr(text));
-      b.setAttribute("aria-pressed", String(this.said[name] === value));
-      group.append(b);
-    }
-    return group;
+    const buttons = values.map(([value, text]) => {
+      const node = button("quiet", () => { this.said[name] = this.said[name] === value ? null : value; this.redraw(); }, tr(text));
+      this.chosen.push([node, name, value]);
+      return node;
+    });
+    return el("fieldset", "", el("legend", "", title), ...buttons);
   }
 
   redraw() {
     if (!this.node) return;
-    const categories = this.page.categories.filter(c => c.group_id !== "Other").map(c => [c.id, c.name]);
-    const comment = el("textarea", "noteinput");
-    Object.assign(comment, { value: this.said.comment || "", maxLength: 500, rows: 2, placeholder: tr("Comment; no names") });
-    comment.setAttribute("aria-label", tr("Comment on the slide"));
-    const save = button("quiet save", () => this.save(), tr("Save"));
-    save.disabled = this.isEmpty;
-    comment.addEventListener("input", () => { this.said.comment = comment.value.trim() || null; save.disabled = this.isEmpty; });
     const waiting = this.outbox.events().filter(e => e.slide === this.slide).length;
-    const state = el("span", "hint", waiting ? tr("Waits for the server; kept in this browser.") : this.note || "");
-    state.setAttribute("role", "status");
     const rows = this.history.map((o, i) => el("li", "", el("b", "", new Date(o.made_at).toLocaleString(this.page.language, { dateStyle: "medium", timeStyle: "short" })), i === 0 ? tr(" (counts) ") : " ", this.words(o)));
-    this.node.replaceChildren(this.choices(tr("Adequacy"), "adequacy", ADEQUACY), this.choices(tr("Endocervical or transformation zone cells"), "zone", ZONE),
-      this.choices(tr("Opinion"), "category", categories), comment, el("div", "savebar", save, state),
-      ...(rows.length ? [el("h3", "", tr("What you have said")), el("ul", "", ...rows)] : []));
+    this.button.disabled = this.isEmpty;
+    this.state.textContent = waiting ? tr("Waits for the server; kept in this browser.") : this.note || "";
+    for (const [node, name, value] of this.chosen) node.setAttribute("aria-pressed", String(this.said[name] === value));
+    this.below.replaceChildren(...(rows.length ? [el("h3", "", tr("What you have said")), el("ul", "", ...rows)] : []));
   }
 
   words({ adequacy, zone, category, comment }) {

@@ -1,7 +1,6 @@
 // The slide view: a ring is clicked, a key answers it. Draws first, then sends; a label is "saved" only
 // when the server said so. Streamlit calls the default export again on every rerun: state lives beside the element.
 const SLIDE_PAGES = new WeakMap();
-const NO_CELLS = { ids: [], xs: [], ys: [], radii: [], planes: null, guesses: null, mpp: null };
 const MOST_WAITING_HERE = 200;
 const PAN_PX = 90;
 const SEEN_RING = 15;           // CSS pixels; a cell that is chosen with a smaller ring is brought closer
@@ -14,7 +13,7 @@ class SlidePage {
     this.byId = new Map(this.categories.map(c => [c.id, c]));
     speak(data, root);
     this.commands = commandKeys(data.commands);
-    this.slides = null; this.cells = NO_CELLS; this.answers = new Map(); this.past = []; this.redoStack = []; this.visited = [];
+    this.slides = null; this.cells = noCells(null); this.answers = new Map(); this.past = []; this.redoStack = []; this.visited = [];
     this.acknowledged = new Set(); this.refused = new Set(); this.thumbs = new Map();
     this.selected = null; this.current = null; this.claiming = null; this.confidence = null; this.comment = "";
     this.said = ""; this.problem = ""; this.from = new URLSearchParams(location.search).get("from");
@@ -75,49 +74,23 @@ class SlidePage {
   async openSlide(name, cell = null) {
     this.deselect();
     const slide = this.slides.find(s => s.slide === name);
-    this.cells = { ...NO_CELLS, mpp: slide.mpp }; this.answers = new Map(); this.visited = []; this.problem = "";
+    this.cells = noCells(slide.mpp); this.answers = new Map(); this.visited = []; this.problem = "";
     this.root.dataset.slide = name; this.root.dataset.cells = "";
     const opened = this.stage.open(slide);
     this.draw();
     this.opinion?.load(name);
-    if (this.may_label) await this.loadCells(slide); else this.root.dataset.cells = 0;
+    if (this.may_label) await loadSlideCells(this, slide); else this.root.dataset.cells = 0;
     await opened;
     const place = cell === null ? -1 : this.cells.ids.indexOf(cell);
     if (place >= 0) this.select(place, { closer: true });
     this.rings.draw();
   }
 
-  async loadCells(slide) {
-    // The answer may not know yet what is waiting now, and that may be acknowledged before the answer is here.
-    const sent = this.outbox.events();
-    try {
-      const found = await getJson(`/api/slide-cells/${slide.slide}`);
-      if (this.root.dataset.slide !== slide.slide) return;
-      this.cells = { ids: found.cells, xs: found.x, ys: found.y, radii: found.radius_um, planes: found.planes, guesses: found.guesses, mpp: slide.mpp };
-      this.answers = new Map(found.answers.map(a => [a.cell, a]));
-      found.answers.forEach(a => this.acknowledged.add(a.key));
-      const { gone } = this.outbox;
-      for (const [cell, a] of this.answers) if (gone.has(a.key)) this.answers.delete(cell);
-      for (const e of [...sent, ...this.outbox.events()]) if (this.isMissing(e, gone)) this.remember(e);
-      this.root.dataset.cells = found.cells.length;
-    } catch (error) { this.failed(error); this.said = tr("The cells of this slide did not arrive: {reason}", { reason: error.message }); }
-    this.draw();
+  elsewhere(event) {
+    if (event.kind === "label") rememberAnswer(this, event);
+    else { this.past = withoutUndone(this.past, event); forgetAnswer(this, event.label_key); }
+    this.rings.draw(); this.draw();
   }
-
-  addCell(cell, { x, y, width, height }) {
-    const { ids, xs, ys, radii, planes, guesses, mpp } = this.cells;
-    ids.push(cell); xs.push(x); ys.push(y); radii.push(mpp ? (Math.max(width, height) * mpp) / 2 : 0); guesses?.push(null); planes?.push(null);
-    this.root.dataset.cells = ids.length;
-    return ids.length - 1;
-  }
-
-  isMissing(e, gone) { return e.kind === "label" && !gone.has(e.key) && !this.refused.has(e.key) && (this.outbox.waiting.has(e.key) || !this.answers.has(e.cell)); }
-
-  remember(event) {  // an answer that the server has not acknowledged yet
-    if (this.cells.ids.includes(event.cell)) this.answers.set(event.cell, { ...event, image: `/api/v1/cells/${event.cell}/image`, suggestion: null });
-  }
-
-  elsewhere(event) { if (event.kind === "label") this.remember(event); else this.past = withoutUndone(this.past, event); this.draw(); }
 
   receive(receipts, own) {
     for (const r of receipts) (r.accepted ? this.acknowledged : this.refused).add(r.key);
@@ -180,10 +153,6 @@ class SlidePage {
     this.rings?.draw();
   }
 
-  takenBack(cell) {  // the label of this cell that the server does not know yet to be taken back
-    return this.redoStack.flatMap(s => s.labels).find(l => l.cell === cell && this.outbox.isTakingBack(l.key));
-  }
-
   isSelected(cell) { return this.selected !== null && this.cells.ids[this.selected] === cell; }
 
   next() {
@@ -226,6 +195,11 @@ class SlidePage {
   keyFor(id) { return [...this.commands.values()].find(c => c.id === id)?.key || ""; }
   offers(id) { return id === "heat" ? this.heat.isOffered : this.may_label || !/^(next|mark|opinion|undo|redo|note|like|unsure|sure|colors)$/.test(id); }
 
+  get helpLead() {
+    return this.may_label ? tr("A key answers the chosen cell; {next} goes to the next one. While this list covers the slide, no answer is taken.", { next: this.keyFor("next") })
+      : tr("Your role looks at slides; it does not answer cells.");
+  }
+
   command(id) {
     if (!this.offers(id)) return;
     const { stage, sheets, rings } = this;
@@ -249,7 +223,8 @@ class SlidePage {
 
   async answer(category, { isUnsure = false }) {
     const selected = this.selected;
-    if (this.claiming) { await this.claiming; if (this.selected !== selected) return; }
+    if (this.claiming) await this.claiming;
+    if (this.selected !== selected) { this.tally.ignored++; return this.say(tr("Key {key} was not taken: the chosen cell changed meanwhile.", category)); }
     const item = this.current, isCovered = this.sheets.isCovering;
     if (!item || isCovered || this.outbox.signedOut || this.outbox.size >= MOST_WAITING_HERE || !this.rings.isOn && selected === null) {
       this.tally.ignored++;
