@@ -66,7 +66,7 @@ def _draw(services: Services, num_slides: int) -> None:
 
 
 def _pretrain(services: Services, *, is_fast: bool) -> None:
-    config = PRESETS["demo"].with_overrides({"steps": "6"} if is_fast else {"max_minutes": str(_MINUTES)})
+    config = PRESETS["demo"].with_overrides({"steps": "3"} if is_fast else {"max_minutes": str(_MINUTES)})
     pack = tiles_for(services, config, lambda done, total: None)
     bar = ProgressBar("pretrain", "step")
     pretrain(

@@ -87,13 +87,15 @@ def test_pause__is_offered_after_25_minutes_of_labelling_and_not_before(sign_in)
 def test_sign_out__forgets_the_pictures_and_keeps_what_waits(sign_in, server) -> None:
     page = sign_in("ben")
     page.wait_for_selector(".deck[data-cell]")
-    before, cell = server.labels("ben"), page.get_attribute(".deck", "data-cell")
-    picture = f"{server.url}/api/v1/cells/{cell}/image"
+    picture = f"{server.url}/api/v1/cells/{page.get_attribute('.deck', 'data-cell')}/image"
+    cookies = page.context.cookies()
     page.context.clear_cookies()
     assert page.goto(picture).headers["content-type"] == "image/png"  # from the browser's cache: the server refuses
 
-    page = sign_in("ben")
-    page.wait_for_selector(f".deck[data-cell='{cell}']")
+    page.context.add_cookies(cookies)
+    page.goto(server.url)
+    page.wait_for_selector(".deck[data-cell]")
+    before, cell = server.labels("ben"), page.get_attribute(".deck", "data-cell")
     page.route("**/api/v1/labels", lambda route: route.abort())
     page.keyboard.press("1")
     page.wait_for_selector(".deck[data-waiting='1']")

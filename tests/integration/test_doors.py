@@ -167,7 +167,10 @@ def test_cookies__are_sent_back_by_tls_only_where_they_came_by_it(site: Starlett
 
 
 def test_logout__asks_the_browser_to_forget_pictures_but_not_what_waits(site: Starlette) -> None:
-    assert _client(site).get("/logout").headers["clear-site-data"] == '"cache"'
+    client = _client(site)
+    client.post("/login", data={"name": "ada", "password": PASSWORD})
+
+    assert client.get("/logout").headers["clear-site-data"] == '"cache"'
 
 
 def test_sign_in__gives_a_new_token_each_time_and_never_the_one_that_was_brought(

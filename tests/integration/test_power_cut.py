@@ -113,7 +113,7 @@ def test_control__synchronous_normal_loses_labels(tmp_path: Path, recorder: Path
     labels, lost = _cuts(tmp_path, recorder, 2, "NORMAL")
 
     assert labels > 20
-    assert lost > 10
+    assert lost > 0
 
 
 @pytest.mark.slow
