@@ -5,7 +5,7 @@ from typing import Any
 
 from starlette.datastructures import Headers
 
-from app.theme import LOGIN_STYLE
+from app.bare_page import bare_page
 from app.words import ENGLISH, Words, best_language, words
 
 
@@ -21,13 +21,13 @@ def login_page(problem: str = "", *, has_sign_on: bool = False, tr: Words | None
     alert = f'<div role="alert">{html.escape(problem)}</div>' if problem else ""
     other = tr("Sign in with the hospital's account")
     values: dict[str, Any] = {
-        "style": LOGIN_STYLE, "alert": alert, "language": tr.language,
+        "alert": alert,
         "other": f'<a class="button" href="/sign-on">{html.escape(other)}</a>' if has_sign_on else "",
         "labelling": html.escape(tr("Labelling of cervical cytology")), "name": html.escape(tr("Name")),
         "password": html.escape(tr("Password")), "sign_in": html.escape(tr("Sign in")),
         "limits": html.escape(tr("Research use only. Not a medical device.")),
     }  # fmt: skip
-    return _PAGE.format(**values)
+    return bare_page(_CONTENT.format(**values), tr)
 
 
 def words_of_browser(headers: Headers) -> Words:
@@ -35,12 +35,9 @@ def words_of_browser(headers: Headers) -> Words:
     return words(best_language(headers.get("accept-language", "")))
 
 
-_PAGE = """<!doctype html><html lang="{language}"><head><meta charset="utf-8"><title>CytoJEPA</title>
-<link rel="icon" href="data:,">
-<meta name="viewport" content="width=device-width, initial-scale=1"><style>{style}</style></head>
-<body><main><h1>CytoJEPA</h1><p>{labelling}</p>
+_CONTENT = """<p>{labelling}</p>
 <form method="post" action="/login"><label>{name}
 <input name="name" autocomplete="username" autofocus required></label><label>{password}
 <input name="password" type="password" autocomplete="current-password" required></label>{alert}
 <button>{sign_in}</button></form>{other}
-<footer>{limits}</footer></main></body></html>"""
+<footer>{limits}</footer>"""

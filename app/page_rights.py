@@ -22,3 +22,4 @@ PAGES: tuple[tuple[Right | None, str, str], ...] = (
     (None, "settings", word("Settings")),
 )
 """Right (None: whoever is signed in), file in `views`, title; the address is the title in small letters."""
+NOT_SEEN = word("The role {role} does not see this page. An admin can change the role.")

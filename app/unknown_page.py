@@ -6,11 +6,10 @@ from starlette.datastructures import Headers
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.types import Scope
 
-from app.page_rights import PAGES
-from app.theme import LOGIN_STYLE
-from app.words import Words, best_language, words
+from app.bare_page import bare_page
+from app.page_rights import NOT_SEEN, PAGES
+from app.words import reader_words
 from datasets.db import Database
-from labeling import preferences
 from labeling.accounts import Right, SignedIn
 
 _RIGHTS: dict[str, Right | None] = {**{title.lower(): right for right, _, title in PAGES}, "tour": "label"}
@@ -42,24 +41,11 @@ def unknown_page(database: Database, person: SignedIn, path: str, wanted_languag
     right = _RIGHTS.get(name)
     if name in _RIGHTS and (right is None or person.may(right)):
         return RedirectResponse("/", 303) if name == _FIRST else None
-    tr = words(preferences.read(database, person.name).language or best_language(wanted_languages))
+    tr = reader_words(database, person.name, wanted_languages)
     if name in _RIGHTS:
-        sentence, status = (
-            tr("The role {role} does not see this page. An admin can change the role.", role=person.role),
-            403,
-        )
+        sentence, status = tr(NOT_SEEN, role=person.role), 403
     else:
         sentence, status = tr("There is no page at this address."), 404
-    return HTMLResponse(_drawn(sentence, tr), status)
-
-
-def _drawn(sentence: str, tr: Words) -> str:
-    values = {"language": tr.language, "style": LOGIN_STYLE, "sentence": html.escape(sentence),
-              "way": html.escape(tr("To the first page"))}  # fmt: skip
-    return _PAGE.format(**values)
-
-
-_PAGE = """<!doctype html><html lang="{language}"><head><meta charset="utf-8"><title>CytoJEPA</title>
-<link rel="icon" href="data:,">
-<meta name="viewport" content="width=device-width, initial-scale=1"><style>{style}</style></head>
-<body><main><h1>CytoJEPA</h1><p>{sentence}</p><a class="button" href="/">{way}</a></main></body></html>"""
+    way = tr("To the first page")
+    content = f'<p>{html.escape(sentence)}</p><a class="button" href="/">{html.escape(way)}</a>'
+    return HTMLResponse(bare_page(content, tr), status)

@@ -12,7 +12,9 @@ from functools import lru_cache
 from pathlib import Path
 
 from app.components.source import joined
+from datasets.db import Database
 from datasets.told import Told
+from labeling import preferences
 
 _FOLDER = Path(__file__).parent / "languages"
 ENGLISH = "en"
@@ -89,3 +91,15 @@ def best_language(wanted: str) -> str:
         if code in languages():
             return code
     return ENGLISH
+
+
+def reader_words(database: Database, name: str | None, spoken: str) -> Words:
+    """Return the words of whoever reads: the own language, else what the browser speaks.
+
+    Args:
+        database: The study's database.
+        name: Of the account; None: nobody has signed in.
+        spoken: Header Accept-Language.
+    """
+    own = preferences.read(database, name).language if name is not None else None
+    return words(own or best_language(spoken))

@@ -160,10 +160,11 @@ class _SlideSearch:
         self._tiles = tiles_of(self._picture.width_px, self._picture.height_px, slide.mpp)
         self._overview = self._picture.overview()
         self._white = white_point(self._overview)
-        if self._is_whole() and not is_bright_field(self._overview):
+        is_bright = is_bright_field(self._overview)
+        if self._is_whole() and not is_bright:
             raise UnreadableFile("its ground is dark, and nuclei are found as dark spots on a light one: leave it out, "
                                  "or mark its cells by hand")  # fmt: skip
-        self._has_grid = options.has_grid and is_bright_field(self._overview)
+        self._has_grid = options.has_grid and is_bright
         known = [(c.x, c.y) for c in catalog.cells_of_slide(database, slide.id) if c.x is not None and c.y is not None]
         self._known = np.asarray(known, np.float64).reshape(-1, 2)
         if before and before.tiles != len(self._tiles):

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from datasets.errors import LayoutError
-from datasets.folders import files_below
+from datasets.folders import files_below, is_left_out
 from datasets.public_fields import KnownField, csv_points, known_fields
 from datasets.public_sets import PublicSet, recognise
 
@@ -148,7 +148,7 @@ def _orphans(path: Path) -> tuple[tuple[Path, str], ...]:
 def _class_folders(path: Path) -> list[Path]:
     if not path.is_dir() or any(_is_picture_name(child) for child in path.iterdir()):
         return []
-    folders = [child for child in sorted(path.iterdir()) if child.is_dir() and not child.name.startswith(".")]
+    folders = [child for child in sorted(path.iterdir()) if child.is_dir() and not is_left_out(child.name)]
     filled = [folder for folder in folders if any(child.is_file() for child in folder.iterdir())]
     # One folder is a folder of fields ("images"), not a set with one class; a folder that holds
     # anything but pictures is a hospital's.
@@ -158,7 +158,7 @@ def _class_folders(path: Path) -> list[Path]:
 
 def _holds_only_pictures(folder: Path) -> bool:
     return all(
-        child.name.startswith(".") or child.suffix.lower() in _PICTURE_SUFFIXES | _COMPANION_SUFFIXES
+        is_left_out(child.name) or child.suffix.lower() in _PICTURE_SUFFIXES | _COMPANION_SUFFIXES
         for child in folder.iterdir()
         if child.is_file()
     )
@@ -169,8 +169,7 @@ _PICTURE_SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"}
 
 
 def _is_picture_name(path: Path) -> bool:
-    is_hidden = path.name.startswith(".")
-    return path.is_file() and not is_hidden and path.suffix.lower() in _PICTURE_SUFFIXES
+    return path.is_file() and not is_left_out(path.name) and path.suffix.lower() in _PICTURE_SUFFIXES
 
 
 def _plan_cells(folders: list[Path]) -> Plan:
@@ -191,7 +190,7 @@ def _archive(path: Path) -> tuple[PublicSet, list[Path]] | None:
     """
     if not path.is_dir():
         return None
-    folders = [child for child in sorted(path.iterdir()) if child.is_dir() and not child.name.startswith(".")]
+    folders = [child for child in sorted(path.iterdir()) if child.is_dir() and not is_left_out(child.name)]
     known = recognise(folder.name for folder in folders)
     if known is not None:
         return known, folders

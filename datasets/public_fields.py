@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from datasets.folders import is_left_out
 from datasets.public_sets import CERVIX93_SET, ISBI14_SET, PublicSet
 
 _FOLDER = "EDF"
@@ -47,7 +48,7 @@ def _places(path: Path) -> Iterator[Path]:
 def _others(folder: Path, fields: list[Path]) -> bool:
     masks = {f"{file.stem}_GT" for file in fields}
     told = {"", ".txt", ".md", ".mat", ".csv", ".pdf"}
-    files = (f for f in folder.iterdir() if f.is_file() and not f.name.startswith("."))
+    files = (f for f in folder.iterdir() if f.is_file() and not is_left_out(f.name))
     return any(f not in fields and f.stem not in masks and f.suffix.lower() not in told for f in files)
 
 

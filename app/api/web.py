@@ -12,9 +12,8 @@ from starlette.responses import JSONResponse, Response
 
 from app.sign_in import MOST_BYTES
 from app.unstored import UNSTORED, told_of
-from app.words import Words, best_language, words
+from app.words import Words, reader_words
 from datasets.db import Database
-from labeling import preferences
 from labeling.accounts import Right, SignedIn
 
 LONGEST_NAME = 80
@@ -75,17 +74,6 @@ def allowed(request: Request, right: Right) -> SignedIn:
     if not signed_in.may(right):
         raise Forbidden(f"The role {signed_in.role} may not do this; ask an admin for another role.")
     return signed_in
-
-
-def reader_words(database: Database, name: str, spoken: str) -> Words:
-    """Return the words of whoever asks: the own language, else what the browser speaks.
-
-    Args:
-        database: The study's database.
-        name: Of the account.
-        spoken: Header Accept-Language.
-    """
-    return words(preferences.read(database, name).language or best_language(spoken))
 
 
 async def words_of(database: Database, request: Request) -> Words:

@@ -3,10 +3,11 @@
 import streamlit as st
 
 from app.components.answers import Reader
+from app.page_rights import NOT_SEEN
 from app.services import Services
 from app.settings import home_of_process
 from app.sign_in import COOKIE
-from app.words import Words, best_language, words
+from app.words import Words, reader_words
 from labeling import accounts, preferences
 from labeling.accounts import Right, SignedIn
 
@@ -27,8 +28,8 @@ def signed_in() -> SignedIn | None:
 def wording() -> Words:
     """Return the words of whose browser this is: the own language, else the browser's."""
     person = signed_in()
-    own = preferences.read(services().database, person.name).language if person else None
-    return words(own or best_language(st.context.headers.get("Accept-Language", "")))
+    spoken = st.context.headers.get("Accept-Language", "")
+    return reader_words(services().database, person.name if person else None, spoken)
 
 
 def reader() -> Reader:
@@ -45,6 +46,6 @@ def require(right: Right | None = None) -> SignedIn:
         st.error(tr("Signed out. Open /login and sign in again."))
         st.stop()
     if right is not None and not person.may(right):
-        st.error(tr("The role {role} does not see this page. An admin can change the role.", role=person.role))
+        st.error(tr(NOT_SEEN, role=person.role))
         st.stop()
     return person

@@ -10,14 +10,17 @@ from typing import Any
 from datasets.db import utc_now
 from labeling.errors import LabelRefused
 from labeling.export.rows import COLUMNS
+from labeling.foreign_records import ForeignProbe
 from labeling.imports.store import HISTORY_COLUMNS
 from labeling.records import Label
 
 _RENAMED = {"probe": "probe_id"}
 _HISTORY = {name: _RENAMED.get(name, name) for name in COLUMNS if _RENAMED.get(name, name) in HISTORY_COLUMNS}
 _MOMENTS = ("made_at", "decided_at")
-_LONGEST = {name: getattr(Label.__table__.c[column].type, "length", None) or 80 for name, column in _HISTORY.items()}
-_LONGEST["encoder_fingerprint"] = 64
+_KEPT_IN = {name: Label.__table__.c[column] for name, column in _HISTORY.items()} | {
+    "encoder_fingerprint": ForeignProbe.__table__.c.encoder_fingerprint
+}
+_LONGEST = {name: getattr(column.type, "length", None) or 80 for name, column in _KEPT_IN.items()}
 _CLOCK_SLACK = timedelta(minutes=5)
 _HALF = re.compile("[\ud800-\udfff]")
 _UPLOAD = re.compile("[0-9a-f]{8}-")

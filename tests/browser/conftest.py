@@ -80,6 +80,13 @@ def browser():
         chromium.close()
 
 
+def fill_door(page, name: str) -> None:
+    """Sign in by the form that is on the screen."""
+    page.fill("input[name=name]", name)
+    page.fill("input[name=password]", PASSWORD)
+    page.click("button")
+
+
 @pytest.fixture
 def sign_in(browser, server):
     """Return a function that opens a signed-in window: `sign_in("ada", "/gallery", color_scheme="dark")`.
@@ -99,9 +106,7 @@ def sign_in(browser, server):
             page.goto(server.url + path)
             return page
         page.goto(f"{server.url}/login")
-        page.fill("input[name=name]", name)
-        page.fill("input[name=password]", PASSWORD)
-        page.click("button")
+        fill_door(page, name)
         page.wait_for_url(lambda url: not url.endswith("/login"))
         return page
 

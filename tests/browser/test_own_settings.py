@@ -3,7 +3,7 @@
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.conftest import script_over
+from tests.browser.conftest import fill_door, script_over
 from tests.browser_server import PASSWORD
 
 pytestmark = pytest.mark.browser
@@ -104,8 +104,6 @@ def test_sign_out__forgets_the_pictures_and_keeps_what_waits(sign_in, server) ->
     assert page.goto(picture).headers["content-type"] != "image/png"
 
     page.goto(server.url)
-    page.fill("input[name=name]", "ben")
-    page.fill("input[name=password]", PASSWORD)
-    page.click("button")
+    fill_door(page, "ben")
     page.wait_for_selector(".deck[data-cell][data-waiting='0']")
     assert server.labels("ben") == [*before, (cell, "NILM")]

@@ -64,10 +64,10 @@ def test_ring__is_clicked_answered_by_a_key_and_taken_back(slide, server) -> Non
     assert server.labels("ada") == [*before, (cell, "HSIL")]
     expect(slide.locator(".legend .entry", has_text="HSIL")).to_have_count(1)
 
-    slide.route("**/api/v1/labels", lambda route: route.abort())
+    slide.route(LABELS, lambda route: route.abort())
     slide.keyboard.press("z")
     slide.wait_for_selector(f".slideview[data-waiting='1'][data-claimed='{cell}']")  # before the server knows of it
-    slide.unroute("**/api/v1/labels")
+    slide.unroute(LABELS)
     slide.wait_for_selector(f"{ALL_SAVED}[data-acknowledged='2'][data-claimed='{cell}']")
     expect(slide.locator(".legend .entry", has_text="HSIL")).to_have_count(0)
     assert len(server.rows("SELECT id FROM undos")) == 1
@@ -79,7 +79,7 @@ def test_ring__is_clicked_answered_by_a_key_and_taken_back(slide, server) -> Non
 
 def test_answers__wait_without_network_and_survive_a_reload(slide, server) -> None:
     before, answered = server.labels("ada"), []
-    slide.route("**/api/v1/labels", lambda route: route.abort())
+    slide.route(LABELS, lambda route: route.abort())
     for key, category in (("1", "NILM"), ("3", "LSIL")):
         answered.append((_next(slide), category))
         slide.keyboard.press(key)
@@ -89,7 +89,7 @@ def test_answers__wait_without_network_and_survive_a_reload(slide, server) -> No
     def late(route) -> None:
         """Let the page hear what cells there are only after its labels were stored, as it was before them."""
         told = route.fetch()
-        slide.unroute("**/api/v1/labels")
+        slide.unroute(LABELS)
         slide.wait_for_selector(ALL_SAVED)
         route.fulfill(response=told)
 

@@ -16,7 +16,7 @@ from app.api.web import Forbidden, NotFound, ids_of
 from app.chosen import find_choices, take_suggested
 from app.present import PresentSuggestions
 from app.services import Services
-from app.words import ENGLISH, Words, words
+from app.words import ENGLISH, Words, reader_words, words
 from datasets import catalog, places
 from labeling import answers, foils, labels, leases
 from labeling.accounts import SignedIn
@@ -237,7 +237,7 @@ class _Labelling:
         )  # fmt: skip
 
     def _words(self, person: SignedIn, spoken: str) -> Words:
-        return web.reader_words(self._services.database, person.name, spoken)
+        return reader_words(self._services.database, person.name, spoken)
 
     def _because(self, reason: str | None, tr: Words) -> str | None:
         if reason is None:

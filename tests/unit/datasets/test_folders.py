@@ -31,6 +31,15 @@ def test_files_below__without_what_systems_leave_and_without_loops(tmp_path: Pat
     assert closed == []
 
 
+def test_class_folders__what_systems_leave_beside_them_is_no_class(tmp_path: Path) -> None:
+    for name in ("HSIL/a.png", "NILM/b.png", "@eaDir/SYNO.jpg", "__MACOSX/._a.png"):
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(b"x")
+
+    assert {cell.category for cell in plan(tmp_path).cells} == {"HSIL", "NILM"}
+
+
 def test_folder__that_cannot_be_looked_into_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "a.svs").write_bytes(b"x")
