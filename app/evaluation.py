@@ -185,25 +185,6 @@ def encoder_features(
     return np.concatenate(parts)
 
 
-def caveats(pool: Pool, *, shots: Sequence[int], seeds: int) -> list[str]:
-    """Say what the figures of a pool cannot tell: nothing names the slides, or classes have too few cells."""
-    found = []
-    if len(set(pool.slides)) == len(pool.slides):
-        found.append(
-            f"Each of the {len(pool.slides)} cells counts as a slide of its own. Where several are of one slide or "
-            "patient, train and test share it and the figures flatter: with --cells, --groups names them."
-        )
-    classes = len(set(pool.truth))
-    for count in shots:
-        given = curves.shots_given(pool.split_by, shots=count, seeds=seeds)
-        if round(given) < count * classes:
-            found.append(
-                f"{count} labels of each class: {given:.0f} in all instead of {count * classes} (mean of the draws), "
-                "because classes have fewer cells on the training side."
-            )
-    return found
-
-
 def chance(pool: Pool) -> float:
     """Return the balanced accuracy of guessing: one over the number of classes."""
     return 1 / len(set(pool.truth))

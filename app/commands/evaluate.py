@@ -2,6 +2,7 @@
 
 import csv
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from jepa.embed import Encoder
 from jepa.encoder import random_encoder
 from labeling import blindtest
 from labeling.acquisition import DEFAULT_RULE, RULES
+from labeling.curves import shots_given
 
 SIZE, RANDOM = "size", "random"
 BASELINES = (SIZE, RANDOM, HANDCRAFTED)
@@ -67,7 +69,7 @@ def evaluate(workspace: bool, truth: str, folder: Path | None, groups_file: Path
         # Looking must not make a workspace: where there is none, what is evaluated stands for it.
         study = Services.open(home) if home.exists() and home != target.home else target
         desk = _Desk(study=study, target=target, pool=evaluation.load_pool(target, truth))
-        notes += evaluation.caveats(desk.pool, shots=counts, seeds=seeds)
+        notes += _caveats(desk.pool, shots=counts, seeds=seeds)
         names = desk.names(encoders)
         scores, curves, doctors = [], [], []
         for name in names:
@@ -92,6 +94,25 @@ def evaluate(workspace: bool, truth: str, folder: Path | None, groups_file: Path
     if report_file:
         write_atomically(report_file, report.render(findings).encode())
     emit(as_json, _result(findings, report_file), _lines(findings))
+
+
+def _caveats(pool: Pool, *, shots: Sequence[int], seeds: int) -> list[str]:
+    """Say what the figures of a pool cannot tell: nothing names the slides, or classes have too few cells."""
+    found = []
+    if len(set(pool.slides)) == len(pool.slides):
+        found.append(
+            f"Each of the {len(pool.slides)} cells counts as a slide of its own. Where several are of one slide or "
+            "patient, train and test share it and the figures flatter: with --cells, --groups names them."
+        )
+    classes = len(set(pool.truth))
+    for count in shots:
+        given = shots_given(pool.split_by, shots=count, seeds=seeds)
+        if round(given) < count * classes:
+            found.append(
+                f"{count} labels of each class: {given:.0f} in all instead of {count * classes} (mean of the draws), "
+                "because classes have fewer cells on the training side."
+            )
+    return found
 
 
 def _refuse_unfit(folder: Path | None, *, is_workspace: bool, truth: str, of_folder: bool) -> None:
