@@ -22,6 +22,8 @@ class Findings:
     seeds: int
     blind: str | None = None
     """What the study's own suggestions are worth on its blind test set."""
+    notes: Sequence[str] = ()
+    """Whose the set is, what the figures cannot tell: a sentence each."""
 
 
 def render(findings: Findings) -> str:
@@ -37,6 +39,7 @@ def render(findings: Findings) -> str:
         f"<p>{findings.cells} cells of {findings.slides} slides or groups, {findings.classes} classes. Guessing gives "
         f"{findings.chance:.3f}. Train and test never share a slide; {findings.seeds} draws; bands are 95 % intervals "
         "of the mean over draws.</p>",
+        *(note(words) for words in findings.notes),
         "<h2>Labels of each class</h2>",
         line_plot(shots, Axes(x="labels of each class", chance=findings.chance)),
         _shots_table(findings, names),

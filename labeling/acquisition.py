@@ -238,7 +238,7 @@ def _herd(units: Singles, worth: Singles, known: Singles, count: int) -> Indices
     covered = np.zeros(len(units), np.float32)
     if len(known):
         covered = np.exp(np.float32(2 * _COVERAGE_WIDTH) * ((units @ known.T).max(axis=1) - 1))
-    gain = np.maximum(likeness - covered, 0) @ worth
+    gain = _gains(likeness, covered, worth)
     chosen: list[int] = []
     for _ in range(min(count, len(units))):
         is_fresh = np.zeros(len(units), bool)
@@ -248,10 +248,23 @@ def _herd(units: Singles, worth: Singles, known: Singles, count: int) -> Indices
             old = np.where(is_fresh, np.float32(-1), gain)
             rows = np.argpartition(-old, min(_AT_ONCE, len(old) - 1))[:_AT_ONCE]
             rows = rows[old[rows] >= 0]
-            gain[rows] = np.maximum(likeness[rows] - covered, 0) @ worth
+            gain[rows] = _gains(likeness[rows], covered, worth)
             is_fresh[rows] = True
             best = int(np.argmax(gain))
         chosen.append(best)
         gain[best] = -1.0
         np.maximum(covered, likeness[best], out=covered)
     return np.array(chosen, np.intp)
+
+
+def _gains(likeness: Singles, covered: Singles, worth: Singles) -> Singles:
+    """Return what each row of likeness, shape (rows, n), would bring: the worth that comes closer, shape (rows,)."""
+    gains = np.empty(len(likeness), np.float32)
+    # In pieces that stay in the cache: new megabytes for each of two steps cost more than the arithmetic.
+    room = np.empty((min(_AT_ONCE, len(likeness)), len(worth)), np.float32)
+    for start in range(0, len(likeness), _AT_ONCE):
+        part = likeness[start : start + _AT_ONCE]
+        closer = np.subtract(part, covered, out=room[: len(part)])
+        np.maximum(closer, 0, out=closer)
+        np.matmul(closer, worth, out=gains[start : start + len(part)])
+    return gains

@@ -4,7 +4,7 @@ Pure functions of arrays. Train and test never share a slide: cells of one slide
 focus, and a split by cell flatters by several points.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -56,14 +56,29 @@ def low_shot(features: Matrix, truth: Truth, *, shots: int, seeds: int) -> list[
     has a single class is left out.
     """
     scale = PoolScale.of(features)
-    values = []
+    return [
+        _score(features, truth, rows, test, LinearProbe(mean=scale.mean, std=scale.std))
+        for rows, test in _shots(truth, shots=shots, seeds=seeds)
+    ]
+
+
+def shots_given(truth: Truth, *, shots: int, seeds: int) -> float:
+    """Return how many labels the draws of `low_shot` have in all, mean over draws; 0 without draws.
+
+    Fewer than `shots` times the classes where a class has not so many cells on the training side.
+    """
+    sizes = [len(rows) for rows, _ in _shots(truth, shots=shots, seeds=seeds)]
+    return float(np.mean(sizes)) if sizes else 0.0
+
+
+def _shots(truth: Truth, *, shots: int, seeds: int) -> Iterator[tuple[Indices, Indices]]:
+    """Yield the rows to learn from and to test on."""
     for seed in range(seeds):
         split = split_by_slide(truth, seed)
         classes = truth.classes[split.train]
         rows = np.concatenate([split.train[classes == name][:shots] for name in np.unique(classes)])
         if len(np.unique(truth.classes[rows])) > 1 and len(split.test):
-            values.append(_score(features, truth, rows, split.test, LinearProbe(mean=scale.mean, std=scale.std)))
-    return values
+            yield rows, split.test
 
 
 def interval(values: Sequence[float]) -> tuple[float, float, float]:

@@ -9,14 +9,13 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.linalg import lapack
-from scipy.optimize import minimize
 from scipy.special import softmax
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 from threadpoolctl import ThreadpoolController
 
+from labeling.newton import Problem
 from labeling.pool import Floats
 
 Words = NDArray[Any]
@@ -34,7 +33,7 @@ class LinearProbe(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scik
 
     Args:
         C: Inverse strength of the penalty.
-        tol: Where the solver stops: largest component of the gradient, per row.
+        tol: Where the solver stops: length of the gradient, per row.
         max_iter: Most steps of the solver.
         temperature: Divides the logits; from `choose_temperature`, 1 leaves them.
         balanced: Give every class the same weight; False: every row.
@@ -82,7 +81,11 @@ class LinearProbe(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scik
         self._standardise(rows, np.asarray(sample_weight, np.float64)[counts] if sample_weight is not None else None)
         start = None if before is None else self._as_start(*before)
         with _threads().limit(limits=1):
-            solution = self._solve((rows - self.mean_) / self.scale_, codes, weights, start)
+            problem = Problem(
+                z=(rows - self.mean_) / self.scale_, codes=codes, weights=weights,
+                num_classes=len(self.classes_), strength=self.C,
+            )  # fmt: skip
+            solution, self.n_iter_ = problem.solve(tol=self.tol, most_steps=self.max_iter, start=start)
         self.coef_, self.intercept_ = solution[:, :-1], solution[:, -1] - solution[:, -1].mean()
         return self
 
@@ -140,69 +143,6 @@ class LinearProbe(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scik
                 start[row, :-1] = weight * self.scale_
                 start[row, -1] = intercepts[known[0]] + weight @ self.mean_
         return start
-
-    def _solve(self, z: Floats, codes: NDArray[np.intp], weights: Floats, start: Floats | None) -> Floats:
-        """Return weights and intercepts, shape (classes, d + 1).
-
-        Solves in the row space where there are fewer rows than features: the same optimum.
-        """
-        basis = _RowSpace(z) if len(z) < z.shape[1] else None
-        z = z if basis is None else basis.rows
-        num_classes, width = len(self.classes_), z.shape[1]
-        # A column of ones carries the intercept; classes lie in rows, so that sums run along memory.
-        columns = np.vstack([z.T, np.ones(len(z))])
-        transposed = np.ascontiguousarray(columns.T)
-        penalty = np.append(np.full(width, 1 / self.C), 0.0)
-        own = (codes, np.arange(len(codes)))
-
-        def objective(flat: Floats) -> tuple[float, Floats]:
-            matrix = flat.reshape(num_classes, width + 1)
-            logits = matrix @ columns
-            chosen = logits[own]
-            top = logits.max(axis=0)
-            error = np.exp(logits - top)
-            total = error.sum(axis=0)
-            shrunk = matrix * penalty
-            loss = weights @ (np.log(total) + top - chosen) + 0.5 * np.vdot(matrix, shrunk)
-            error *= weights / total
-            error[own] -= weights
-            return float(loss), (error @ transposed + shrunk).ravel()
-
-        first = np.zeros((num_classes, width + 1))
-        if start is not None:
-            first = start if basis is None else basis.inside(start)
-        options = {"maxiter": self.max_iter, "gtol": self.tol * weights.sum(), "ftol": 1e-12}
-        found = minimize(objective, first.ravel(), jac=True, method="L-BFGS-B", options=options)  # type: ignore[call-overload]
-        self.n_iter_ = found.nit
-        matrix: Floats = found.x.reshape(num_classes, width + 1)
-        return matrix if basis is None else basis.outside(matrix)
-
-
-class _RowSpace:
-    """Coordinates in the space that fewer rows than features span.
-
-    The orthonormal basis is kept as LAPACK's reflections: written out, it would cost as much as finding it.
-    """
-
-    def __init__(self, z: Floats) -> None:
-        self._factors, self._scales, _, _ = lapack.dgeqrf(z.T, lwork=64 * len(z))
-        self.rows: Floats = np.ascontiguousarray(np.triu(self._factors[: len(z)]).T)
-        """The rows in these coordinates, shape (n, n)."""
-
-    def inside(self, weights: Floats) -> Floats:
-        """Bring weights and intercepts, shape (K, d + 1), into the coordinates: (K, n + 1)."""
-        turned = self._turn("T", weights[:, :-1])[: len(self.rows)]
-        return np.column_stack([turned.T, weights[:, -1]])
-
-    def outside(self, weights: Floats) -> Floats:
-        """Bring weights and intercepts of the coordinates, shape (K, n + 1), back: (K, d + 1)."""
-        full = np.zeros((len(weights), len(self._factors)))
-        full[:, : len(self.rows)] = weights[:, :-1]
-        return np.column_stack([self._turn("N", full).T, weights[:, -1]])
-
-    def _turn(self, way: str, rows: Floats) -> Floats:
-        turned: Floats = lapack.dormqr("L", way, self._factors, self._scales, rows.T, 64 * len(rows))[0]
-        return turned
 
 
 @functools.cache

@@ -7,9 +7,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from labeling.pool import Matrix, Singles, singles
 from labeling.probes import LinearProbe
+from labeling.products import products_of
 
 CHUNK_ROWS = 8_192
 """Their logits and probabilities stay in a core's cache."""
@@ -18,6 +20,8 @@ _BLOCK_ROWS = 2_048
 _PRODUCTS = 900_000
 """Of one matrix product: up to a million OpenBLAS multiplies at once, above it copies its operands first and
 takes 2.4 times as long."""
+FEWEST_FOR_COMPILED = 10_000
+"""Rows from which compiling the products, 20 ms and an import, pays within some refits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,22 +52,31 @@ def scan(vectors: Matrix, weights: ScanWeights, chunk_rows: int = CHUNK_ROWS) ->
         weights: From `ScanWeights.of`.
         chunk_rows: Rows at a time.
     """
-    width, others = weights.weights.shape
-    room, products = np.empty((_BLOCK_ROWS, width), np.float32), np.empty((chunk_rows, others), np.float32)
+    others = weights.weights.shape[1]
+    fast = products_of(weights.weights) if len(vectors) >= FEWEST_FOR_COMPILED else None
+    room = np.empty((0, 0), np.float32)
     for start in range(0, len(vectors), chunk_rows):
         part = vectors[start : start + chunk_rows]
-        for low in range(0, len(part), _BLOCK_ROWS):
-            _multiply(singles(part[low : low + _BLOCK_ROWS], room), weights.weights, products[low:])
         logits = np.zeros((others + 1, len(part)), np.float32)
-        np.add(products[: len(part)].T, weights.intercepts, out=logits[:-1])
+        if fast is not None and part.dtype == np.float16:
+            fast.multiply(part, logits[:-1])
+        else:
+            room = room if len(room) else np.empty((_BLOCK_ROWS, part.shape[1]), np.float32)
+            _multiply(part, weights.weights, room, logits[:-1])
+        logits[:-1] += weights.intercepts
         yield slice(start, start + len(part)), logits
 
 
-def _multiply(rows: Singles, weights: Singles, out: Singles) -> None:
+def _multiply(part: NDArray[np.floating], weights: Singles, room: Singles, out: Singles) -> None:
+    """Do what `products.Products` does in numpy, some times slower; out has shape (K - 1, rows)."""
+    products = np.empty((len(part), weights.shape[1]), np.float32)
     step = max(16, _PRODUCTS // weights.size)
-    for low in range(0, len(rows), step):
-        some = rows[low : low + step]
-        np.matmul(some, weights, out=out[low : low + len(some)])
+    for low in range(0, len(part), _BLOCK_ROWS):
+        rows = singles(part[low : low + _BLOCK_ROWS], room)
+        for start in range(0, len(rows), step):
+            some = rows[start : start + step]
+            np.matmul(some, weights, out=products[low + start : low + start + len(some)])
+    out[:] = products.T
 
 
 def softmax_columns(logits: Singles) -> Singles:

@@ -151,7 +151,7 @@ def growth(training: Training, scale: PoolScale, *, strength: float, seeds: int 
 
 def _churn(probe: LinearProbe, training: Training, sample: Floats) -> dict[str, float]:
     """Return for each class the share of its suggestions in the sample that the last labels have moved."""
-    before = training.first(len(training.cell_ids) - LAST_LABELS)
+    before = training.first(max(0, len(training.cell_ids) - LAST_LABELS))
     if len(set(before.classes)) < 2:
         return {}
     guesses = [

@@ -24,7 +24,7 @@ from labeling.records import Probe
 from labeling.reference import likely_slips
 from labeling.worklist import Pool
 
-ALGORITHM = "balanced L2 multinomial logistic regression, version 3"
+ALGORITHM = "balanced L2 multinomial logistic regression, version 4"
 
 
 def newest_probe(database: Database) -> Probe | None:

@@ -29,7 +29,7 @@ from labeling.pool import PoolScale
 from labeling.probes import LinearProbe
 from labeling.records import Candidate, Probe
 from labeling.scoring import score_pool
-from labeling.study import Study, newest_probe
+from labeling.study import ALGORITHM, Study, newest_probe
 from labeling.worklist import Guess, publish, rank_mixed, rank_typical
 
 
@@ -158,9 +158,11 @@ def rebuild(store: EmbeddingStore, folder: Path, probe_id: str) -> LinearProbe:
     """Fit a kept probe again from the labels and settings that it names: the same weights, bit for bit.
 
     Raises:
-        ProbeGone: Its files are gone, or the store is not the one that it saw.
+        ProbeGone: Its files are gone, the store is not the one that it saw, or another version of the program made it.
     """
     description, training = probe_files.read(folder, probe_id)
+    if (algorithm := description["settings"]["algorithm"]) != ALGORITHM:
+        raise ProbeGone(f"probe {probe_id}: made by another version of the program ({algorithm}).")
     if description["encoder_fingerprint"] != store.fingerprint:
         raise ProbeGone(f"probe {probe_id}: made with encoder {description['encoder_fingerprint']}, not this store's.")
     rows = store.row_of()

@@ -2,6 +2,7 @@
 
 import csv
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from jepa.embed import Encoder
 from jepa.encoder import random_encoder
 from labeling import blindtest
 from labeling.acquisition import DEFAULT_RULE, RULES
+from labeling.curves import shots_given
 
 SIZE, RANDOM = "size", "random"
 BASELINES = (SIZE, RANDOM, HANDCRAFTED)
@@ -61,10 +63,13 @@ def evaluate(workspace: bool, truth: str, folder: Path | None, groups_file: Path
         raise click.UsageError(f"--acquisition {acquisition}: there are {', '.join(RULES)}.")
     counts = _shots(shots)
     with tempfile.TemporaryDirectory() as scratch:
-        target = _temporary_study(Path(scratch), folder, groups_file, mpp) if folder else Services.open(home)
+        target, notes = (
+            _temporary_study(Path(scratch), folder, groups_file, mpp) if folder else (Services.open(home), [])
+        )
         # Looking must not make a workspace: where there is none, what is evaluated stands for it.
         study = Services.open(home) if home.exists() and home != target.home else target
         desk = _Desk(study=study, target=target, pool=evaluation.load_pool(target, truth))
+        notes += _caveats(desk.pool, shots=counts, seeds=seeds)
         names = desk.names(encoders)
         scores, curves, doctors = [], [], []
         for name in names:
@@ -84,11 +89,30 @@ def evaluate(workspace: bool, truth: str, folder: Path | None, groups_file: Path
     findings = report.Findings(
         cells=len(pool.cell_ids), slides=len(set(pool.slides)), classes=len(set(pool.truth)),
         chance=evaluation.chance(pool), scores=scores, doctors=doctors, active=curves, seeds=seeds,
-        blind=blind,
+        blind=blind, notes=notes,
     )  # fmt: skip
     if report_file:
         write_atomically(report_file, report.render(findings).encode())
     emit(as_json, _result(findings, report_file), _lines(findings))
+
+
+def _caveats(pool: Pool, *, shots: Sequence[int], seeds: int) -> list[str]:
+    """Say what the figures of a pool cannot tell: nothing names the slides, or classes have too few cells."""
+    found = []
+    if len(set(pool.slides)) == len(pool.slides):
+        found.append(
+            f"Each of the {len(pool.slides)} cells counts as a slide of its own. Where several are of one slide or "
+            "patient, train and test share it and the figures flatter: with --cells, --groups names them."
+        )
+    classes = len(set(pool.truth))
+    for count in shots:
+        given = shots_given(pool.split_by, shots=count, seeds=seeds)
+        if round(given) < count * classes:
+            found.append(
+                f"{count} labels of each class: {given:.0f} in all instead of {count * classes} (mean of the draws), "
+                "because classes have fewer cells on the training side."
+            )
+    return found
 
 
 def _refuse_unfit(folder: Path | None, *, is_workspace: bool, truth: str, of_folder: bool) -> None:
@@ -115,7 +139,9 @@ def _shots(text: str) -> list[int]:
     return counts
 
 
-def _temporary_study(scratch: Path, folder: Path, groups_file: Path | None, mpp: float | None) -> Services:
+def _temporary_study(
+    scratch: Path, folder: Path, groups_file: Path | None, mpp: float | None
+) -> tuple[Services, list[str]]:  # fmt: skip
     services = Services.open(scratch)
     found = plan(folder)
     if groups_file:
@@ -128,7 +154,7 @@ def _temporary_study(scratch: Path, folder: Path, groups_file: Path | None, mpp:
         click.echo(f"left out: {path}: {reason}", err=True)
     if len(intake.report.refused) > 10:
         click.echo(f"left out: {len(intake.report.refused) - 10} more", err=True)
-    return services
+    return services, list(intake.notes)
 
 
 def _with_groups(found: Plan, folder: Path, groups_file: Path) -> Plan:
@@ -190,7 +216,8 @@ def _result(findings: report.Findings, report_file: Path | None) -> dict[str, ob
         "results": results, "doctors": evaluation.as_json(findings.doctors),
         "baselines": {"chance": findings.chance, "results": [r for r in results if r["encoder"] in BASELINES]},
         "active": evaluation.as_json(findings.active) or None,
-        "blind_test_set": findings.blind, "report": str(report_file) if report_file else None,
+        "notes": list(findings.notes), "blind_test_set": findings.blind,
+        "report": str(report_file) if report_file else None,
     }  # fmt: skip
 
 
@@ -205,6 +232,7 @@ def _lines(findings: report.Findings) -> list[str]:
         for s in findings.doctors
     ]
     lines += [findings.blind] if findings.blind else []
+    lines += findings.notes
     return lines + [_sentence(pair) for pair in findings.active]
 
 

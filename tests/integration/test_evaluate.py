@@ -75,6 +75,7 @@ def test_evaluate__folders_with_groups_baselines_curves_and_report(tmp_path: Pat
     assert by_place["size", 4]["balanced_accuracy"] < 0.6
     assert all(row["low"] <= row["balanced_accuracy"] <= row["high"] for row in found["results"])
     assert found["baselines"]["chance"] == 0.5
+    assert len(found["notes"]) == 1, "the slides are named and 4 labels are there: the scale alone is unknown"
     assert [curve["encoder"] for curve in found["active"]] == ["shipped", "handcrafted"]
     assert found["active"][0]["labels"] == [10, 20]
     assert not (tmp_path / "home").exists()
@@ -91,6 +92,19 @@ def test_evaluate__size_alone_is_seen_where_it_gives_the_class_away(tmp_path: Pa
     size = next(row for row in found["results"] if row["encoder"] == "size")
 
     assert size["balanced_accuracy"] == 1.0
+
+
+def test_evaluate__tells_what_its_figures_cannot(tmp_path: Path) -> None:
+    _write_cells(tmp_path / "cells")
+    report = tmp_path / "out.html"
+    found = _run("--cells", tmp_path / "cells", "--shots", "3,20", "--seeds", 2, "--home", tmp_path / "home",
+                 "--report", report)  # fmt: skip
+    scale, slides, few = found["notes"]
+
+    assert "Scale unknown" in scale
+    assert "Each of the 48 cells counts as a slide of its own" in slides
+    assert "20 labels of each class: 29 in all instead of 40" in few
+    assert slides in report.read_text()
 
 
 @pytest.mark.parametrize(

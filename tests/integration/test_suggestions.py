@@ -18,7 +18,7 @@ from labeling.evidence import gather
 from labeling.labels import LabelEvent, UndoEvent, record
 from labeling.mixture import DIAL, RANDOM, SHARED, UNCERTAIN
 from labeling.records import Assignment, Candidate, Probe
-from labeling.study import Study, likely_errors
+from labeling.study import ALGORITHM, Study, likely_errors
 from labeling.suggestions import current, rebuild, refit
 
 CELLS, SLIDES = 600, 20
@@ -128,6 +128,10 @@ def test_rebuild__gives_the_same_bits_and_an_undo_the_same_probe(study) -> None:
         rebuild(EmbeddingStore(folder, "f2"), folder, first)
     with pytest.raises(ProbeGone, match="files are gone"):
         rebuild(store, folder, "0" * 32)
+    described = folder / first / "probe.json"
+    described.write_text(described.read_text().replace(ALGORITHM, "an older one"))
+    with pytest.raises(ProbeGone, match="another version of the program \\(an older one\\)"):
+        rebuild(store, folder, first)
 
 
 def test_refit__the_same_labels_after_an_undo_give_the_same_probe(study) -> None:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.base import clone
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from labeling.pool import PoolScale
@@ -64,6 +65,32 @@ def test_warm_start__a_new_class_gives_the_same_answer_in_fewer_steps() -> None:
 
     assert np.abs(warm.predict_proba(x) - cold.predict_proba(x)).max() < 1e-3
     assert warm.n_iter_ < again
+
+
+@pytest.mark.parametrize("dim", [40, 400])
+def test_fit__ends_at_the_optimum_from_any_start_where_classes_lie_apart(dim: int) -> None:
+    x, y = _blobs(rows=120, dim=dim)
+    far = LinearProbe(warm_start=True, C=1e4).fit(3 - x, y)
+    cold = LinearProbe(C=1e4, tol=1e-7).fit(x, y)
+    warm = far.set_params(tol=1e-7).fit(x, y)
+    again = clone(warm).fit(np.r_[x, x[:5]], np.r_[y, y[:5]], sample_weight=np.r_[np.ones(120), np.zeros(5)])
+    z = (x - cold.mean_) / cold.scale_
+    error = cold.predict_proba(x) - (y[:, None] == cold.classes_)
+
+    assert np.abs(error.T @ z + cold.coef_ / cold.C).max() < 1e-4
+    assert np.abs(warm.coef_ - cold.coef_).max() < 1e-3 * np.abs(cold.coef_).max()
+    assert np.array_equal(again.coef_, cold.coef_)
+    assert max(cold.n_iter_, warm.n_iter_) < 60
+
+
+def test_warm_start__in_row_space_begins_near_the_answer() -> None:
+    x, y = _blobs(rows=150, dim=300)
+    whole = LinearProbe(mean=np.zeros(300), std=np.ones(300), warm_start=True).fit(x, y)
+    cold = clone(whole).fit(x[20:], y[20:])
+    steps = cold.n_iter_
+
+    assert whole.fit(x[20:], y[20:]).n_iter_ < steps
+    assert np.abs(whole.predict_proba(x) - cold.predict_proba(x)).max() < 1e-3
 
 
 def test_fit__equal_rows_give_equal_bits() -> None:

@@ -46,6 +46,15 @@ def test_stop__few_labels_say_nothing() -> None:
     } == {"too early"}
 
 
+def test_stop__fewer_labels_than_churn_looks_back_are_too_early_however_easy() -> None:
+    training = _training(63, gap=9.0)
+    training.classes[training.classes == "SCC"] = "LSIL"
+    found = stop_signals(training, PoolScale.of(training.vectors), training.vectors, strength=20)
+
+    assert max(x.labels for x in found) > 20
+    assert {x.advice for x in found} == {"too early"}
+
+
 def test_arms__a_queue_that_asks_useless_cells_is_seen() -> None:
     is_random = np.arange(400) < 200
     training = _training(400, gap=2.0, is_random=is_random)
