@@ -5,6 +5,7 @@ pixels follow an answer as raw bytes. Nothing is pickled, so a hijacked child ca
 """
 
 import json
+import math
 import mmap
 import os
 import resource
@@ -53,7 +54,7 @@ class Worker:
         self._files: dict[int, list[Path]] = {}
         self._slides: dict[int, SlideReader] = {}
         self._operations: dict[str, Callable[[dict[str, Any]], Answer]] = {
-            "picture": self._picture, "kind": self._kind, "open": self._open, "region": self._region,
+            "picture": self._picture, "kind": self._kind, "open": self._open, "regions": self._regions,
             "warm": self._warm, "overview": self._overview, "deidentify": self._deidentify,
             "clean": self._clean,
         }  # fmt: skip
@@ -70,17 +71,32 @@ class Worker:
             resource.setrlimit(resource.RLIMIT_CPU, (limit, resource.RLIM_INFINITY))
             try:
                 request = json.loads(line)
-                header, pixels = self._operations[request["op"]](request)
+                header, content = self._operations[request["op"]](request)
             except UnreadableFile as error:
-                _send(answers, {"reason": error.reason})
+                self._send(answers, {"reason": error.reason})
             except MemoryError:
-                _send(answers, {"reason": f"needs more than {MEMORY_BYTES >> 30} GB of memory; {WAY_OUT}"})
+                self._send(answers, {"reason": f"needs more than {MEMORY_BYTES >> 30} GB of memory; {WAY_OUT}"})
             except RecursionError:
-                _send(answers, {"reason": f"damaged: nested too deeply; {WAY_OUT}"})
+                self._send(answers, {"reason": f"damaged: nested too deeply; {WAY_OUT}"})
             except Exception as error:  # noqa: BLE001  decoders raise types that nobody can list
-                _send(answers, {"reason": f"damaged: {type(error).__name__}; {WAY_OUT}"})
+                self._send(answers, {"reason": f"damaged: {type(error).__name__}; {WAY_OUT}"})
             else:
-                _send(answers, header, pixels, self._shared)
+                self._send(answers, header, content)
+
+    def _send(self, answers: BinaryIO, header: dict[str, Any], content: Picture | bytes | None = None) -> None:
+        if isinstance(content, bytes):
+            header = {**header, "bytes": len(content)}
+        elif content is not None:
+            header = {**header, "shape": content.shape}
+            if self._shared is not None and content.nbytes <= len(self._shared):
+                room = self._room(content.shape)
+                if not np.shares_memory(room, content):
+                    room[:] = content
+                header, content = {**header, "shared": True}, None
+            else:
+                content = content.tobytes()
+        answers.write(json.dumps(header).encode() + b"\n" + (content or b""))
+        answers.flush()
 
     def _warm(self, request: dict[str, Any]) -> Answer:
         """Import what slides need: seconds on a busy machine, which must not be counted against a file."""
@@ -115,17 +131,33 @@ class Worker:
     def _open(self, request: dict[str, Any]) -> Answer:
         return {"info": self._slide(request).info.to_json()}, None
 
-    def _region(self, request: dict[str, Any]) -> Answer:
-        x, y, width, height, level = (int(request[name]) for name in ("x", "y", "width", "height", "level"))
-        if not 0 < width * height <= MAX_REGION_PIXELS:
+    def _regions(self, request: dict[str, Any]) -> Answer:
+        """Read regions of one size: in the answer they lie below each other.
+
+        Raises:
+            UnreadableFile: They are too large, or one of them is damaged.
+        """
+        width, height, level = (int(request[name]) for name in ("width", "height", "level"))
+        places = request["places"]
+        if not 0 < len(places) * width * height <= MAX_REGION_PIXELS:
             raise UnreadableFile(f"a region of {width} x {height} pixels is too large to read at once")
         slide = self._slide(request)
+        found = self._room((len(places) * height, width, 3))
         try:
-            return {}, slide.read_region(x, y, width, height, level=level, z_um=float(request["z_um"]))
+            for number, (x, y, z_um) in enumerate(places):
+                region = slide.read_region(int(x), int(y), width, height, level=level, z_um=float(z_um))
+                found[number * height : (number + 1) * height] = region
         except UnreadableFile:
             # After one damaged tile OpenSlide's handle fails for ever: the next request opens anew.
             self._slides.pop(int(request["slide"])).close()
             raise
+        return {}, found
+
+    def _room(self, shape: tuple[int, int, int]) -> Picture:
+        """Return memory for pixels: the shared one where they fit."""
+        if self._shared is None or math.prod(shape) > len(self._shared):
+            return np.empty(shape, np.uint8)
+        return np.frombuffer(self._shared, np.uint8, math.prod(shape)).reshape(shape)
 
     def _overview(self, request: dict[str, Any]) -> Answer:
         from datasets.readers import sniff
@@ -162,21 +194,6 @@ class Worker:
                 self._slides.pop(next(iter(self._slides))).close()
             self._slides[number] = sniff.open_slide(self._files[number])
         return self._slides[number]
-
-
-def _send(answers: BinaryIO, header: dict[str, Any], content: Picture | bytes | None = None,
-          shared: mmap.mmap | None = None) -> None:  # fmt: skip
-    if isinstance(content, bytes):
-        header = {**header, "bytes": len(content)}
-    elif content is not None:
-        header = {**header, "shape": content.shape}
-        if shared is not None and content.nbytes <= len(shared):
-            np.frombuffer(shared, np.uint8)[: content.nbytes] = content.ravel()
-            header, content = {**header, "shared": True}, None
-        else:
-            content = content.tobytes()
-    answers.write(json.dumps(header).encode() + b"\n" + (content or b""))
-    answers.flush()
 
 
 def shared_memory(words: list[str]) -> mmap.mmap | None:

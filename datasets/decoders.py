@@ -44,12 +44,13 @@ class DecoderPool:
             with self._seat(()) as seat:
                 seat.decoder.warm()
 
-    def read_region(
-        self, paths: Sequence[Path], x: int, y: int, width: int, height: int, *, level: int = 0, z_um: float = 0.0
-    ) -> Picture:
-        """Read a region of a slide; see `Decoder.read_region`."""
+    def read_regions(
+        self, paths: Sequence[Path], places: Sequence[tuple[int, int, float]], width: int, height: int, *,
+        level: int = 0,
+    ) -> list[Picture]:  # fmt: skip
+        """Read regions of a slide; see `Decoder.read_regions`."""
         with self._seat(_name(paths)) as seat:
-            return seat.decoder.read_region(paths, x, y, width, height, level=level, z_um=z_um)
+            return list(seat.decoder.read_regions(paths, places, width, height, level=level))
 
     def read_overview(self, paths: Sequence[Path]) -> Picture:
         """Return a small picture of a slide; see `Decoder.read_overview`."""

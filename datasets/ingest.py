@@ -21,7 +21,7 @@ from datasets.folders import unreadable
 from datasets.geometry import LARGEST_MPP, SMALLEST_MPP, plausible_mpp
 from datasets.identity import cell_code, study_code
 from datasets.intake_report import IngestOptions, IngestReport, ProgressCallback
-from datasets.pictures import ScanPicture, best_plane, crop_at
+from datasets.pictures import ScanPicture
 from datasets.places import give_scale
 from datasets.public import CellFile, FieldFile, Plan, Point, StackFiles
 from datasets.readers.base import Level, SlideInfo
@@ -172,14 +172,14 @@ class _Ingest:
             self.report.notes += [(scan.paths[0], note) for note in info.notes]
             self.report.removed.update(info.removed)
             picture = ScanPicture(self._decoder, scan.paths, info, mpp)
-            for cell_id, point in zip(ids, points, strict=True):
-                if self._is_inside(scan.points.path, point, slide) and cell_id not in self._known_cells:
-                    z_um = best_plane(picture, point.x, point.y, mpp=mpp)
-                    crop = crop_at(picture, point.x, point.y, mpp=mpp, side_um=self._options.side_um,
-                                   side_px=self._options.side_px, z_um=z_um)  # fmt: skip
-                    if len(info.z_um) > 1:
-                        self._planes.append(CellPlane(cell_id=cell_id, z_um=z_um))
-                    self._store_cell(cell_id, slide_id, crop, mpp, x=point.x, y=point.y)
+            new = {cell_id: (point.x, point.y) for cell_id, point in zip(ids, points, strict=True)
+                   if self._is_inside(scan.points.path, point, slide) and cell_id not in self._known_cells}  # fmt: skip
+            crops = picture.crops_at(list(new.values()), mpp=mpp, side_um=self._options.side_um,
+                                     side_px=self._options.side_px)  # fmt: skip
+            for (cell_id, (x, y)), (crop, z_um) in zip(new.items(), crops, strict=True):
+                if len(info.z_um) > 1:
+                    self._planes.append(CellPlane(cell_id=cell_id, z_um=z_um))
+                self._store_cell(cell_id, slide_id, crop, mpp, x=x, y=y)
             self._tell_words(scan.paths[0], picture.overview())
             self._flush()
         elif self._options.keep != "refer" and not copies_of(self._home, slide_id):

@@ -3,7 +3,8 @@
 Coordinates are level-0 pixels. What lies outside a slide is painted in `crops.OUTSIDE`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Protocol
@@ -19,15 +20,18 @@ from datasets.focus import WINDOW_UM, sharpest
 from datasets.readers.base import SlideInfo
 
 _KEPT_PLANES = 4
+_CROPS_AT_ONCE = 64
+"""Cells whose regions are held in memory together."""
 
 
 class RegionSource(Protocol):
     """What reads regions at arm's length: one `sandbox.Decoder`, or a pool of them."""
 
-    def read_region(
-        self, paths: Sequence[Path], x: int, y: int, width: int, height: int, *, level: int = 0, z_um: float = 0.0
-    ) -> Picture:
-        """Read a region; see `Decoder.read_region`."""
+    def read_regions(
+        self, paths: Sequence[Path], places: Sequence[tuple[int, int, float]], width: int, height: int, *,
+        level: int = 0,
+    ) -> Iterable[Picture]:  # fmt: skip
+        """Read regions of one size; see `Decoder.read_regions`."""
 
     def read_overview(self, paths: Sequence[Path]) -> Picture:
         """Return a small picture of the whole; see `Decoder.read_overview`."""
@@ -127,10 +131,63 @@ class ScanPicture:
         self, x: int, y: int, width: int, height: int, *, mpp: float | None = None, z_um: float = 0.0
     ) -> tuple[Picture, float]:
         """Read a rectangle; see `SlidePicture`."""
+        (pixels,), down = self.read_many([(x, y, z_um)], width, height, mpp=mpp)
+        return pixels, down
+
+    def read_many(
+        self, places: Sequence[tuple[int, int, float]], width: int, height: int, *, mpp: float | None = None
+    ) -> tuple[list[Picture], float]:
+        """Read rectangles of one size.
+
+        Args:
+            places: Left and top edge in level-0 pixels, and focal plane in um, of each.
+            width: In level-0 pixels.
+            height: In level-0 pixels.
+            mpp: Coarsest scale that is good enough in um/px; None: level 0.
+
+        Returns:
+            RGB, shape (H, W, 3), uint8, for each place, and how many level-0 pixels one of their pixels is.
+
+        Raises:
+            UnreadableFile: One of these parts is damaged.
+        """
         level = 0 if mpp is None else self._info.level_for(mpp, self._mpp)
         down = self._info.levels[level].downsample
         size = max(1, round(width / down)), max(1, round(height / down))
-        return self._decoder.read_region(self._paths, x, y, *size, level=level, z_um=z_um), down
+        return list(self._decoder.read_regions(self._paths, places, *size, level=level)), down
+
+    def crops_at(
+        self, points: Sequence[tuple[float, float]], *, mpp: float, side_um: float, side_px: int
+    ) -> Iterator[tuple[Picture, float]]:
+        """Cut the crops of many cells, each out of the focal plane that is sharpest there.
+
+        Args:
+            points: Their centres in level-0 pixels.
+            mpp: The slide's scale.
+            side_um: Side of a crop in micrometres.
+            side_px: Side of a crop in pixels.
+
+        Yields:
+            RGB, shape (side_px, side_px, 3), uint8, and the plane in um, in the points' order.
+
+        Raises:
+            UnreadableFile: A part is damaged.
+        """
+        cut = _Cut(mpp=mpp, side_um=side_um, side_px=side_px)
+        side = round(WINDOW_UM / mpp)
+        planes = len(self.planes_um)
+        for start in range(0, len(points), _CROPS_AT_ONCE):
+            some = points[start : start + _CROPS_AT_ONCE]
+            best = [self.planes_um[0]] * len(some)
+            if planes > 1:
+                corners = [(round(x - side / 2), round(y - side / 2)) for x, y in some]
+                windows, _ = self.read_many([(*at, z) for at in corners for z in self.planes_um], side, side)
+                stacks = (windows[n : n + planes] for n in range(0, len(windows), planes))
+                best = [self.planes_um[sharpest(stack)] for stack in stacks]
+            places = [(*cut.corner(x, y), z) for (x, y), z in zip(some, best, strict=True)]
+            regions, down = self.read_many(places, cut.span, cut.span, mpp=side_um / side_px)
+            for (x, y), z_um, region in zip(some, best, regions, strict=True):
+                yield cut.out_of(region, x, y, down), z_um
 
     def overview(self) -> Picture:
         """Return the small picture by which the whole is judged."""
@@ -154,22 +211,6 @@ def open_picture(database: Database, home: Path, slide: Slide, decoder: RegionSo
     return ScanPicture(decoder, originals.files_of(home, slide.id), SlideInfo.from_json(info), slide.mpp)
 
 
-def best_plane(picture: SlidePicture, x: float, y: float, *, mpp: float | None) -> float:
-    """Return the focal plane that is sharpest around a place.
-
-    Args:
-        picture: The slide's pixels.
-        x: In level-0 pixels.
-        y: In level-0 pixels.
-        mpp: The slide's scale; None: unknown, 0.25 is taken for the size of the window.
-    """
-    if len(picture.planes_um) == 1:
-        return picture.planes_um[0]
-    side = round(WINDOW_UM / (mpp or 0.25))
-    left, top = round(x - side / 2), round(y - side / 2)
-    return picture.planes_um[sharpest([picture.read(left, top, side, side, z_um=z)[0] for z in picture.planes_um])]
-
-
 def crop_at(
     picture: SlidePicture, x: float, y: float, *, mpp: float, side_um: float, side_px: int, z_um: float = 0.0
 ) -> Picture:
@@ -187,7 +228,28 @@ def crop_at(
     Returns:
         RGB, shape (side_px, side_px, 3), uint8.
     """
-    span = round(side_um / mpp) + 4
-    left, top = round(x - span / 2), round(y - span / 2)
-    region, down = picture.read(left, top, span, span, mpp=side_um / side_px, z_um=z_um)
-    return cut_crop(region, (x - left) / down, (y - top) / down, mpp=mpp * down, side_um=side_um, side_px=side_px)
+    cut = _Cut(mpp=mpp, side_um=side_um, side_px=side_px)
+    region, down = picture.read(*cut.corner(x, y), cut.span, cut.span, mpp=side_um / side_px, z_um=z_um)
+    return cut.out_of(region, x, y, down)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Cut:
+    """How a crop is cut out of a region that is read for it: a little larger, at the scale of a level."""
+
+    mpp: float
+    side_um: float
+    side_px: int
+
+    @property
+    def span(self) -> int:
+        """Side of the region in level-0 pixels."""
+        return round(self.side_um / self.mpp) + 4
+
+    def corner(self, x: float, y: float) -> tuple[int, int]:
+        return round(x - self.span / 2), round(y - self.span / 2)
+
+    def out_of(self, region: Picture, x: float, y: float, down: float) -> Picture:
+        left, top = self.corner(x, y)
+        return cut_crop(region, (x - left) / down, (y - top) / down, mpp=self.mpp * down,
+                        side_um=self.side_um, side_px=self.side_px)  # fmt: skip

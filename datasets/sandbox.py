@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 import weakref
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -26,6 +26,8 @@ WALL_SECONDS = 60.0
 _START_SECONDS = 180.0
 _SHARED_BYTES = 32 << 20
 """Room for a region of 3,300 x 3,300 pixels; larger ones go through the pipe."""
+_AT_ONCE = 16
+"""Regions for one question: they share its time limit."""
 
 
 class Decoder:
@@ -139,13 +141,35 @@ class Decoder:
         Raises:
             UnreadableFile: With the reason; the next region is tried anew.
         """
-        picture = self._pixels({
-            **self._named(paths), "op": "region", "x": x, "y": y, "width": width, "height": height,
-            "level": level, "z_um": z_um,
-        })  # fmt: skip
-        if picture.shape != (height, width, 3):
-            raise UnreadableFile("the decoder's answer makes no sense")
-        return picture
+        return next(self.read_regions(paths, [(x, y, z_um)], width, height, level=level))
+
+    def read_regions(
+        self, paths: Sequence[Path], places: Sequence[tuple[int, int, float]], width: int, height: int, *,
+        level: int = 0,
+    ) -> Iterator[Picture]:  # fmt: skip
+        """Read regions of one size with few questions: each costs a tenth of what decoding a small region does.
+
+        Args:
+            paths: As given to `open_slide`.
+            places: Left and top edge in level-0 pixels and focal plane in um of each, as in `read_region`.
+            width: In pixels of the level.
+            height: In pixels of the level.
+            level: Index into the slide's levels.
+
+        Yields:
+            RGB, shape (height, width, 3), uint8, for each place.
+
+        Raises:
+            UnreadableFile: One of them cannot be read, with its reason.
+        """
+        at_once = max(1, min(_AT_ONCE, _SHARED_BYTES // max(1, 3 * width * height)))
+        for start in range(0, len(places), at_once):
+            some = places[start : start + at_once]
+            found = self._pixels({**self._named(paths), "op": "regions", "places": some, "width": width,
+                                  "height": height, "level": level})  # fmt: skip
+            if found.shape != (len(some) * height, width, 3):
+                raise UnreadableFile("the decoder's answer makes no sense")
+            yield from found.reshape(len(some), height, width, 3)
 
     def read_overview(self, paths: Sequence[Path]) -> Picture:
         """Return a small picture of the whole slide, or of its middle where it has no small level."""

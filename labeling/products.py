@@ -132,12 +132,15 @@ def products_of(weights: Singles) -> Products | None:
 
 @functools.cache
 def _lanes() -> int:
-    """Return how many float32 numbers a register takes; 0 where float16 is converted without an instruction for it."""
+    """Return how many float32 numbers a register takes; 0 where compiled code may not run or has nothing to gain."""
     from llvmlite import binding
 
     try:
+        # Where nothing written may run (systemd's MemoryDenyWriteExecute, SELinux' execmem), LLVM hands out functions
+        # all the same, and the first call would end the process.
+        binding.check_jit_execution()
         features = binding.get_host_cpu_features()
-    except RuntimeError:  # a processor of which LLVM cannot tell
+    except (OSError, RuntimeError):  # the second: a processor of which LLVM cannot tell
         return 0
     if not features.get("f16c") or not features.get("fma"):
         return 0

@@ -10,7 +10,8 @@ import numpy as np
 import tifffile
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
-from pydicom.uid import ExplicitVRLittleEndian, generate_uid
+from pydicom.encaps import encapsulate
+from pydicom.uid import UID, ExplicitVRLittleEndian, generate_uid
 
 TILE = 128
 """Side of a DICOM frame."""
@@ -87,6 +88,43 @@ def dicom_slide(picture: np.ndarray, *, mpp: float, flavor: str = "VOLUME", plan
         frames += [pixels[y : y + TILE, x : x + TILE] for y in range(0, height, TILE) for x in range(0, width, TILE)]
     header.NumberOfFrames = len(frames)
     header.PixelData = np.ascontiguousarray(frames).tobytes()
+    return header
+
+
+def single_frame(values: np.ndarray, kind: str) -> Dataset:
+    """Return a DICOM picture of one frame: one value for each pixel, of a photometric interpretation."""
+    header = dicom_slide(np.zeros((TILE, TILE, 3), np.uint8), mpp=0.25)
+    header.NumberOfFrames, header.Rows, header.Columns = 1, *values.shape[:2]
+    header.SamplesPerPixel, header.PhotometricInterpretation = 1, kind
+    del header.PlanarConfiguration
+    header.PixelData = values.tobytes()
+    return header
+
+
+def compressed(header: Dataset, frame: bytes, syntax: UID) -> Dataset:
+    """Put a compressed frame in the place of a picture's pixels."""
+    header.file_meta.TransferSyntaxUID = syntax
+    header.PixelData = encapsulate([frame])
+    header["PixelData"].is_undefined_length = True
+    return header
+
+
+def sparse(header: Dataset, left_out: set[int]) -> Dataset:
+    """Leave frames out; the others tell their places."""
+    size = len(header.PixelData) // header.NumberOfFrames
+    columns, frames = header.TotalPixelMatrixColumns // TILE, []
+    for number in set(range(header.NumberOfFrames)) - left_out:
+        place = _item(
+            ColumnPositionInTotalImagePixelMatrix=number % columns * TILE + 1,
+            RowPositionInTotalImagePixelMatrix=number // columns * TILE + 1,
+            XOffsetInSlideCoordinateSystem=1.0, YOffsetInSlideCoordinateSystem=1.0, ZOffsetInSlideCoordinateSystem=0.0,
+        )  # fmt: skip
+        frames.append((number, _item(PlanePositionSlideSequence=[place])))
+    header.DimensionOrganizationType = "TILED_SPARSE"
+    header.PerFrameFunctionalGroupsSequence = [frame for _, frame in frames]
+    header.PixelData = b"".join(header.PixelData[n * size : (n + 1) * size] for n, _ in frames)
+    header.NumberOfFrames = len(frames)
+    header.RecommendedAbsentPixelCIELabValue = [0xFFFF, 0x8080, 0x8080]  # white: glass, for a viewer
     return header
 
 

@@ -134,6 +134,33 @@ def test_regions__small_and_large_ones_come_back_whole(tmp_path: Path) -> None:
     assert np.array_equal(first, picture[20:220, 10:310]), "an answer is not changed by the next one"
 
 
+def test_regions__asked_for_together_are_what_each_alone_is(tmp_path: Path, picture: np.ndarray) -> None:
+    path = tmp_path / "z.ndpi"
+    drawn = np.ascontiguousarray(picture[:896, :1024])
+    planes = [drawn, drawn[::-1].copy(), 255 - drawn]
+    write_ndpi_stack(path, planes, [-1.0, 0.0, 1.0], mpp=0.25, restart=32)
+    places = [(int(x), int(y), z) for x, y in np.random.default_rng(6).integers(-90, 850, (9, 2)) for z in (-1.0, 0, 1)]
+    with Decoder() as decoder:
+        together = list(decoder.read_regions([path], places, 130, 70))
+        alone = [decoder.read_region([path], x, y, 130, 70, z_um=z) for x, y, z in places]
+
+        assert len(together) == 27
+        assert all(np.array_equal(a, b) for a, b in zip(together, alone, strict=True))
+        assert list(decoder.read_regions([path], [], 130, 70)) == []
+
+
+def test_tiles__that_a_region_takes_whole_are_not_kept_for_its_neighbours(path: Path) -> None:
+    reader = PyramidReader(path)
+    with closing(jpeg_levels(path, [(level.width_px, level.height_px) for level in reader.info.levels])) as tiles:
+        whole = tiles.read(256, 256, 256, 256, level=0)
+        assert not tiles._kept
+        around = tiles.read(200, 200, 400, 400, level=0)
+
+        assert len(tiles._kept) == 8, "all but the one in the middle"
+        assert np.array_equal(around[56:312, 56:312], whole)
+    reader.close()
+
+
 def test_decoder__names_more_slides_than_stay_open_and_a_link_is_refused_later_too(path: Path) -> None:
     paths = [path.with_name(f"{n}{path.suffix}") for n in range(8)]
     for copy in paths:

@@ -1,13 +1,16 @@
 """Damaged and hostile files: each is read or refused with a reason, within its time, and the next one works."""
 
 import io
+import shutil
 import time
 from pathlib import Path
 
+import imagecodecs
 import numpy as np
 import pytest
 import tifffile
 from PIL import Image
+from pydicom.uid import HTJ2KLossless
 
 from app.intake import take_in
 from app.services import Services
@@ -16,8 +19,17 @@ from datasets.errors import UnreadableFile
 from datasets.public import plan
 from datasets.sandbox import Decoder
 from datasets.synthetic import draw_slide
+from tests.mirax_files import write_mirax
 from tests.mutants import bombs, mutate
-from tests.slide_files import dicom_slide, write_aperio, write_ndpi_stack, write_pyramid
+from tests.slide_files import (
+    compressed,
+    dicom_slide,
+    single_frame,
+    sparse,
+    write_aperio,
+    write_ndpi_stack,
+    write_pyramid,
+)
 
 _WALL_SECONDS = 20.0
 _SLACK_SECONDS = 40.0
@@ -33,10 +45,20 @@ def whole_files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     write_pyramid(folder / "b.tif", picture, mpp=0.25)
     write_ndpi_stack(folder / "d.ndpi", [picture], [0.0], mpp=0.25, restart=32)
     dicom_slide(picture[:256, :256], mpp=0.25).save_as(folder / "c.dcm", enforce_file_format=True)
-    files = {path.name: path.read_bytes() for path in folder.iterdir()}
     tiled = {"tile": (128, 128), "photometric": "rgb", "compression": "zlib"}
     tifffile.imwrite(folder / "e.tif", np.stack([picture] * 2), ome=True, metadata={"axes": "ZYXS"}, **tiled)
     tifffile.imwrite(folder / "f.tif", picture, byteorder=">", **tiled)
+    small, planes_um = picture[:256, :256], (-1.0, 0.0, 1.0)
+    write_ndpi_stack(folder / "g.ndpi", [small] * 3, list(planes_um), mpp=0.25, restart=32)
+    frame = imagecodecs.htj2k_encode(small[..., 0])
+    for name, header in (
+        ("h.dcm", dicom_slide(small, mpp=0.25, planes_um=planes_um)),
+        ("i.dcm", sparse(dicom_slide(small, mpp=0.25), {1})),
+        ("j.dcm", compressed(single_frame(small[..., 0], "MONOCHROME2"), frame, HTJ2KLossless)),
+    ):
+        header.save_as(folder / name, enforce_file_format=True)
+    write_mirax(folder / "k.mrxs", picture, mpp=0.25, words="Doe", unscanned=(1,))
+    files = {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*.*")}
     for kind in ("png", "jpeg", "webp", "bmp", "tiff"):
         stream = io.BytesIO()
         Image.fromarray(picture[:200, :200]).save(stream, kind)
@@ -56,7 +78,7 @@ def _try(decoder: Decoder, path: Path) -> str:
             decoder.read_picture(path)
         if isinstance(kind, DicomPart):
             decoder.deidentify(path, b"k" * 32)
-        elif kind is True:
+        elif kind is True and path.suffix != ".mrxs":
             decoder.clean_tiff(path)
         outcome = "read"
     except UnreadableFile as error:
@@ -66,6 +88,18 @@ def _try(decoder: Decoder, path: Path) -> str:
     return outcome
 
 
+def _write(folder: Path, whole_files: dict[str, bytes], name: str, content: bytes) -> Path:
+    """Write a file, with those of its scan where it has several; returns the one that is opened."""
+    scan = f"{Path(name).parts[0].split('.')[0]}.mrxs"
+    others = [other for other in whole_files if other == scan or other.startswith(f"{Path(scan).stem}/")]
+    for other in others if scan in whole_files else []:
+        (folder / other).parent.mkdir(parents=True, exist_ok=True)
+        (folder / other).write_bytes(whole_files[other])
+    folder.mkdir(exist_ok=True)
+    (folder / name).write_bytes(content)
+    return folder / (scan if scan in whole_files else name)
+
+
 def _run(whole_files: dict[str, bytes], folder: Path, count: int, seed: int) -> dict[str, str]:
     generator = np.random.default_rng(seed)
     outcomes = {}
@@ -73,13 +107,11 @@ def _run(whole_files: dict[str, bytes], folder: Path, count: int, seed: int) -> 
     with Decoder(wall_seconds=_WALL_SECONDS) as decoder:
         for number in range(count):
             name = names[number % len(names)]
-            path = folder / f"{number}-{name}"
-            path.write_bytes(mutate(whole_files[name], generator))
-            outcomes[path.name] = _try(decoder, path)
-            path.unlink()
+            opened = _write(folder / str(number), whole_files, name, mutate(whole_files[name], generator))
+            outcomes[f"{number}-{name}"] = _try(decoder, opened)
+            shutil.rmtree(folder / str(number))
         for name in names:
-            (folder / name).write_bytes(whole_files[name])
-            assert _try(decoder, folder / name) == "read"
+            assert _try(decoder, _write(folder / "whole", whole_files, name, whole_files[name])) == "read"
     return outcomes
 
 

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from PIL import Image
 from pydicom.dataset import Dataset
-from pydicom.encaps import encapsulate
 from pydicom.uid import HTJ2K, MPEG2MPML, UID, HTJ2KLossless, HTJ2KLosslessRPCL, generate_uid
 
 from datasets.crops import OUTSIDE
@@ -20,7 +19,7 @@ from datasets.readers.dicom_headers import describe
 from datasets.readers.sniff import open_slide
 from datasets.sandbox import Decoder
 from datasets.synthetic import draw_slide
-from tests.slide_files import TILE, dicom_slide
+from tests.slide_files import TILE, compressed, dicom_slide, single_frame, sparse
 
 PICTURE = draw_slide(np.random.default_rng(4)).image[:256, :384]
 GREY = np.repeat(PICTURE[..., 1:2], 3, axis=2)
@@ -33,17 +32,8 @@ def decoder() -> Iterator[Decoder]:
         yield one
 
 
-def _single(values: np.ndarray, kind: str) -> Dataset:
-    header = dicom_slide(PICTURE, mpp=0.25)
-    header.NumberOfFrames, header.Rows, header.Columns = 1, *values.shape[:2]
-    header.SamplesPerPixel, header.PhotometricInterpretation = 1, kind
-    del header.PlanarConfiguration
-    header.PixelData = values.tobytes()
-    return header
-
-
 def _palette() -> Dataset:
-    header = _single(np.asarray(PALETTE), "PALETTE COLOR")
+    header = single_frame(np.asarray(PALETTE), "PALETTE COLOR")
     colors = np.zeros((256, 3), np.uint16)
     told = np.array(PALETTE.getpalette(), np.uint16).reshape(-1, 3)
     colors[: len(told)] = told * 257
@@ -56,8 +46,8 @@ def _palette() -> Dataset:
 @pytest.mark.parametrize(
     ("drawn", "truth"),
     [
-        (lambda: _single(255 - GREY[..., 0], "MONOCHROME1"), GREY),
-        (lambda: _single(65535 - GREY[..., 0].astype(np.uint16) * 257, "MONOCHROME1"), None),
+        (lambda: single_frame(255 - GREY[..., 0], "MONOCHROME1"), GREY),
+        (lambda: single_frame(65535 - GREY[..., 0].astype(np.uint16) * 257, "MONOCHROME1"), None),
         (_palette, np.asarray(PALETTE.convert("RGB"))),
     ],
     ids=["zero is white", "zero is white, 16 bits", "palette"],
@@ -77,24 +67,17 @@ def test_single__is_seen_as_it_was(tmp_path: Path, drawn: Callable[[], Dataset],
 
 
 def test_single__of_a_compression_that_is_not_decoded_is_not_called_damaged(tmp_path: Path) -> None:
-    header = _single(GREY[..., 0], "MONOCHROME2")
-    _compressed(header, b"\0" * 64, MPEG2MPML).save_as(tmp_path / "a.dcm", enforce_file_format=True)
+    header = single_frame(GREY[..., 0], "MONOCHROME2")
+    compressed(header, b"\0" * 64, MPEG2MPML).save_as(tmp_path / "a.dcm", enforce_file_format=True)
     with pytest.raises(UnreadableFile, match=r"MPEG2.*not decoded here; export it"):
         read_single(tmp_path / "a.dcm")
-
-
-def _compressed(header: Dataset, frame: bytes, syntax: UID) -> Dataset:
-    header.file_meta.TransferSyntaxUID = syntax
-    header.PixelData = encapsulate([frame])
-    header["PixelData"].is_undefined_length = True
-    return header
 
 
 @pytest.mark.parametrize("syntax", [HTJ2KLossless, HTJ2KLosslessRPCL, HTJ2K])
 @pytest.mark.parametrize("kind", ["grey", "grey of 16 bits", "colours"])
 def test_single__of_high_throughput_jpeg_2000_is_read(tmp_path: Path, decoder: Decoder, kind: str, syntax: UID) -> None:
     values = PICTURE if kind == "colours" else GREY[..., 0]
-    header = _single(values, "MONOCHROME2")
+    header = single_frame(values, "MONOCHROME2")
     if kind == "colours":
         header.SamplesPerPixel, header.PhotometricInterpretation, header.PlanarConfiguration = 3, "YBR_RCT", 0
     if kind == "grey of 16 bits":
@@ -102,7 +85,7 @@ def test_single__of_high_throughput_jpeg_2000_is_read(tmp_path: Path, decoder: D
         header.BitsAllocated, header.BitsStored, header.HighBit = 16, 12, 11
     # OpenJPH writes what OpenJPEG reads: two programs of different people.
     frame = imagecodecs.htj2k_encode(values, reversible=True)
-    _compressed(header, frame, syntax).save_as(tmp_path / "a.dcm", enforce_file_format=True)
+    compressed(header, frame, syntax).save_as(tmp_path / "a.dcm", enforce_file_format=True)
     found = decoder.read_picture(tmp_path / "a.dcm")
 
     if kind == "grey of 16 bits":
@@ -115,7 +98,7 @@ def test_single__of_damaged_jpeg_2000_is_refused(tmp_path: Path, decoder: Decode
     frame = imagecodecs.htj2k_encode(GREY[..., 0])
     smaller = imagecodecs.htj2k_encode(GREY[9:, :, 0])
     for name, damaged in (("short", frame[:40]), ("zeros", b"\0" * 64), ("smaller", smaller)):
-        header = _compressed(_single(GREY[..., 0], "MONOCHROME2"), damaged, HTJ2K)
+        header = compressed(single_frame(GREY[..., 0], "MONOCHROME2"), damaged, HTJ2K)
         header.save_as(tmp_path / f"{name}.dcm", enforce_file_format=True)
         with pytest.raises(UnreadableFile, match="damaged"):
             decoder.read_picture(tmp_path / f"{name}.dcm")
@@ -183,26 +166,6 @@ def test_focal_planes__in_files_of_their_own_are_read(tmp_path: Path) -> None:
     reader.close()
 
 
-def _sparse(header: Dataset, left_out: set[int]) -> Dataset:
-    """Leave frames out; the others tell their places."""
-    size = len(header.PixelData) // header.NumberOfFrames
-    columns, frames = header.TotalPixelMatrixColumns // TILE, []
-    for number in set(range(header.NumberOfFrames)) - left_out:
-        place, frame = Dataset(), Dataset()
-        place.ColumnPositionInTotalImagePixelMatrix = number % columns * TILE + 1
-        place.RowPositionInTotalImagePixelMatrix = number // columns * TILE + 1
-        place.XOffsetInSlideCoordinateSystem = place.YOffsetInSlideCoordinateSystem = 1.0
-        place.ZOffsetInSlideCoordinateSystem = 0.0
-        frame.PlanePositionSlideSequence = [place]
-        frames.append((number, frame))
-    header.DimensionOrganizationType = "TILED_SPARSE"
-    header.PerFrameFunctionalGroupsSequence = [frame for _, frame in frames]
-    header.PixelData = b"".join(header.PixelData[n * size : (n + 1) * size] for n, _ in frames)
-    header.NumberOfFrames = len(frames)
-    header.RecommendedAbsentPixelCIELabValue = [0xFFFF, 0x8080, 0x8080]  # white: glass, for a viewer
-    return header
-
-
 @pytest.mark.parametrize("kind", ["colours", "grey of 16 bits"])
 def test_sparse__what_has_no_frame_was_not_scanned(tmp_path: Path, kind: str) -> None:
     header = dicom_slide(PICTURE, mpp=0.25)
@@ -212,7 +175,7 @@ def test_sparse__what_has_no_frame_was_not_scanned(tmp_path: Path, kind: str) ->
         header.PhotometricInterpretation = "MONOCHROME2"
         header.BitsAllocated, header.BitsStored, header.HighBit = 16, 16, 15
         del header.PlanarConfiguration
-    _sparse(header, {1, 5}).save_as(tmp_path / "a.dcm", enforce_file_format=True)
+    sparse(header, {1, 5}).save_as(tmp_path / "a.dcm", enforce_file_format=True)
     slide = open_slide([tmp_path / "a.dcm"])
     found = slide.read_region(0, 0, 384, 256, level=0)
     is_missing = np.zeros((256, 384), np.bool_)

@@ -1,5 +1,8 @@
 """The compiled products are those of numpy, whatever the shapes, and read nothing beside the rows."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -62,3 +65,20 @@ def test_scan__is_the_same_compiled_and_not(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_products_of__leaves_short_rows_to_numpy() -> None:
     assert products_of(np.zeros((4, 2), np.float32)) is None
+
+
+def test_products_of__where_nothing_written_may_run_leaves_all_to_numpy() -> None:
+    """As under systemd's MemoryDenyWriteExecute: calling what was compiled would end the process."""
+    program = """
+import ctypes, sys
+if ctypes.CDLL(None).prctl(65, 1, 0, 0, 0):  # PR_SET_MDWE, PR_MDWE_REFUSE_EXEC_GAIN: Linux 6.3
+    sys.exit("this kernel has no such mode")
+import numpy as np
+from labeling.products import products_of
+print(products_of(np.zeros((16, 1), np.float32)))
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=False)
+    if "no such mode" in done.stderr:
+        pytest.skip(done.stderr.strip())
+
+    assert (done.returncode, done.stdout.strip()) == (0, "None")
