@@ -215,7 +215,7 @@ def strange_cells(study: Study, rows: NDArray[np.intp]) -> StrangeCells | None:
 
     Args:
         study: Vectors and labels.
-        rows: Cells to look at, places in the store.
+        rows: Cells to look at, as places in the store, shape (m,).
 
     Returns:
         None where nothing is labelled, or nothing is left to look at.
