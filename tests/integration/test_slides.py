@@ -17,12 +17,13 @@ from datasets.catalog import Search
 from datasets.crops import OUTSIDE, read_own_png
 from datasets.detection import uncovered
 from datasets.errors import DatasetError, UnreadableFile
-from datasets.finding import FindOptions, find_cells
+from datasets.finding import find_cells
 from datasets.geojson_points import with_points
 from datasets.manifest import TileOptions, build_tile_pack
 from datasets.nuclei import find_nuclei
 from datasets.public import FieldFile, Plan, Point, plan
 from datasets.sandbox import Decoder
+from datasets.search_report import FindOptions
 from datasets.synthetic import draw_slide
 from datasets.tile_files import open_tiles, read_sources
 from tests.slide_files import dicom_slide, write_pyramid
