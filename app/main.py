@@ -4,6 +4,7 @@ import html
 
 import streamlit as st
 
+from app.components.lock import lock
 from app.page_rights import PAGES
 from app.views import people
 
@@ -36,7 +37,7 @@ pages = [
     ),
 ]
 st.html(
-    "<style>.stElementContainer:has(.who){position:absolute;height:0}.who{position:fixed;top:1.08rem;"
+    "<style>.stElementContainer:has(.who),.st-key-lock{position:absolute;height:0}.who{position:fixed;top:1.08rem;"
     "right:1.7rem;max-width:11rem;overflow:hidden;text-overflow:ellipsis;white-space:nowrap;z-index:999995;font-size:.92rem}</style>"
     f'<div class="who">{html.escape(person.name)} &nbsp;'
     f'<a style="color:inherit" href="/logout" target="_self">{html.escape(tr("Sign out"))}</a></div>'
@@ -44,4 +45,5 @@ st.html(
 if person.may("label"):
     pages.append(st.Page("views/tour.py", title="Tour", url_path="tour", visibility="hidden"))
 page = st.navigation(pages, position="top")
+lock()
 page.run()

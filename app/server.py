@@ -17,6 +17,7 @@ from starlette.middleware import Middleware
 from streamlit import config
 
 from app.api import api_routes
+from app.calm_frame import CalmFrame
 from app.jobs import start_refit_watcher
 from app.pictures import Pictures
 from app.services import Services
@@ -82,7 +83,7 @@ def build_app(home: Path) -> Any:
             *sign_on_routes(services.database, sign_on),
             *api_routes(services, pictures),
         ],
-        middleware=[Middleware(SignInGate, database=services.database)],
+        middleware=[Middleware(SignInGate, database=services.database), Middleware(CalmFrame)],
         lifespan=lifespan,
     )
 

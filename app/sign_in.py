@@ -18,7 +18,7 @@ from starlette.responses import (
 )
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.login_page import login_page
+from app.login_page import login_page, words_of_browser
 from app.open_pages import REVOKED, OpenPage
 from app.unknown_page import is_for_a_page, unknown_page
 from app.unstored import UNSTORED, told_of
@@ -175,7 +175,8 @@ def _refusal(scope: Scope, headers: Headers, person: SignedIn | None) -> Respons
 def _unstored(scope: Scope, error: DatabaseError) -> Response:
     sentence, status = told_of(error)
     if scope["path"] == "/login":
-        return HTMLResponse(login_page(sentence), status)
+        tr = words_of_browser(Headers(scope=scope))
+        return HTMLResponse(login_page(tr.of(sentence), tr=tr), status)
     return JSONResponse({"error": sentence}, status)
 
 

@@ -1,5 +1,8 @@
 """The routes `/login`, `/logout` and `/health`, and what a sign-in gives the browser."""
 
+from functools import partial
+from typing import Any
+
 from anyio import CapacityLimiter, to_thread
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -7,14 +10,15 @@ from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Re
 from starlette.routing import Route
 
 from app.guesses import guess
-from app.login_page import login_page, words_of_browser
+from app.login_page import login_page, page_of, words_of_browser
 from app.sign_in import COOKIE, session_token
-from app.words import Words, word
+from app.words import Words
 from datasets.db import Database
+from datasets.told import told
 from labeling import accounts
 from labeling.accounts import FailureBrake
 
-BUSY = word("Many people sign in at this moment. Try again.")
+BUSY = told("Many people sign in at this moment. Try again.")
 _LONGEST_LINE = 64
 _HASHES_AT_ONCE = 2
 """A password's hash takes 64 MB and a core for a while."""
@@ -45,21 +49,23 @@ class _Door:
     async def login(self, request: Request) -> Response:
         tr = words_of_browser(request.headers)
         if request.method == "GET":
-            return self._page(tr)
+            asked = request.query_params
+            return self._page(tr, next_page=page_of(asked.get("next", "")), is_locked="locked" in asked)
         form = await request.form(max_files=0, max_fields=10)
-        name, password = (str(form.get(key, "")) for key in ("name", "password"))
+        name, password, wanted = (str(form.get(key, "")) for key in ("name", "password", "next"))
+        again = partial(self._page, tr, name=name, next_page=page_of(wanted))
         if is_full(self._line):
-            return self._page(tr, tr(BUSY), 503)
+            return again(tr.of(BUSY), 503)
         # A line of its own: waiting in the pool of threads, many sign-ins would stop the labels.
         # All of a guess in it: many at once would be let through before the first of them is counted.
         wait, is_right = await to_thread.run_sync(
             guess, self._database, self._brake, name, password, limiter=self._line
         )
         if wait > 0:
-            return self._page(tr, tr("Too many tries. Wait {n} seconds.", n=round(wait)), 429)
+            return again(tr("Too many tries. Wait {n} seconds.", n=round(wait)), 429)
         if not is_right:
-            return self._page(tr, tr("Name or password is wrong."), 401)
-        return await signed_in_response(request, self._database, name)
+            return again(tr("Name or password is wrong."), 401)
+        return await signed_in_response(request, self._database, name, page_of(wanted))
 
     async def logout(self, request: Request) -> Response:
         if request.headers.get("sec-fetch-site") == "cross-site":  # somebody else's page signs nobody out
@@ -73,13 +79,13 @@ class _Door:
         response.headers["Clear-Site-Data"] = '"cache"'
         return response
 
-    def _page(self, tr: Words, problem: str = "", status: int = 200) -> Response:
-        return HTMLResponse(login_page(problem, has_sign_on=self._has_sign_on, tr=tr), status)
+    def _page(self, tr: Words, problem: str = "", status: int = 200, **more: Any) -> Response:
+        return HTMLResponse(login_page(problem, has_sign_on=self._has_sign_on, tr=tr, **more), status)
 
 
-async def signed_in_response(request: Request, database: Database, name: str) -> Response:
-    """Open a sign-in and send the browser to the pages with its cookie."""
-    response = RedirectResponse("/", 303)
+async def signed_in_response(request: Request, database: Database, name: str, page: str = "/") -> Response:
+    """Open a sign-in and send the browser to a page with its cookie."""
+    response = RedirectResponse(page, 303)
     token = await run_in_threadpool(accounts.open_sign_in, database, name)
     response.set_cookie(COOKIE, token, httponly=True, samesite="lax",
                         secure=is_https(request), max_age=accounts.ABSOLUTE_SECONDS)  # fmt: skip

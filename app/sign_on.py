@@ -27,6 +27,7 @@ from joserfc.jwk import KeySet
 
 from app.settings import SETTINGS_FILE
 from datasets.errors import SettingsError
+from datasets.told import told
 from labeling.accounts import ROLES
 from labeling.errors import LabelingError
 
@@ -209,7 +210,7 @@ class SignOn:
         role = next((role for group, role in self.settings.roles.items() if group in groups), None)
         name = claims.get(self.settings.name_claim)
         if role is None:
-            raise SignOnRefused("Your hospital account has no role in this study. Ask who runs it.")
+            raise SignOnRefused(told("Your hospital account has no role in this study. Ask who runs it."))
         if not isinstance(name, str):
             raise _refused(f"no claim {self.settings.name_claim}")
         return Arrival(issuer=self.settings.issuer, subject=str(claims["sub"]), name=name, role=role)
@@ -239,9 +240,9 @@ def _get(url: str) -> dict[str, Any]:
 
 def _refused(reason: str) -> SignOnRefused:
     LOG.warning("sign-on refused: %s", reason)
-    return SignOnRefused("The hospital's sign-on did not work. Try again, or ask who runs this server.")
+    return SignOnRefused(told("The hospital's sign-on did not work. Try again, or ask who runs this server."))
 
 
 def _unreachable(error: requests.RequestException) -> SignOnRefused:
     LOG.warning("sign-on: the provider cannot be reached (%s)", type(error).__name__)
-    return SignOnRefused("The hospital's sign-on cannot be reached. Try again later.")
+    return SignOnRefused(told("The hospital's sign-on cannot be reached. Try again later."))

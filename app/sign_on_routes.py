@@ -5,10 +5,11 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from app.login_page import login_page
+from app.login_page import login_page, words_of_browser
 from app.sign_in_routes import BUSY, is_full, is_https, signed_in_response
 from app.sign_on import FLOW_SECONDS, SignOn, SignOnRefused
 from datasets.db import Database
+from datasets.told import sentence_of
 from labeling import identities
 from labeling.errors import AccountError
 
@@ -29,13 +30,13 @@ def sign_on_routes(database: Database, sign_on: SignOn | None) -> list[Route]:
 
     async def go(request: Request) -> Response:
         if sign_on is None:
-            return _none()
+            return _none(request)
         if is_full(line):
-            return _problem(BUSY, 503)
+            return _problem(request, BUSY, 503)
         try:
             url, cookie = await to_thread.run_sync(sign_on.begin, limiter=line)
         except SignOnRefused as error:
-            return _problem(str(error), 502)
+            return _problem(request, sentence_of(error), 502)
         response = RedirectResponse(url, 303)
         response.set_cookie(COOKIE, cookie, max_age=FLOW_SECONDS, path=_PATH, httponly=True, samesite="lax",
                             secure=is_https(request))  # fmt: skip
@@ -43,13 +44,13 @@ def sign_on_routes(database: Database, sign_on: SignOn | None) -> list[Route]:
 
     async def back(request: Request) -> Response:
         if sign_on is None:
-            return _none()
+            return _none(request)
         if is_full(line):
-            return _problem(BUSY, 503)
+            return _problem(request, BUSY, 503)
         try:
             name = await to_thread.run_sync(_name, database, sign_on, request, limiter=line)
         except (SignOnRefused, AccountError) as error:
-            response = _problem(str(error), 403)
+            response = _problem(request, sentence_of(error), 403)
         else:
             response = await signed_in_response(request, database, name)
         response.delete_cookie(COOKIE, path=_PATH)
@@ -66,9 +67,11 @@ def _name(database: Database, sign_on: SignOn, request: Request) -> str:
     )  # fmt: skip
 
 
-def _none() -> Response:
-    return HTMLResponse(login_page("This server has no other sign-on."), 404)
+def _none(request: Request) -> Response:
+    tr = words_of_browser(request.headers)
+    return HTMLResponse(login_page(tr("This server has no other sign-on."), tr=tr), 404)
 
 
-def _problem(sentence: str, status: int) -> Response:
-    return HTMLResponse(login_page(sentence, has_sign_on=True), status)
+def _problem(request: Request, sentence: str, status: int) -> Response:
+    tr = words_of_browser(request.headers)
+    return HTMLResponse(login_page(tr.of(sentence), has_sign_on=True, tr=tr), status)

@@ -34,6 +34,8 @@ a.button {{ display: block; text-align: center; margin-top: 1rem; padding: .65re
   border: 1px solid currentColor; border-radius: .5rem; color: inherit; text-decoration: none; }}
 [role=alert] {{ margin-top: 1rem; padding: .6rem .75rem; border-radius: .5rem; background: #f7e3e0;
   color: #7c2318; font-size: .92rem; }}
+[role=status] {{ padding: .6rem .75rem; border-radius: .5rem; background: color-mix(in srgb, {ACCENT} 15%, transparent);
+  font-size: .92rem; }}
 footer {{ margin-top: 2rem; font-size: .82rem; opacity: .65; }}
 @media (prefers-color-scheme: dark) {{ body {{ background: #15181e; color: #e8e9ec; }}
   input {{ background: #20242c; color: #e8e9ec; border-color: #3b414d; }} }}

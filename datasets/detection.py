@@ -66,7 +66,8 @@ def looks_like_noise(picture: NDArray[np.uint8], mpp: float, count: int) -> bool
     Nuclei are dark on a lighter ground: spots of their size are skewed to the dark side, while noise, grain and printed
     dots have as many light ones, or pixels that tell nothing of their neighbours. The skewness was at least .39 in 92
     fields of CRIC (median 2.1), also blurred by 1 um, with camera noise, JPEG of quality 30, half the contrast and at
-    1 um/px. Noise and dots of eight kinds had -.01 to .26; salt and pepper .83, but neighbours alike by .47 (fields .86).
+    1 um/px. Noise and dots of eight kinds had -.01 to .26; salt and pepper .83, but neighbours alike by .47,
+    not .86 and more.
 
     Args:
         picture: RGB, shape (H, W, 3), uint8.

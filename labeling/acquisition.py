@@ -26,7 +26,7 @@ CANDIDATES = 600
 labels .552, with 1,000 candidates .551; no other set was compared."""
 COVERAGE_ROWS = 300
 """Size of the random sample at which coverage looks."""
-_AT_ONCE = 16
+_AT_ONCE, _PIECE = 16, 64
 _COVERAGE_WIDTH = 4.0
 """Two cells at squared distance 1/4 cover each other by 1/e."""
 _CLUSTER_ROWS = 5_000
@@ -135,7 +135,8 @@ class PoolView:
 def unit_vectors(vectors: NDArray[np.floating], scale: PoolScale) -> Singles:
     """Standardise vectors and bring them to length 1, shape (n, d)."""
     spread = np.where(scale.std > 1e-12, scale.std, 1.0)
-    units = singles(vectors) - scale.mean.astype(np.float32)
+    units = singles(vectors) if vectors.dtype == np.float16 else np.array(vectors, np.float32)
+    units -= scale.mean.astype(np.float32)
     units *= (1 / spread).astype(np.float32)
     lengths = np.sqrt(np.einsum("nd,nd->n", units, units))
     units /= np.maximum(lengths, np.float32(1e-12))[:, None]
@@ -261,9 +262,9 @@ def _gains(likeness: Singles, covered: Singles, worth: Singles) -> Singles:
     """Return what each row of likeness, shape (rows, n), would bring: the worth that comes closer, shape (rows,)."""
     gains = np.empty(len(likeness), np.float32)
     # In pieces that stay in the cache: new megabytes for each of two steps cost more than the arithmetic.
-    room = np.empty((min(_AT_ONCE, len(likeness)), len(worth)), np.float32)
-    for start in range(0, len(likeness), _AT_ONCE):
-        part = likeness[start : start + _AT_ONCE]
+    room = np.empty((min(_PIECE, len(likeness)), len(worth)), np.float32)
+    for start in range(0, len(likeness), _PIECE):
+        part = likeness[start : start + _PIECE]
         closer = np.subtract(part, covered, out=room[: len(part)])
         np.maximum(closer, 0, out=closer)
         np.matmul(closer, worth, out=gains[start : start + len(part)])

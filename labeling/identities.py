@@ -3,6 +3,7 @@
 from sqlalchemy import select
 
 from datasets.db import Database, utc_now
+from datasets.told import told
 from labeling import accounts, audit
 from labeling.errors import AccountError
 from labeling.records import Account, Identity
@@ -31,7 +32,9 @@ def arrive(database: Database, *, issuer: str, subject: str, name: str, role: st
             account = _make(name, role, new_accounts)
             is_taken = session.get(Account, name) is not None
             if is_taken:
-                raise AccountError(f"An account named {name} is there already. Ask an admin to link it to yours.")
+                raise AccountError(
+                    told("An account named {name} is there already. Ask an admin to link it to yours.", name=name)
+                )
             session.add(account)
             session.flush()
             session.add(Identity(issuer=issuer, subject=subject, account=name, linked_at=utc_now()))
@@ -45,7 +48,7 @@ def arrive(database: Database, *, issuer: str, subject: str, name: str, role: st
             audit.append(session, kind="role changed", by=BY, facts=facts)
         found, is_disabled = account.name, account.disabled_at is not None
     if is_disabled:
-        raise AccountError("Your account is not enabled. Ask an admin of this study.")
+        raise AccountError(told("Your account is not enabled. Ask an admin of this study."))
     return found
 
 
@@ -75,7 +78,7 @@ def link(database: Database, name: str, *, issuer: str, subject: str, by: str = 
 
 def _make(name: str, role: str, new_accounts: str) -> Account:
     if new_accounts == "refused":
-        raise AccountError("You have no account in this study. Ask an admin.")
+        raise AccountError(told("You have no account in this study. Ask an admin."))
     accounts.check_name(name)
     now = utc_now()
     return Account(name=name, role=role, password_hash=accounts.NO_PASSWORD, created_at=now,

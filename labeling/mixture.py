@@ -154,12 +154,13 @@ def mix(
     for arm in (RANDOM, SHARED):
         # Chance first: a sample of what the other rules have left over would not be random.
         picks[arm] = _keep([int(row) for row in chance], order.count(arm), taken)
-    left = open_rows[~taken[open_rows]]
+    left = np.delete(open_rows, np.searchsorted(open_rows, [*picks[RANDOM], *picks[SHARED]]))
     far = coverage(view, left, known, order.count(NOVEL), generator)
     picks[NOVEL] = _keep(far.tolist(), order.count(NOVEL), taken)
-    eligible = np.full(len(scores), -1.0, scores.dtype)
-    left = open_rows[~taken[open_rows]]
-    eligible[left] = scores[left]
+    is_open = np.zeros(len(scores), bool)
+    is_open[open_rows] = True
+    is_open[np.flatnonzero(taken)] = False
+    eligible = np.where(is_open, scores, scores.dtype.type(-1))
     near = np.concatenate([known, view.units(far)]) if len(far) else known
     unclear = _unclear(eligible, view, order.count(UNCERTAIN), near, first)
     picks[UNCERTAIN] = _keep(unclear, length, taken)

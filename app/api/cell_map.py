@@ -12,7 +12,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from app.api import web
-from app.api.web import BadRequest, Forbidden, allowed, guarded
+from app.api.web import BadRequest, Forbidden, Stale, allowed, guarded
 from app.cell_map import Layout, read_map
 from app.pictures import MOST_TILES
 from app.services import Services
@@ -55,15 +55,29 @@ class _Map:
         layout = request.query_params.get("layout", "pca")
         if layout not in get_args(Layout):
             raise BadRequest(f"layout={layout[:20]}: there are {', '.join(get_args(Layout))}.")
-        content = await run_in_threadpool(self._points, cast(Layout, layout))
-        if content is None:
-            return Response(status_code=204)  # not drawn yet: nothing is wrong, and the page looks again
-        return Response(content, media_type="application/octet-stream", headers={"Cache-Control": "no-store"})
+        store = await self._asked(request, request.query_params.get("of"))
+        if store is not None:
+            points = await run_in_threadpool(read_map, self._services.home, store, cast(Layout, layout))
+            if points is not None:
+                headers = {"Cache-Control": "no-store", "X-Map-Of": store.fingerprint}
+                return Response(points.astype("<u2").tobytes(), media_type="application/octet-stream", headers=headers)
+        return Response(status_code=204)  # not drawn yet: nothing is wrong, and the page looks again
 
-    def _points(self, layout: Layout) -> bytes | None:
-        store = self._services.store()
-        points = None if store is None else read_map(self._services.home, store, layout)
-        return None if points is None else points.astype("<u2").tobytes()
+    async def _asked(self, request: Request, of: object) -> EmbeddingStore | None:
+        """Return the vectors of now, None where there are none.
+
+        Args:
+            request: Of the page.
+            of: Fingerprint of those that the page's map is of: a row of others is another cell.
+
+        Raises:
+            Stale: The study has others by now.
+        """
+        store = await run_in_threadpool(self._services.store)
+        if store is not None and of not in (None, store.fingerprint):
+            tr = await web.words_of(self._services.database, request)
+            raise Stale(tr("The cells have new vectors: the map was drawn anew. Choose once more."))
+        return store
 
     async def colors(self, request: Request) -> Response:
         signed_in, by = allowed(request, "label"), request.query_params.get("by", "label")
@@ -73,20 +87,15 @@ class _Map:
             raise Forbidden("This study hides suggestions until the answer; the map would tell them.")
         if by == "doctor" and not signed_in.may("adjudicate"):
             raise Forbidden("Who answered what is seen by adjudicators and admins.")
+        store = _there(await self._asked(request, request.query_params.get("of")))
         tr = await web.words_of(self._services.database, request)
-        content = await run_in_threadpool(self._colored, by, signed_in, tr)
+        content = await run_in_threadpool(self._colored, store, by, signed_in, tr)
         return Response(content, media_type="application/octet-stream", headers={"Cache-Control": "no-store"})
 
-    def _colored(self, by: str, signed_in: SignedIn, tr: Words) -> bytes:
+    def _colored(self, store: EmbeddingStore, by: str, signed_in: SignedIn, tr: Words) -> bytes:
         """Return a legend as JSON, a line feed, and one byte for each cell: its place in the legend."""
-        legend, codes = self._ways[by](self._store(), signed_in, tr)
+        legend, codes = self._ways[by](store, signed_in, tr)
         return json.dumps(legend).encode() + b"\n" + codes.tobytes()
-
-    def _store(self) -> EmbeddingStore:
-        store = self._services.store()
-        if store is None:
-            raise BadRequest("there are no embeddings yet.")
-        return store
 
     def _by_label(self, store: EmbeddingStore, signed_in: SignedIn, tr: Words) -> tuple[Legend, Codes]:
         sees_all = signed_in.may("adjudicate")
@@ -149,7 +158,13 @@ class _Map:
         rows = body.get("rows") if isinstance(body, dict) else None
         if not isinstance(rows, list) or not 1 <= len(rows) <= MOST_TILES or not all(isinstance(r, int) for r in rows):
             raise BadRequest(f"rows: a list of 1 to {MOST_TILES} whole numbers is needed.")
-        store = await run_in_threadpool(self._store)
+        store = _there(await self._asked(request, body.get("of")))
         if not all(0 <= row < len(store) for row in rows):
             raise BadRequest(f"rows: there are {len(store)} cells on the map; reload it.")
         return JSONResponse({"cells": [store.cell_ids[row] for row in rows]})
+
+
+def _there(store: EmbeddingStore | None) -> EmbeddingStore:
+    if store is None:
+        raise BadRequest("there are no embeddings yet.")
+    return store

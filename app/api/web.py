@@ -37,6 +37,10 @@ class NotFound(Exception):
     """Something that is not there."""
 
 
+class Stale(Exception):
+    """A request about what is no longer so; the page has to ask anew."""
+
+
 class TooMany(Exception):
     """A request that others of its kind leave no room for."""
 
@@ -51,6 +55,8 @@ def guarded(handler: Handler) -> Handler:
             return JSONResponse({"error": str(error)}, 400)
         except Forbidden as error:
             return JSONResponse({"error": str(error)}, 403)
+        except Stale as error:
+            return JSONResponse({"error": str(error)}, 409)
         except UNSTORED as error:
             sentence, status = told_of(error)
             return JSONResponse({"error": sentence}, status)

@@ -6,6 +6,9 @@ import numpy as np
 import pytest
 from playwright.sync_api import expect
 
+from app.cell_map import update_map
+from app.services import Services
+from datasets.embeddings import EmbeddingStore, set_current
 from tests.browser.conftest import Held
 
 pytestmark = pytest.mark.browser
@@ -86,3 +89,56 @@ def test_hundred_thousand_points__are_drawn_and_chosen(sign_in) -> None:
     share = 400 * 400 / ((box["width"] - 48) * (box["height"] - 48))
 
     assert int(page.get_attribute(CHOSEN, "data-chosen")) == pytest.approx(share * MANY, rel=0.05)
+
+
+def test_vectors_that_are_others_by_now__open_no_wrong_cell(sign_in, server) -> None:
+    page = sign_in("ada", "/map")
+    page.wait_for_selector(".map[data-ready]:not([data-ready='0'])")
+    page.keyboard.press("a")
+    page.wait_for_selector(CHOSEN)
+    services = Services.open(server.home)
+    store, folder = services.store(), services.embeddings_folder
+    EmbeddingStore(folder, "others").append(store.cell_ids[::-1], store.stack()[: len(store)][::-1])
+    set_current(folder, "others")
+    try:
+        update_map(services.home, services.store())
+        page.keyboard.press("Enter")
+        page.wait_for_selector("text=The cells have new vectors")
+        page.wait_for_selector(".map[data-chosen='0'][data-of='others']")
+        page.keyboard.press("a")
+        page.wait_for_selector(CHOSEN)
+        page.keyboard.press("Enter")
+        page.wait_for_selector(".gallery[data-ready]:not([data-ready='0'])")
+    finally:
+        set_current(folder, store.fingerprint)
+        services.database.close()
+
+
+def test_fingers__come_closer_see_a_cell_and_draw_a_loop(sign_in) -> None:
+    page = sign_in("ada", "/map", has_touch=True)
+    page.wait_for_selector(".map[data-ready]:not([data-ready='0'])")
+    box, fingers = page.locator(".over").bounding_box(), page.context.new_cdp_session(page)
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+
+    def touch(kind: str, *points: tuple[float, float]) -> None:
+        touched = [{"x": px, "y": py, "id": n} for n, (px, py) in enumerate(points)]
+        fingers.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": touched})
+
+    def loop(half: float) -> int:
+        touch("touchStart", (x - half, y - half))
+        for dx, dy in ((1, -1), (1, 1), (-1, 1)):
+            touch("touchMove", (x + dx * half, y + dy * half))
+        touch("touchEnd")
+        return int(page.get_attribute(CHOSEN, "data-chosen"))
+
+    far = loop(150)
+    touch("touchStart", (x - 50, y))
+    touch("touchStart", (x - 50, y), (x + 50, y))
+    for step in range(1, 6):
+        touch("touchMove", (x - 50 - 10 * step, y), (x + 50 + 10 * step, y))
+    touch("touchEnd")
+    expect(page.locator(".map")).to_have_attribute("data-chosen", str(far))
+
+    assert abs(loop(300) - far) <= 3, (
+        "twice as near, a loop of twice the size holds the same cells, but for rounded edges"
+    )

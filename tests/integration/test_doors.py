@@ -75,6 +75,30 @@ def test_names__that_nobody_can_have_are_wrong_like_all_others(site: Starlette, 
     assert (answer.status_code, "Name or password is wrong" in answer.text) == (401, True)
 
 
+def test_wrong_password__leaves_the_name_as_it_was_typed_and_asks_for_the_password(site: Starlette) -> None:
+    client = _client(site)
+    page = client.post("/login", data={"name": 'a"da<b>', "password": WRONG}, headers={"Accept-Language": "de"}).text
+
+    assert 'value="a&quot;da&lt;b&gt;" autocomplete="username" required' in page
+    assert 'autocomplete="current-password" autofocus' in page
+    assert "Name oder Passwort ist falsch" in page
+    assert 'autocomplete="username" autofocus' in client.get("/login").text
+
+
+@pytest.mark.parametrize(("wanted", "found"), [
+    ("/gallery", "/gallery"), ("/slide?cell=CE-1&from=label", "/slide?cell=CE-1&from=label"), ("", "/"),
+    ("//evil.example", "/"), ("https://evil.example/", "/"), ("/\\evil.example", "/"), ("/logout", "/"),
+    ("/label?x=\r\nSet-Cookie:", "/"),
+])  # fmt: skip
+def test_sign_in__leads_back_to_the_page_and_never_away_from_the_site(site: Starlette, wanted: str, found: str) -> None:
+    client = _client(site)
+    door = client.get("/login", params={"next": wanted, "locked": "1"}).text
+    answer = client.post("/login", data={"name": "ada", "password": PASSWORD, "next": wanted})
+
+    assert ("You are signed out." in door, f'value="{found.replace("&", "&amp;")}"' in door) == (True, True)
+    assert (answer.status_code, answer.headers["location"]) == (303, found)
+
+
 def test_bodies__of_strangers_are_short(site: Starlette) -> None:
     """Else whoever reaches the server fills its memory, or with a file its disk."""
     client = _client(site)

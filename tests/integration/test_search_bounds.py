@@ -58,7 +58,9 @@ def test_detect__takes_nothing_from_noise_patterns_and_dark_tiles_and_says_so(
 
     assert (report.slides, report.cells, report.crowded, report.refused) == (5, 0, 0, [])
     told = [why.split(":")[0].split(",")[0] for _, why in report.odd]
-    assert sorted(told) == ["1 of its 1 tiles are dark"] + ["1 of its 1 tiles hold as many light spots as dark ones"] * 4
+    assert (
+        sorted(told) == ["1 of its 1 tiles are dark"] + ["1 of its 1 tiles hold as many light spots as dark ones"] * 4
+    )
 
 
 def test_noise__no_field_of_cells_is_taken_for_it(real_data: Path) -> None:

@@ -163,6 +163,23 @@ def test_provider_gone__is_told_and_passwords_still_work(tmp_path: Path) -> None
     assert "Sign in with the hospital" in client.get("/login").text
 
 
+@pytest.mark.parametrize(("new_accounts", "faults", "said"), [
+    ("refused", {}, "Sie haben kein Konto in dieser Studie."), ("disabled", {}, "Ihr Konto ist nicht freigeschaltet."),
+    ("enabled", {"groups": []}, "Ihr Konto der Klinik hat keine Rolle"),
+    ("enabled", {"exp": 1}, "hat nicht funktioniert"),
+])  # fmt: skip
+def test_refusals__are_told_in_the_language_of_the_browser(
+    tmp_path: Path, provider: Provider, new_accounts: str, faults: dict, said: str
+) -> None:
+    provider.faults = faults
+    client = TestClient(_site(tmp_path / "home", provider, new_accounts=new_accounts), base_url=SERVER,
+                        follow_redirects=False, headers={"Accept-Language": "de"})  # fmt: skip
+    way_back = urlsplit(_there(client))
+    answer = client.get(f"{way_back.path}?{way_back.query}")
+
+    assert (answer.status_code, said in answer.text, 'lang="de"' in answer.text) == (403, True, True)
+
+
 def test_without_a_sign_on__there_is_none(tmp_path: Path) -> None:
     client = TestClient(_routes(tmp_path / "home"), follow_redirects=False)
 

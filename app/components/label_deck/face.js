@@ -23,11 +23,7 @@ class Face {
   tool(id) {
     const text = { wide: tr("hold: wider field"), slide: tr("on the slide"), ring: tr("nucleus ring"), stain: tr("haematoxylin"), guide: tr("criteria"), note: tr("note"), like: tr("cells like this") }[id];
     const node = button("tool", () => { if (id !== "wide") this.deck.command(id); }, keycap(this.deck.keyFor(id)), text);
-    if (id === "wide") {
-      node.addEventListener("pointerdown", () => this.deck.wide(true));
-      for (const name of ["pointerup", "pointerleave", "pointercancel"]) node.addEventListener(name, () => this.deck.wide(false));
-    }
-    return node;
+    return id === "wide" ? held(node, isOn => this.deck.wide(isOn)) : node;
   }
 
   draw() {

@@ -2,7 +2,7 @@
 // hundred thousand of them take a few milliseconds.
 const MAPS = new WeakMap();
 const LOOK_AGAIN = 10000;       // milliseconds, while there is no map yet
-const FULL = 65535, NEAR = 9;   // pixels within which a point is "under" the pointer
+const FULL = 65535, NEAR = 9, FINGER = 22;   // pixels within which a point is "under" the pointer, or under a finger
 
 function inside(polygon, x, y) {
   let isIn = false;
@@ -23,7 +23,7 @@ class CellMap {
     Object.assign(this, data);
     this.root = root;
     speak(data, root);
-    this.points = null; this.codes = null; this.legend = []; this.by = this.ways[0]; this.layout = "pca"; this.hovered = -1; this.hidden = new Set();
+    this.of = ""; this.points = null; this.codes = null; this.legend = []; this.by = this.ways[0]; this.layout = "pca"; this.hovered = -1; this.hidden = new Set();
     this.zoom = 1; this.x = 0; this.y = 0; this.lasso = []; this.chosen = []; this.problem = ""; this.said = "";
     this.build();
     this.load();
@@ -33,18 +33,29 @@ class CellMap {
 
   async bytes(url) {
     const answer = await fetch(url, { signal: AbortSignal.timeout(30000) });
-    if (!answer.ok) throw new HttpError(answer.status, (await answer.json().catch(() => ({}))).error);
-    return answer.arrayBuffer();
+    if (!answer.ok) throw this.stale(new HttpError(answer.status, (await answer.json().catch(() => ({}))).error));
+    return [await answer.arrayBuffer(), answer.headers.get("X-Map-Of")];
+  }
+
+  // Rows are numbers of one set of vectors. Where the study has others by now, a number would be another cell.
+  stale(error) {
+    if (error.status === 409) {
+      [this.points, this.chosen, this.lasso, this.said] = [null, [], [], error.message];
+      this.tip.hidden = true; this.canvas.width = this.over.width = 0;
+      this.layout = this.layouts.value = "pca";      // the one that there always is
+      this.load();
+    }
+    return error;
   }
 
   async load() {
     const asked = this.askedPlaces = {};
     try {
       const started = performance.now();
-      const bytes = await this.bytes(`/api/map/points?layout=${this.layout}`);
+      const [bytes, of] = await this.bytes(`/api/map/points?layout=${this.layout}`);
       if (asked !== this.askedPlaces) return;
       if (!bytes.byteLength) throw new HttpError(204);
-      this.points = new Uint16Array(bytes);
+      this.points = new Uint16Array(bytes); this.of = of;
       await this.color(this.by);
       this.root.dataset.drawnMs = Math.round(performance.now() - started);
       this.problem = "";
@@ -60,7 +71,7 @@ class CellMap {
   async arrange(layout, select) {
     const asked = this.askedPlaces = {};
     try {
-      const bytes = await this.bytes(`/api/map/points?layout=${layout}`);
+      const [bytes] = await this.bytes(`/api/map/points?layout=${layout}&of=${this.of}`);
       if (asked !== this.askedPlaces) return;
       if (!bytes.byteLength) { this.said = tr("That map is not drawn yet: a data manager or admin starts it on the page Jobs, Draw the map."); select.value = this.layout; }
       else { this.points = new Uint16Array(bytes); this.layout = layout; this.lasso = []; this.said = ""; }
@@ -75,7 +86,7 @@ class CellMap {
   async color(by) {
     const asked = this.askedColors = {};
     try {
-      const bytes = new Uint8Array(await this.bytes(`/api/map/colors?by=${by}`)), end = bytes.indexOf(10);
+      const bytes = new Uint8Array((await this.bytes(`/api/map/colors?by=${by}&of=${this.of}`))[0]), end = bytes.indexOf(10);
       if (asked !== this.askedColors) return;
       this.legend = JSON.parse(new TextDecoder().decode(bytes.subarray(0, end)));
       this.codes = bytes.subarray(end + 1);
@@ -84,7 +95,7 @@ class CellMap {
       if (asked !== this.askedColors) return;
       this.said = error.message; this.colorSelect.value = this.by;
     }
-    this.root.dataset.by = this.by;
+    Object.assign(this.root.dataset, { by: this.by, of: this.of });
     this.draw(); this.drawState();
   }
 
@@ -97,17 +108,17 @@ class CellMap {
     select.setAttribute("aria-label", tr("Colour by"));
     for (const way of this.ways) { const option = el("option", "", names[way]); option.value = way; select.append(option); }
     select.addEventListener("change", () => { this.color(select.value); select.blur(); });
-    const layouts = el("select", "quiet");
+    const layouts = this.layouts = el("select", "quiet");
     layouts.setAttribute("aria-label", tr("Way of drawing"));
     for (const [value, text] of [["pca", tr("overall likeness (PCA)")], ["umap", tr("neighbourhoods (UMAP)")]]) { const option = el("option", "", text); option.value = value; layouts.append(option); }
     layouts.addEventListener("change", () => { this.arrange(layouts.value, layouts); layouts.blur(); });
     this.open = button("pill open", () => this.openGallery(), tr("Open as gallery "), keycap("\u21b5"));
     this.canvas = el("canvas"); this.over = el("canvas", "over"); this.tip = el("div", "tip"); this.message = el("div", "message");
     this.over.tabIndex = 0;
-    this.over.setAttribute("role", "img"); this.over.setAttribute("aria-label", tr("Map of all cells. Arrows move, plus and minus change the scale; draw around cells with the mouse."));
+    this.over.setAttribute("role", "img"); this.over.setAttribute("aria-label", tr("Map of all cells. Arrows move, plus and minus change the scale; A chooses what is in view, or draw around cells."));
     this.board = el("div", "board", this.canvas, this.over, this.tip, this.message);
     this.legendNode = el("div", "legend");
-    r.replaceChildren(el("div", "top", this.title, el("div", "grow"), layouts, select, this.open), this.board, this.legendNode);
+    r.replaceChildren(el("div", "top", this.title, layouts, select, this.open), this.board, this.legendNode, mapTools(this));
     this.resizer = new ResizeObserver(() => this.draw());
     this.resizer.observe(this.board);
     this.listen();
@@ -117,44 +128,47 @@ class CellMap {
     const at = e => { const b = this.over.getBoundingClientRect(); return [e.clientX - b.left, e.clientY - b.top]; };
     this.over.addEventListener("wheel", e => {
       e.preventDefault();
-      const [x, y] = at(e), factor = Math.exp(-e.deltaY / 400), zoom = Math.max(1, Math.min(40, this.zoom * factor)), k = zoom / this.zoom;
-      this.x = x - (x - this.x) * k; this.y = y - (y - this.y) * k; this.zoom = zoom;
+      this.scaleBy(Math.exp(-e.deltaY / 400), at(e));
       this.soon();
     }, { passive: false });
+    pinched(this.over, { begin: () => { this.start = null; this.lasso = []; this.drawLasso(); },
+      move: (factor, grip, dx, dy) => { this.scaleBy(factor, at(grip)); this.x += dx; this.y += dy; this.soon(); } });
     this.over.addEventListener("pointerdown", e => {
       this.over.setPointerCapture(e.pointerId);
       this.start = at(e);
       this.isMoving = e.shiftKey || e.button === 1;
-      if (!this.isMoving) { this.lasso = [this.start]; this.chosen = []; }
+      if (!this.isMoving) { this.lasso = [this.onMap(this.start)]; this.chosen = []; this.tip.hidden = true; }
     });
     this.over.addEventListener("pointermove", e => {
       const p = at(e);
       if (!this.start) return this.hover(p);
       if (this.isMoving) { this.x += p[0] - this.start[0]; this.y += p[1] - this.start[1]; this.start = p; this.soon(); }
-      else { this.lasso.push(p); this.drawLasso(); }
+      else { this.lasso.push(this.onMap(p)); this.drawLasso(); }
     });
-    this.over.addEventListener("pointerup", () => {
+    this.over.addEventListener("pointerup", e => {
       const isLasso = this.start && !this.isMoving;
       this.start = null;
       if (isLasso) this.choose();
+      if (isLasso && !this.chosen.length && e.pointerType === "touch") this.hover(at(e), FINGER);
     });
-    this.over.addEventListener("pointerleave", () => { clearTimeout(this.hovering); this.hovered = -1; this.tip.hidden = true; });
+    this.over.addEventListener("pointerleave", e => { if (e.pointerType !== "touch") { clearTimeout(this.hovering); this.hovered = -1; this.tip.hidden = true; } });
     this.over.addEventListener("dblclick", () => this.reset());
-    document.addEventListener("keydown", this.onKey = e => {      // wherever the focus is, as on the other pages
-      const act = { "+": () => this.scaleBy(1.4), "=": () => this.scaleBy(1.4), "-": () => this.scaleBy(1 / 1.4), Escape: () => this.reset(),
-        ArrowLeft: () => { this.x += 60; }, ArrowRight: () => { this.x -= 60; }, ArrowUp: () => { this.y += 60; }, ArrowDown: () => { this.y -= 60; },
-        Enter: () => this.openGallery(), L: () => this.openAlike() }[keyOf(e)];
-      if (!act || isTyping(e) || isShortcut(e) || !this.root.isConnected || /^(BUTTON|A)$/.test(e.composedPath()[0].tagName)) return;
+    document.addEventListener("keydown", this.onKey = e => {
+      const act = mapAct(this, keyOf(e));
+      const isPressed = /^(BUTTON|A)$/.test(e.composedPath()[0].tagName) && /^(Enter| )$/.test(e.key);      // what has the focus
+      if (!act || isPressed || isTyping(e) || isShortcut(e) || !this.root.isConnected) return;
       e.preventDefault();
       act();
       this.soon();
     });
   }
 
-  scaleBy(factor) {
-    const zoom = Math.max(1, Math.min(40, this.zoom * factor)), k = zoom / this.zoom, [w, h] = this.size;
-    this.x = w / 2 - (w / 2 - this.x) * k; this.y = h / 2 - (h / 2 - this.y) * k; this.zoom = zoom;
+  scaleBy(factor, [x, y] = this.size.map(side => side / 2)) {     // what lies there stays there
+    const zoom = Math.max(1, Math.min(40, this.zoom * factor)), k = zoom / this.zoom;
+    this.x = x - (x - this.x) * k; this.y = y - (y - this.y) * k; this.zoom = zoom;
   }
+
+  onMap([x, y]) { return [(x - this.x) / this.zoom, (y - this.y) / this.zoom]; }     // where it is at zoom 1: a loop stays round its cells
 
   reset() { this.zoom = 1; this.x = this.y = 0; this.lasso = []; this.chosen = []; this.said = ""; this.soon(); this.drawState(); }
   soon() { if (!this.frame) this.frame = requestAnimationFrame(() => { this.frame = 0; this.draw(); }); }
@@ -195,7 +209,7 @@ class CellMap {
     pen.clearRect(0, 0, ...this.size);
     if (this.lasso.length < 2) return;
     pen.beginPath();
-    this.lasso.forEach(([x, y], i) => (i ? pen.lineTo(x, y) : pen.moveTo(x, y)));
+    for (const [x, y] of this.lasso) pen.lineTo(this.x + x * this.zoom, this.y + y * this.zoom);
     pen.closePath();
     pen.fillStyle = "rgba(63, 95, 196, .14)"; pen.fill();
     pen.lineWidth = 2; pen.strokeStyle = "#3f5fc4"; pen.stroke();
@@ -204,16 +218,22 @@ class CellMap {
   choose() {
     if (this.lasso.length < 3) { this.lasso = []; this.chosen = []; this.drawLasso(); return this.drawState(); }
     const found = [];
-    for (let i = 0; i < this.points.length / 2; i++) if (!this.hidden.has(this.codes[i]) && inside(this.lasso, ...this.place(i))) found.push(i);
+    for (let i = 0; i < this.points.length / 2; i++) if (!this.hidden.has(this.codes[i]) && inside(this.lasso, ...this.onMap(this.place(i)))) found.push(i);
     this.chosen = found; this.said = "";
     this.drawState();
   }
 
-  hover(p) {
+  chooseView() {
+    const [w, h] = this.size;
+    this.lasso = [[2, 2], [w - 2, 2], [w - 2, h - 2], [2, h - 2]].map(corner => this.onMap(corner));
+    this.choose();
+  }
+
+  hover(p, reach = NEAR) {
     clearTimeout(this.hovering);
     this.hovering = setTimeout(async () => {
       if (!this.points || !this.codes) return;
-      let best = -1, nearest = NEAR * NEAR;
+      let best = -1, nearest = reach * reach;
       for (let i = 0; i < this.points.length / 2; i++) {
         const [x, y] = this.place(i), d = (x - p[0]) ** 2 + (y - p[1]) ** 2;
         if (d < nearest && !this.hidden.has(this.codes[i])) { nearest = d; best = i; }
@@ -231,7 +251,7 @@ class CellMap {
   }
 
   async cells(rows) {
-    return (await postJson("/api/map/cells", this.csrf, { rows })).cells;
+    return (await postJson("/api/map/cells", this.csrf, { rows, of: this.of }).catch(error => { throw this.stale(error); })).cells;
   }
 
   async openAlike() {
@@ -249,7 +269,8 @@ class CellMap {
   drawState() {
     const number = this.points ? this.points.length / 2 : 0, n = this.chosen.length;
     this.title.replaceChildren(el("b", "", n ? tr("{n} chosen", { n }) : tr("{n} cells by likeness", { n: number })),
-      ` ${this.said || (n > this.most ? tr("the gallery shows the first {most}", this) : n ? "" : tr("draw around cells to open them as a gallery; L opens cells like the one under the pointer; near in the map is only roughly alike"))}`);
+      ` ${this.said || (n > this.most ? tr("the gallery shows the first {most}", this) : n ? "" : tr("draw around cells to open them as a gallery; near in the map is only roughly alike"))}`);
+    this.title.title = this.title.textContent;
     this.open.disabled = !n;
     this.root.dataset.chosen = n;
     this.legendNode.replaceChildren(...this.legend.map((l, code) => {

@@ -72,6 +72,36 @@ function isShortcut(event) {  // of the browser or the system; AltGr is how many
   return (event.ctrlKey || event.metaKey || event.altKey) && !event.getModifierState("AltGraph");
 }
 
+// Two fingers on a touch screen: closer, farther and along. `begin` ends what the first finger had begun.
+function pinched(node, { begin, move }) {
+  const fingers = new Map();
+  const grip = () => { const [a, b] = fingers.values(); return { x: (a.x + b.x) / 2, y: (a.y + b.y) / 2, apart: Math.hypot(a.x - b.x, a.y - b.y) || 1 }; };
+  const isOurs = (event, isTwo) => { if (isTwo) event.stopImmediatePropagation(); return isTwo; };
+  node.addEventListener("pointerdown", e => {
+    if (e.pointerType !== "touch") return;
+    fingers.set(e.pointerId, { x: e.clientX, y: e.clientY });
+    if (isOurs(e, fingers.size === 2)) begin();
+  }, true);
+  node.addEventListener("pointermove", e => {
+    if (!fingers.has(e.pointerId)) return;
+    const before = fingers.size === 2 ? grip() : null;
+    fingers.set(e.pointerId, { x: e.clientX, y: e.clientY });
+    if (!isOurs(e, Boolean(before))) return;
+    const { x, y, apart } = grip();
+    move(apart / before.apart, { clientX: x, clientY: y }, x - before.x, y - before.y);
+  }, true);
+  for (const name of ["pointerup", "pointercancel"]) node.addEventListener(name, e => { if (fingers.has(e.pointerId) && isOurs(e, fingers.size === 2)) begin(); fingers.delete(e.pointerId); }, true);
+}
+
+// What a key does as long as it is held, by a finger or the mouse.
+function held(node, act) {
+  node.classList.add("holding");
+  node.addEventListener("pointerdown", () => act(true));
+  for (const name of ["pointerup", "pointerleave", "pointercancel"]) node.addEventListener(name, () => act(false));
+  node.addEventListener("contextmenu", event => event.preventDefault());     // a long touch is no wish for a menu
+  return node;
+}
+
 class HttpError extends Error {
   constructor(status, sentence) { super(sentence || tr("The server answered {status}.", { status })); this.status = status; }
 }
@@ -120,7 +150,7 @@ function drawSaved(node, outbox) {
 
 function savedWords(n, isFailing) { return n === 0 ? tr("All saved") : isFailing ? tr("NOT SAVED: {n} waiting", { n }) : tr("{n} waiting", { n }); }
 
-function signInAgain() { const link = el("a", "", tr("sign in again")); link.href = "/login"; return link; }
+function signInAgain() { const link = el("a", "", tr("sign in again")); link.href = `/login?next=${encodeURIComponent(location.pathname + location.search)}`; return link; }
 
 function keptLabels(n) { return n === 1 ? tr("Signed out. 1 label is kept in this browser and will be saved when you ") : tr("Signed out. {n} labels are kept in this browser and will be saved when you ", { n }); }
 

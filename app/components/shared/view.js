@@ -81,6 +81,7 @@ class View {
       if (this.hasRing) this.drawRing();
     });
     for (const name of ["pointerup", "pointercancel"]) this.lens.addEventListener(name, () => { this.drag = null; });
+    pinched(this.node, { begin: () => { this.drag = null; }, move: (factor, at, dx, dy) => { this.zoomBy(factor, at); this.pan(dx, dy); } });
   }
 
   get spanUm() { return this.item && this.item.mpp !== null && this.image ? this.item.mpp * this.image.naturalWidth : null; }

@@ -37,7 +37,7 @@ class SlideStage {
     const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
     this.viewer = new OpenSeadragon.Viewer({
       element: this.holder, drawer: "canvas", showNavigationControl: false, showNavigator: true, navigatorPosition: "TOP_RIGHT", navigatorSizeRatio: 0.17,
-      navigatorAutoFade: false, navigatorBackground: "#e8e8ea", navigatorOpacity: 1, navigatorBorderColor: "rgba(20,24,34,.35)", navigatorDisplayRegionColor: "#3f5fc4",
+      navigatorAutoFade: false, navigatorOpacity: 1, navigatorBorderColor: "rgba(20,24,34,.35)", navigatorDisplayRegionColor: "#3f5fc4",
       gestureSettingsMouse: { clickToZoom: false, dblClickToZoom: true }, gestureSettingsTouch: { clickToZoom: false }, gestureSettingsPen: { clickToZoom: false },
       animationTime: calm ? 0 : 0.35, springStiffness: 9, visibilityRatio: 0.5, maxZoomPixelRatio: CLOSEST, minZoomImageRatio: 0.8, zoomPerScroll: 1.25,
       imageLoaderLimit: 6, timeout: 30000, tileRetryMax: 2, tileRetryDelay: 700, immediateRender: false, placeholderFillStyle: "#e8e8ea",
