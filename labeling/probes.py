@@ -120,10 +120,12 @@ class LinearProbe(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scik
         return weights, self.intercept_ - weights @ self.mean_
 
     def _standardise(self, rows: Floats, weights: Floats | None) -> None:
-        centre = np.average(rows, axis=0, weights=weights)
-        spread = np.sqrt(np.average((rows - centre) ** 2, axis=0, weights=weights))
-        self.mean_ = centre if self.mean is None else np.asarray(self.mean, np.float64)
-        std = spread if self.std is None else np.asarray(self.std, np.float64)
+        centre, spread = self.mean, self.std
+        if centre is None or spread is None:
+            middle = np.average(rows, axis=0, weights=weights)
+            centre = middle if centre is None else centre
+            spread = np.sqrt(np.average((rows - middle) ** 2, axis=0, weights=weights)) if spread is None else spread
+        self.mean_, std = np.asarray(centre, np.float64), np.asarray(spread, np.float64)
         self.scale_ = np.where(std > 1e-12, std, 1.0) * np.sqrt(rows.shape[1])
 
     def _raw_solution(self) -> tuple[Words, Floats, Floats] | None:

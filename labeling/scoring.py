@@ -1,5 +1,7 @@
 """All cells scored by a fitted probe in one pass: what doctors may see, and what is worth asking."""
 
+import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +12,7 @@ from numpy.typing import NDArray
 from datasets.files import sync_folder
 from labeling.acquisition import DEFAULT_RULE, rarity, scores_of
 from labeling.fitting import Fit
-from labeling.pool import Matrix
+from labeling.pool import Matrix, Singles
 from labeling.scan import ScanWeights, margin_columns, scan, softmax_columns
 
 
@@ -40,28 +42,47 @@ def score_pool(vectors: Matrix, fit: Fit, *, rule: str = DEFAULT_RULE, path: Pat
         LabelingError: The rule gives something else than one finite score, 0 or more, for each cell.
     """
     shape = (len(vectors), len(fit.probe.classes_))
-    temporary = None if path is None else path.with_suffix(".partial.npy")
-    if temporary is None:
-        shown = np.empty(shape, np.float16)
-    else:
-        temporary.parent.mkdir(parents=True, exist_ok=True)
-        shown = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.float16, shape=shape)
     scores = np.empty(len(vectors), np.float32)
+    if path is None:
+        shown = np.empty(shape, np.float16)
+        for rows, part in _parts(vectors, fit, rule, scores):
+            shown[rows] = part
+        return PoolScores(probabilities=shown, scores=scores)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(".partial.npy")
+    # Written, not mapped: the pages of a mapping cost more than the bytes.
+    with temporary.open("wb") as file:
+        header = {"descr": "<f2", "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(file, header)
+        for _, part in _parts(vectors, fit, rule, scores):
+            file.write(part.astype("<f2", copy=False).data)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+    sync_folder(path.parent)
+    kept = np.load(path, mmap_mode="r", allow_pickle=False)
+    return PoolScores(probabilities=np.asarray(kept), scores=scores)  # a plain array on the map: rows are read faster
+
+
+def _parts(
+    vectors: Matrix, fit: Fit, rule: str, scores: Singles
+) -> Iterator[tuple[slice, NDArray[np.float16]]]:  # fmt: skip
+    """Yield the probabilities to be shown, shape (rows, K), a chunk at a time, after writing the chunk's scores."""
     wanted = rarity(fit.counts).astype(np.float32)
-    shift = None if fit.prior is None else np.log(fit.prior * len(fit.prior)).astype(np.float32)[:, None]
+    prior = None if fit.prior is None else (fit.prior * len(fit.prior)).astype(np.float32)[:, None]
     for rows, logits in scan(vectors, ScanWeights.of(fit.probe)):
         logits /= np.float32(fit.probe.temperature)
-        balanced = softmax_columns(logits)
+        told = softmax_columns(logits)
         # The default in the layout of the pass; the others are as fast as numpy makes them.
         scores[rows] = (
-            margin_columns(balanced) * (wanted @ balanced)
-            if rule == DEFAULT_RULE else scores_of(rule, balanced.T, fit.counts)
+            margin_columns(told) * (wanted @ told)
+            if rule == DEFAULT_RULE else scores_of(rule, told.T, fit.counts)
         )  # fmt: skip
-        told = balanced if shift is None else softmax_columns(logits + shift)
-        numkong.astype(np.ascontiguousarray(told.T), "float16", out=shown[rows])
-    if path is not None and temporary is not None:
-        assert isinstance(shown, np.memmap)
-        shown.flush()
-        temporary.replace(path)
-        sync_folder(path.parent)
-    return PoolScores(probabilities=shown, scores=scores)
+        if prior is not None:
+            told *= prior
+            told /= told.sum(axis=0)
+        halves, part = np.empty(told.shape, np.float16), np.empty(told.shape[::-1], np.float16)
+        numkong.astype(told, "float16", out=halves)
+        for place, column in enumerate(halves):  # half the time of turning the whole at once
+            part[:, place] = column
+        yield rows, part

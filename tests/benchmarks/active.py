@@ -27,11 +27,12 @@ from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_limits
 
 from labeling.acquisition import PoolView
-from labeling.fitting import Fit
+from labeling.fitting import Fit, Training, fit
 from labeling.mixture import Shares, mix
 from labeling.pool import PoolScale
 from labeling.probes import LinearProbe
 from labeling.scoring import score_pool
+from labeling.worklist import Guess, Pool, rank_mixed
 
 LABELS, BATCH, CLASSES, DIM = 200, 16, 7, 384
 
@@ -86,6 +87,33 @@ def our_rounds(vectors: np.ndarray, classes: np.ndarray, labelled: np.ndarray) -
         return np.argpartition(-score_pool(vectors, found, rule="rarity-margin").scores, BATCH)[:BATCH]
 
     return {"ours, cold fit": cold, "ours, warm fit": warm, "ours, no diversity": plain}
+
+
+def whole_refit(vectors: np.ndarray, classes: np.ndarray, labelled: np.ndarray, folder: Path) -> Round:
+    """Return all arithmetic of a refit as a study does it, which no peer does.
+
+    Folds of slides for temperature, sets and figures, probabilities in a file, and a list of 256 cells with grounds.
+    """
+    scale, names = PoolScale.of(vectors), np.array(list("ABCDEFG"))
+    training = Training(
+        cell_ids=[str(row) for row in labelled], vectors=vectors[labelled].astype(np.float64),
+        classes=names[classes[labelled]], weights=np.ones(LABELS), is_random=np.arange(LABELS) % 5 == 0,
+        slides=np.random.default_rng(0).integers(20, size=LABELS).astype(str), is_exemplar=np.zeros(LABELS, bool),
+    )  # fmt: skip
+    none = np.empty(0, np.intp)
+    pool = Pool(
+        cell_ids=[str(row) for row in range(len(vectors))], view=PoolView(vectors, scale), known_rows=labelled,
+        open_rows=np.setdiff1d(np.arange(len(vectors)), labelled), waiting_rows=none, second_rows=none,
+        first_slides=None, test_rows=none,
+    )  # fmt: skip
+
+    def refit() -> object:
+        found = fit(training, scale, strength=LinearProbe().C)
+        scores = score_pool(vectors, found, path=folder / "probabilities.npy")
+        guess = Guess(probe_id="p", classes=tuple(names), probabilities=scores.probabilities, scores=scores.scores)
+        return rank_mixed(pool, guess, Shares(), seed=LABELS)
+
+    return refit
 
 
 def peer_rounds(study: tuple[np.ndarray, np.ndarray, np.ndarray]) -> dict[str, Round]:
@@ -211,6 +239,7 @@ def main() -> None:
         study = make_pool(options.rows, Path(folder))
         ours = our_rounds(*study)
         rounds = ours | (peer_rounds(study) if options.peers else {})
+        rounds["ours, all of a study's refit"] = whole_refit(*study, Path(folder))
         rounds |= readings(study[0], Path(folder) / "vectors.npy")
         compare(f"{options.rows} rows", rounds, options.repeats)
         tracemalloc.start()
