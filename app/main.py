@@ -1,6 +1,7 @@
 """The pages. Streamlit runs this file for every signed-in browser and on every change."""
 
 import html
+import logging
 
 import streamlit as st
 
@@ -49,4 +50,8 @@ if person.may("label"):
     pages.append(st.Page("views/tour.py", title="Tour", url_path="tour", visibility="hidden"))
 page = st.navigation(pages, position="top")
 lock()
-page.run()
+try:
+    page.run()
+except Exception:  # whatever it is: Streamlit's own sentence is English and speaks of its makers' cloud
+    logging.getLogger(__name__).exception("page /%s", page.url_path)
+    st.error(tr("This page met a fault; nothing that was saved is lost. Reload it; if it stays, tell who runs the server."))
