@@ -54,4 +54,6 @@ try:
     page.run()
 except Exception:  # whatever it is: Streamlit's own sentence is English and speaks of its makers' cloud
     logging.getLogger(__name__).exception("page /%s", page.url_path)
-    st.error(tr("This page met a fault; nothing that was saved is lost. Reload it; if it stays, tell who runs the server."))
+    st.error(
+        tr("This page met a fault; nothing that was saved is lost. Reload it; if it stays, tell who runs the server.")
+    )
