@@ -13,7 +13,6 @@ from app.views import people
 st.set_page_config(page_title="CytoJEPA", layout="wide", initial_sidebar_state="collapsed")
 st.html(
     "<style>.stMainBlockContainer{padding:3.75rem 1.6rem .4rem;max-width:none}"
-    "[data-testid=stHeader]{background:transparent}"
     # Room for the name and the way out: what does not fit goes into Streamlit's own menu of the rest.
     "[data-testid=stToolbar]{padding-right:12rem}"
     # Streamlit shows no focus on links and on the tools of its tables.
