@@ -1,7 +1,5 @@
 """The study's slides with their pictures and what is known of each."""
 
-from collections.abc import Sequence
-
 import streamlit as st
 
 from app.views import people, pieces
@@ -13,15 +11,15 @@ from datasets.catalog import Search, Slide
 _PER_PAGE = 24
 
 
-def facts(slide: Slide, cells: int, search: Search | None, notes: Sequence[str], tr: Words) -> tuple[str, ...]:
-    """Return what is known of a slide, a line each; what its reader noticed comes last."""
+def facts(slide: Slide, cells: int, search: Search | None, tr: Words) -> tuple[str, ...]:
+    """Return what is known of a slide, a line each."""
     scale = tr("scale unknown")
     if slide.mpp is not None:
         scale = tr("{mpp:.3f} \u00b5m/px ({source})", mpp=slide.mpp, source=scale_source(slide.mpp_source, tr))
     counted = tr("{n} cells", n=cells)
     if search is not None:
         counted += tr(", {n} of them nuclei found by the program", n=search.cells)
-    return (tr("{width} x {height} px", width=slide.width_px, height=slide.height_px), scale, counted, *notes)
+    return (tr("{width} x {height} px", width=slide.width_px, height=slide.height_px), scale, counted)
 
 
 def scale_source(source: str, tr: Words) -> str:
@@ -48,8 +46,8 @@ else:
             Card(
                 pictures=((f"/api/slides/{slide.id}/small", tr("Slide {slide}", slide=slide.id)),),
                 title=slide.id,
-                lines=(*((fact, ()) for fact in facts(slide, counts.get(slide.id, 0), searches.get(slide.id),
-                                                      infos.get(slide.id, {}).get("notes", ()), tr)),
+                lines=(*((fact, ()) for fact in facts(slide, counts.get(slide.id, 0), searches.get(slide.id), tr)),
+                       *((note, ()) for note in infos.get(slide.id, {}).get("notes", ())),
                        ("", ((f"/slide?slide={slide.id}", tr("open")),))),
             )
             for slide in pieces.page_of(slides, _PER_PAGE, tr, key="slides-page")
