@@ -22,12 +22,14 @@ from labeling.answers import counts, current_labels
 from labeling.mixture import REPEAT
 from labeling.records import IMPORTED, Assignment, Label
 from labeling.stopping import SAMPLE_ROWS, ArmComparison, StopSignal, compare_arms, stop_signals
-from labeling.study import LikelyError, Study, likely_errors
+from labeling.study import LikelyError, StrangeCells, Study, likely_errors, strange_cells
 
 _ENGLISH = words(ENGLISH)
 FIGURES_FILE = "figures.json"
 """What the last measurement found: for the pages, beside the database."""
 _CUT = " and above"
+_MANY_STRANGE, _NAMED = 0.25, 5
+"""Share of strange cells from which they are told where no slide stands out, and slides that a sentence names."""
 _ADVICE = {"too early": word("too early to say"), "label more": word("label more"), "enough": word("enough for now")}
 _NAMES = {"weighted kappa": word("weighted kappa"), "Fleiss' kappa": word("Fleiss' kappa")}
 ORDERED = ("NILM", "ASC-US", "LSIL", "ASC-H", "HSIL", "SCC")
@@ -47,6 +49,8 @@ class Quality:
     arms: ArmComparison | None
     second_look: list[LikelyError]
     """Labels that a probe which has not seen their slide doubts most: look again, without being told why."""
+    strange: StrangeCells | None
+    """How much of a sample of the cells is unlike everything labelled; None before labels of two classes."""
 
     def as_json(self) -> dict[str, Any]:
         """Return what JSON knows."""
@@ -120,6 +124,29 @@ def gain_sentence(arms: dict[str, Any] | ArmComparison | None, tr: Words = _ENGL
     )
 
 
+def strange_sentence(strange: dict[str, Any] | StrangeCells | None, tr: Words = _ENGLISH) -> str | None:
+    """Say of which cells nothing is known yet, such as those of another laboratory; None where there are few.
+
+    Args:
+        strange: What was found, None where nothing could be.
+        tr: The reader's words.
+    """
+    told = asdict(strange) if isinstance(strange, StrangeCells) else strange
+    if told is None or (not told["slides"] and told["strange"] < _MANY_STRANGE * told["cells"]):
+        return None
+    share = 100 * told["strange"] / told["cells"]
+    if not told["slides"]:
+        return tr(
+            "{share:.0f} % of the cells are unlike every labelled cell. How far suggestions of them can be believed is "
+            "not known before some are labelled.", share=share,
+        )  # fmt: skip
+    return tr(
+        "{share:.0f} % of the cells are unlike every labelled cell, on {n} slides most of them ({slides}). How far "
+        "suggestions there can be believed is not known before some are labelled.",
+        share=share, n=len(told["slides"]), slides=", ".join(told["slides"][:_NAMED]),
+    )  # fmt: skip
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DoctorPair:
     """Two doctors on the cells that both have decided."""
@@ -151,7 +178,7 @@ def measure(services: Services) -> Quality:
 def measure_study(services: Services, study: Study | None) -> Quality:
     """Compute all figures of a study that is open already."""
     stop: list[StopSignal] = []
-    arms, looks = None, []
+    arms, looks, strange = None, [], None
     if study is not None:
         assert study.training is not None
         rows = np.sort(np.random.default_rng(0).permutation(len(study.store))[:SAMPLE_ROWS])
@@ -159,7 +186,10 @@ def measure_study(services: Services, study: Study | None) -> Quality:
         stop = stop_signals(study.training, study.scale, sample, strength=study.strength())
         arms = compare_arms(study.training, study.scale)
         looks = likely_errors(study)
-    return Quality(agreement=between(services), intra=within(services), stop=stop, arms=arms, second_look=looks)
+        strange = strange_cells(study, rows)
+    return Quality(
+        agreement=between(services), intra=within(services), stop=stop, arms=arms, second_look=looks, strange=strange
+    )
 
 
 def between(services: Services) -> dict[str, Agreement]:

@@ -8,10 +8,11 @@ from pathlib import Path
 from app.services import Services
 from app.workers import Workers
 from datasets.files import is_dicom
-from datasets.finding import FindOptions, FindReport, find_cells, slides_to_search
+from datasets.finding import find_cells, slides_to_search
 from datasets.ingest import ingest
 from datasets.intake_report import IngestOptions, IngestReport
 from datasets.public import Plan
+from datasets.search_report import FindOptions, FindReport
 from datasets.search_tiles import count_tiles
 
 _PARTS_PER_CALL = 64

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from html import escape
 from pathlib import Path
 
+from app.agreement_figures import strange_sentence
 from app.html_page import Axes, Line, line_plot, note, page, table
 from app.services import Services
 from app.study_findings import StudyFindings, Work, gather
@@ -250,13 +251,7 @@ def limits(found: StudyFindings) -> Iterator[str]:
     shown = sum(work.shown_before for work in doctors.values())
     if shown:
         yield f"{shown} labels were given with the suggestion on screen before the answer: they are not independent."
-    metrics = found.probe.metrics if found.probe else {}
-    if found.probe and not metrics.get("held_out_labels"):
-        yield "Too few labels to test the suggestions on slides left out: nothing is known of their quality."
-    elif found.probe and metrics["held_out_labels"] < _FEW_HELD_OUT:
-        yield f"Calibration rests on {metrics['held_out_labels']} labels: the intervals are wide."
-    if found.probe and metrics.get("prior") is None:
-        yield "Too few random cells are labelled to know how frequent each class is: probabilities assume equal shares."
+    yield from _limits_of_suggestions(found)
     if found.cells_without_scale:
         yield f"{found.cells_without_scale} cells have no known um/px: their sizes cannot be compared with the others."
     if found.probe and found.store and found.probe.encoder_fingerprint != found.store[0]:
@@ -264,6 +259,19 @@ def limits(found: StudyFindings) -> Iterator[str]:
     yield "A label is an opinion on one cell's picture; no figure here is about a slide or a patient."
     yield "What was never found on a slide was never asked: nothing here says that a slide is negative."
     yield "Scores are of slides left out: where a patient has several slides, cells of theirs may be on both sides."
+
+
+def _limits_of_suggestions(found: StudyFindings) -> Iterator[str]:
+    metrics = found.probe.metrics if found.probe else {}
+    if found.probe and not metrics.get("held_out_labels"):
+        yield "Too few labels to test the suggestions on slides left out: nothing is known of their quality."
+    elif found.probe and metrics["held_out_labels"] < _FEW_HELD_OUT:
+        yield f"Calibration rests on {metrics['held_out_labels']} labels: the intervals are wide."
+    if found.probe and metrics.get("prior") is None:
+        yield "Too few random cells are labelled to know how frequent each class is: probabilities assume equal shares."
+    strange = strange_sentence(found.quality.strange)
+    if strange is not None:
+        yield strange
 
 
 def _plain(value: object) -> str:

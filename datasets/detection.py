@@ -14,6 +14,11 @@ WORK_MPP = 2.0
 """Scale at which foreground is judged."""
 _DENSITY, _CHROMA, _SHARE = 0.08, 40, 0.05
 _DARK = 60
+_SPOT_MPP, _SPOT_UM = 0.75, 2.2
+"""Scale at which spots are weighed, and their radius: of the smallest nuclei."""
+_DENSE_PER_MM2 = 3_000
+"""Where fewer are found than this, noise cannot flood a catalogue."""
+_LEAST_SKEW, _LEAST_ALIKE = 0.3, 0.7
 GRID_UM = 32.0
 """Side of the squares in which stain without a nucleus is noticed."""
 _GRID_SHARE = 0.2
@@ -53,6 +58,35 @@ def has_foreground(tile: NDArray[np.uint8], mpp: float) -> bool:
 def is_bright_field(overview: NDArray[np.uint8]) -> bool:
     """Return whether a slide, RGB of shape (H, W, 3), is light through a smear: a dark ground would all be stain."""
     return bool(np.median(overview.max(axis=2)) >= _DARK)
+
+
+def looks_like_noise(picture: NDArray[np.uint8], mpp: float, count: int) -> bool:
+    """Return whether what was found in a picture is noise or a pattern rather than nuclei.
+
+    Nuclei are dark on a lighter ground: spots of their size are skewed to the dark side, while noise, grain and printed
+    dots have as many light ones, or pixels that tell nothing of their neighbours. The skewness was at least .39 in 92
+    fields of CRIC (median 2.1), also blurred by 1 um, with camera noise, JPEG of quality 30, half the contrast and at
+    1 um/px. Noise and dots of eight kinds had -.01 to .26; salt and pepper .83, but neighbours alike by .47,
+    not .86 and more.
+
+    Args:
+        picture: RGB, shape (H, W, 3), uint8.
+        mpp: Its micrometres per pixel.
+        count: How many nuclei were found there.
+    """
+    height, width = picture.shape[:2]
+    if count <= _DENSE_PER_MM2 * height * width * mpp**2 / 1e6:
+        return False
+    factor = mpp / _SPOT_MPP
+    method = cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR
+    small = cv2.resize(picture, (max(8, round(width * factor)), max(8, round(height * factor))), interpolation=method)
+    dark = 255.0 - small[..., :2].max(axis=2).astype(np.float32)
+    sigma = _SPOT_UM / _SPOT_MPP / np.sqrt(2)
+    spots = cv2.GaussianBlur(dark, (0, 0), 0.8 * sigma) - cv2.GaussianBlur(dark, (0, 0), 1.25 * sigma)
+    spread = float(spots.std())
+    skew = float(((spots - spots.mean()) ** 3).mean()) / spread**3 if spread else 0.0
+    alike = 1 - float((np.diff(dark, axis=1) ** 2).mean()) / (2 * float(dark.var()) or 1.0)
+    return skew < _LEAST_SKEW or alike < _LEAST_ALIKE
 
 
 def uncovered(picture: NDArray[np.uint8], mpp: float, centers_px: NDArray[np.float64]) -> NDArray[np.float64]:

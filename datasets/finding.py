@@ -5,8 +5,8 @@ stopped and a second one changes nothing. Knows no label.
 """
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +16,7 @@ from datasets import catalog, originals
 from datasets.catalog import Cell, CellPlane, Nucleus, Search, Slide, crop_path
 from datasets.crops import OUTSIDE, Picture, cut_crop, encode_png
 from datasets.db import Database, utc_now
-from datasets.detection import GRID_UM, has_foreground, is_bright_field, uncovered
+from datasets.detection import GRID_UM, has_foreground, is_bright_field, looks_like_noise, uncovered
 from datasets.errors import DatasetError, UnreadableFile
 from datasets.files import write_many
 from datasets.focus import WINDOW_UM, sharpest, window
@@ -24,6 +24,7 @@ from datasets.identity import cell_code
 from datasets.nuclei import VERSION, Nuclei, find_nuclei, lie_near, most_nuclei, white_point
 from datasets.pictures import SlidePicture, open_picture
 from datasets.sandbox import Decoder
+from datasets.search_report import FindOptions, FindReport
 from datasets.search_tiles import Tile, count_tiles, tiles_of
 
 _MARGIN_UM = 24.0
@@ -33,47 +34,10 @@ _SAME_UM = 4.5
 _MOST_BAD_TILES = 0.01
 _OVERVIEW_TILE_PX = 16
 """A tile of the overview smaller than this tells nothing about what is in it."""
+_IS_DARK = "are dark: nuclei are found as dark spots on a light ground"
+_IS_NOISE = "hold as many light spots as dark ones, as noise, print and dirty glass do and smears do not"
 
 OnProgress = Callable[[int, int], None]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class FindOptions:
-    """How crops are cut, and how many cells a slide may give."""
-
-    side_um: float
-    side_px: int
-    most_per_mm2: float | None = None
-    """Keep only the surest of each tile; None: all."""
-    has_grid: bool = True
-    """Also offer stained places without a nucleus; within the limit they come last."""
-
-
-@dataclass(slots=True)
-class FindReport:
-    """What a search did."""
-
-    slides: int = 0
-    """Slides that were searched, wholly or to their end."""
-    cells: int = 0
-    """New cells, grid places among them."""
-    grid: int = 0
-    """Stained places without a found nucleus that were offered as cells."""
-    crowded: int = 0
-    """Tiles with more dark spots than nuclei can be; of those the surest were taken."""
-    seconds: float = 0.0
-    area_mm2: float = 0.0
-    refused: list[tuple[str, str]] = field(default_factory=list)
-    """(slide, reason) of what could not be searched."""
-
-    def add(self, other: "FindReport") -> None:
-        """Add what another search did; the seconds are not added, as both may have run at once."""
-        self.slides += other.slides
-        self.cells += other.cells
-        self.grid += other.grid
-        self.crowded += other.crowded
-        self.area_mm2 += other.area_mm2
-        self.refused += other.refused
 
 
 def find_cells(
@@ -172,6 +136,7 @@ class _SlideSearch:
         self._done = before.tiles_done if before else 0
         self._bad = before.unreadable_tiles if before else 0
         self._cells = before.cells if before else 0
+        self._odd = Counter[str]()
 
     def run(self, report: FindReport) -> Iterator[int]:
         # Yields how many tiles are done, and raises when too many cannot be read.
@@ -199,6 +164,7 @@ class _SlideSearch:
             report.grid += len(cells) - len(nuclei)
             report.area_mm2 += tile.width * tile.height * self._mpp**2 / 1e6
             yield self._done
+        report.odd += [(self._slide.id, f"{n} of its {len(self._tiles)} tiles {why}") for why, n in self._odd.items()]
 
     def _is_whole(self) -> bool:
         """Return whether the overview shows all of the slide; of one without a small level it is a part."""
@@ -228,7 +194,13 @@ class _SlideSearch:
         pixels = stack[sharpest(stack)] if len(stack) > 1 else stack[0]
         if (pixels == OUTSIDE).all():
             return [], [], []
+        if not is_bright_field(pixels):
+            self._odd[_IS_DARK] += 1
+            return [], [], []
         found = find_nuclei(pixels, self._mpp * down, white=self._white)
+        if looks_like_noise(pixels, self._mpp * down, len(found)):
+            self._odd[_IS_NOISE] += 1
+            return [], [], []
         report.crowded += len(found) == most_nuclei(pixels, self._mpp * down)
         places = found.centers_px * down + (left, top)
         rows = self._chosen(tile, places, found)

@@ -24,6 +24,11 @@ Counts = NDArray[np.integer] | NDArray[np.floating]
 CANDIDATES = 600
 """Cells among which a queue is chosen by score. Herlev, handcrafted, 10 draws: mean of the curve to 200
 labels .552, with 1,000 candidates .551; no other set was compared."""
+NEAR_BEST = {"rarest-margin": 0.7}
+"""Of some rules: the share of the best score from which a cell may be the next one. What stands for many cells of
+little worth then does not come before one of great worth. Chosen among .3 to .9 on 12 draws of CRIC and of Herlev."""
+_FEWEST_NEAR, _PART = 32, 4
+"""Candidates that are near the best whatever they score, and the part of them that is chosen before looking again."""
 COVERAGE_ROWS = 300
 """Size of the random sample at which coverage looks."""
 _AT_ONCE, _PIECE = 16, 64
@@ -73,7 +78,7 @@ def rarity_margin(probabilities: Scores, counts: Counts) -> Floats:
 def rarest_margin(probabilities: Scores, counts: Counts) -> Floats:
     """Return the margin score weighed by the square of how few labels the likely classes have.
 
-    Finds more cells of rare classes than `rarity_margin`, at about the same accuracy of the suggestions.
+    With its share of `NEAR_BEST` it finds more cells of rare classes than `rarity_margin`; suggestions gain nothing.
 
     Args:
         probabilities: Shape (n, K).
@@ -187,7 +192,9 @@ def best_rows(scores: Scores, count: int) -> Indices:
     return rows[np.argsort(-scores[rows], kind="stable")]
 
 
-def representative(scores: Scores, view: PoolView, count: int, known: Singles) -> Indices:
+def representative(
+    scores: Scores, view: PoolView, count: int, known: Singles, near_best: float = 0.0
+) -> Indices:  # fmt: skip
     """Choose rows that score high and stand for others that do: weighted herding over the best candidates.
 
     Uncertainty herding (Bae et al. 2025, Uncertainty Herding). Differs from the paper: candidates are
@@ -198,11 +205,21 @@ def representative(scores: Scores, view: PoolView, count: int, known: Singles) -
         view: The pool.
         count: How many.
         known: Unit vectors that are covered already, of labelled and leased cells, shape (m, d).
+        near_best: Share of the best score that is left from which a row may be the next, 0 to 1; see `NEAR_BEST`.
     """
     top = best_rows(scores, max(CANDIDATES, 4 * count))
     top = top[scores[top] >= 0]
     worth = scores[top].astype(np.float32) + np.float32(1e-6)
-    return top[_herd(view.units(top), worth, known, count)]
+    units = view.units(top)
+    if not near_best:
+        return top[_herd(units, worth, _covered(units, known), count)]
+    covered, left, chosen = _covered(units, known), np.arange(len(top)), np.empty(0, np.intp)
+    while len(chosen) < count and len(left):
+        near = left[: max(_FEWEST_NEAR, np.searchsorted(-worth[left], -near_best * worth[left[0]], side="right"))]
+        part = near[_herd(units[near], worth[near], covered[near], min(count - len(chosen), -(-len(near) // _PART)))]
+        chosen, left = np.concatenate([chosen, part]), left[~np.isin(left, part)]
+        covered[left] = np.maximum(covered[left], _covered(units[left], units[part]))
+    return top[chosen]
 
 
 def coverage(
@@ -221,11 +238,20 @@ def coverage(
     """
     size = max(COVERAGE_ROWS, 4 * count)
     sample = rows if len(rows) <= size else np.sort(rows[generator.choice(len(rows), size, replace=False)])
-    return sample[_herd(view.units(sample), np.ones(len(sample), np.float32), known, count)]
+    units = view.units(sample)
+    return sample[_herd(units, np.ones(len(sample), np.float32), _covered(units, known), count)]
 
 
-def _herd(units: Singles, worth: Singles, known: Singles, count: int) -> Indices:
-    """Choose one after the other the row that brings the most worth closer to something chosen or known.
+def _covered(units: Singles, known: Singles) -> Singles:
+    """Return how far each row has something like it among some unit vectors, shape (m, d): (n, d) to (n,), 0 to 1."""
+    if not len(units) or not len(known):
+        return np.zeros(len(units), np.float32)
+    covered: Singles = np.exp(np.float32(2 * _COVERAGE_WIDTH) * ((units @ known.T).max(axis=1) - 1))
+    return covered
+
+
+def _herd(units: Singles, worth: Singles, covered: Singles, count: int) -> Indices:
+    """Choose one after the other the row that brings the most worth closer to something chosen or covered before.
 
     What a row brings only shrinks as others are chosen (the sum is submodular), so a row whose old
     figure is not among the best need not be looked at again: lazy greedy, Minoux 1978.
@@ -236,9 +262,6 @@ def _herd(units: Singles, worth: Singles, known: Singles, count: int) -> Indices
     likeness -= 1
     likeness *= np.float32(2 * _COVERAGE_WIDTH)
     np.exp(likeness, out=likeness)
-    covered = np.zeros(len(units), np.float32)
-    if len(known):
-        covered = np.exp(np.float32(2 * _COVERAGE_WIDTH) * ((units @ known.T).max(axis=1) - 1))
     gain = _gains(likeness, covered, worth)
     chosen: list[int] = []
     for _ in range(min(count, len(units))):
@@ -254,7 +277,7 @@ def _herd(units: Singles, worth: Singles, known: Singles, count: int) -> Indices
             best = int(np.argmax(gain))
         chosen.append(best)
         gain[best] = -1.0
-        np.maximum(covered, likeness[best], out=covered)
+        covered = np.maximum(covered, likeness[best])
     return np.array(chosen, np.intp)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labeling import mixture
-from labeling.acquisition import DEFAULT_RULE, Indices, PoolView, scores_of, typical
+from labeling.acquisition import DEFAULT_RULE, NEAR_BEST, Indices, PoolView, scores_of, typical
 from labeling.heldout import choose_strength
 from labeling.pool import PoolScale
 from labeling.probes import LinearProbe, Words
@@ -163,7 +163,10 @@ def _next(
     probe.fit(view.vectors[asked], classes[asked])
     scores = scores_of(rule, probe.predict_proba(view.vectors[:]), np.bincount(codes))
     parts = mixture.Shares().ranked()
-    queue = mixture.mix(view, scores, left, view.units(np.array(asked)), parts=parts, length=count, generator=generator)
+    queue = mixture.mix(
+        view, scores, left, view.units(np.array(asked)), parts=parts, length=count, generator=generator,
+        near_best=NEAR_BEST.get(rule, 0.0),
+    )  # fmt: skip
     return [row for row, _ in queue]
 
 

@@ -125,7 +125,7 @@ class First:
 def mix(
     view: PoolView, scores: Scores, open_rows: Indices, known: Singles, *,
     parts: Mapping[str, int], length: int, generator: np.random.Generator, test_rows: Indices | None = None,
-    dial: Dial | None = None, first: First | None = None,
+    dial: Dial | None = None, first: First | None = None, near_best: float = 0.0,
 ) -> list[tuple[int, str]]:  # fmt: skip
     """Fill a queue: rows with their arms, first the first to ask. No row stands twice.
 
@@ -140,6 +140,7 @@ def mix(
         test_rows: Rows of the blind test set that need a reader, none of them in `open_rows`; drawn by chance.
         dial: The wanted share of probably abnormal cells; None: as the rules find them.
         first: What comes first among the uncertain cells; None: nothing does.
+        near_best: Share of the best score from which a cell may be the next uncertain one, `NEAR_BEST` of the rule.
     """
     first = first or First()
     tests = np.empty(0, np.intp) if test_rows is None else test_rows
@@ -161,21 +162,23 @@ def mix(
     is_open[open_rows] = True
     eligible = np.where(is_open & ~taken, scores, scores.dtype.type(-1))
     near = np.concatenate([known, view.units(far)]) if len(far) else known
-    unclear = _unclear(eligible, view, order.count(UNCERTAIN), near, first)
+    unclear = _unclear(eligible, view, order.count(UNCERTAIN), near, first, near_best)
     picks[UNCERTAIN] = _keep(unclear, length, taken)
     queue = [(picks[arm].pop(0), arm) for arm in order if picks[arm]]
     return queue if dial is None else _dialled(queue, dial, view, eligible, taken)
 
 
-def _unclear(eligible: Scores, view: PoolView, count: int, known: Singles, first: First) -> list[int]:
+def _unclear(
+    eligible: Scores, view: PoolView, count: int, known: Singles, first: First, near_best: float
+) -> list[int]:  # fmt: skip
     if first.suggested is None:
-        return _staged(eligible, view, count, known, first)
+        return _staged(eligible, view, count, known, first, near_best)
     wanted = np.where(first.suggested, eligible, eligible.dtype.type(-1))
-    named = _staged(wanted, view, count // 2, known, first)
+    named = _staged(wanted, view, count // 2, known, first, near_best)
     left = eligible.copy()
     left[named] = -1
     near = np.concatenate([known, view.units(np.array(named, np.intp))]) if named else known
-    return in_turn(_staged(left, view, count - len(named), near, first), named)
+    return in_turn(_staged(left, view, count - len(named), near, first, near_best), named)
 
 
 def in_turn(ones: list[Item], others: list[Item]) -> list[Item]:
@@ -184,7 +187,9 @@ def in_turn(ones: list[Item], others: list[Item]) -> list[Item]:
     return [*pairs, *ones[len(others) :], *others[len(ones) :]]
 
 
-def _staged(eligible: Scores, view: PoolView, count: int, known: Singles, first: First) -> list[int]:
+def _staged(
+    eligible: Scores, view: PoolView, count: int, known: Singles, first: First, near_best: float
+) -> list[int]:  # fmt: skip
     found: list[int] = []
     near = known
     for stage in first.stages():
@@ -193,7 +198,7 @@ def _staged(eligible: Scores, view: PoolView, count: int, known: Singles, first:
             among = among.copy()
             among[found] = -1
         if count > len(found):
-            part = representative(among, view, count - len(found), near)
+            part = representative(among, view, count - len(found), near, near_best)
             near = np.concatenate([near, view.units(part)]) if len(part) else near
             found += part.tolist()
     return found

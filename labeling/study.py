@@ -24,6 +24,8 @@ from labeling.records import Probe
 from labeling.reference import likely_slips
 from labeling.worklist import Pool
 
+_FEWEST_ON_SLIDE = 3
+"""Cells of a slide in the sample below which nothing is said of it."""
 ALGORITHM = "balanced L2 multinomial logistic regression, version 4"
 
 
@@ -89,6 +91,10 @@ class Study:
         return {"algorithm": ALGORITHM, "rows": len(self.store), "tuned_on": self._tuning_key,
                 **fitting.refit_settings(found.probe)}  # fmt: skip
 
+    def slide_of(self, cell_id: str) -> str:
+        """Return the slide of a cell; a cell without one is its own."""
+        return self._groups.get(cell_id, cell_id)
+
     def identity(self, found: Fit) -> str:
         """Name a probe by all that decides its guesses."""
         assert self.training is not None
@@ -147,7 +153,7 @@ class Study:
         return Training(
             cell_ids=cells, vectors=self.vectors[np.array([self._rows[i] for i in cells], np.intp)].astype(np.float64),
             classes=np.array([name for _, name, _ in rows]), weights=np.array([part for _, _, part in rows]),
-            slides=np.array([self._groups.get(i, i) for i in cells]),
+            slides=np.array([self.slide_of(i) for i in cells]),
             is_random=np.array([i in self.evidence.random for i in cells]) & ~is_exemplar, is_exemplar=is_exemplar,
         )  # fmt: skip
 
@@ -188,6 +194,52 @@ class LikelyError:
     """What a probe that has not seen the slide gives to the answer, 0 to 1."""
     novelty: float
     """How unusual the cell is among the other labelled ones, 0 to 1: near 1 the doubt says little."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StrangeCells:
+    """Cells that lie farther from every labelled cell than any labelled cell does from the next one."""
+
+    cells: int
+    """Cells that were looked at, without labelled ones."""
+    strange: int
+    slides: list[str]
+    """Slides most of whose cells are strange, those with the most of them first."""
+
+
+def strange_cells(study: Study, rows: NDArray[np.intp]) -> StrangeCells | None:
+    """Look for cells of which the labels tell nothing: another laboratory's stain, another scanner.
+
+    A probe is as sure of them as of others, and no slide left out says that it is wrong. With labels of CRIC alone
+    nine of ten cells of Herlev are strange, with labels of Herlev seven of ten of CRIC; of the own set up to a fifth.
+
+    Args:
+        study: Vectors and labels.
+        rows: Cells to look at, as places in the store, shape (m,).
+
+    Returns:
+        None where nothing is labelled, or nothing is left to look at.
+    """
+    training = study.training
+    if training is None:
+        return None
+    ids = study.store.cell_ids
+    labelled = set(training.cell_ids)
+    rows = np.array([row for row in rows if ids[row] not in labelled], np.intp)
+    if not len(rows):
+        return None
+    once = np.unique(training.cell_ids, return_index=True)[1]
+    far = (
+        novelty(unit_vectors(study.vectors[rows], study.scale), unit_vectors(training.vectors[once], study.scale)) >= 1
+    )
+    slides = np.array([study.slide_of(ids[row]) for row in rows])
+    names, places, sizes = np.unique(slides, return_inverse=True, return_counts=True)
+    found = np.bincount(places, weights=far).astype(int)
+    mostly = np.flatnonzero((sizes >= _FEWEST_ON_SLIDE) & (2 * found > sizes))
+    return StrangeCells(
+        cells=len(rows), strange=int(far.sum()),
+        slides=[str(names[i]) for i in mostly[np.argsort(-found[mostly], kind="stable")]],
+    )  # fmt: skip
 
 
 def likely_errors(study: Study) -> list[LikelyError]:

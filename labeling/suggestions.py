@@ -19,7 +19,7 @@ from datasets.bethesda import LabelSet
 from datasets.db import Database
 from datasets.embeddings import EmbeddingStore
 from labeling import fitting, probe_files
-from labeling.acquisition import DEFAULT_RULE
+from labeling.acquisition import DEFAULT_RULE, NEAR_BEST
 from labeling.calibration import ConformalSets
 from labeling.errors import ProbeGone
 from labeling.evidence import Evidence, gather
@@ -148,6 +148,7 @@ def refit(
         seed=len(set(study.training.answers().cell_ids)),
         dial=dial,
         first_classes=evidence.order.first_classes,
+        near_best=NEAR_BEST.get(rule, 0.0),
     )
     _publish(database, queue, probe)
     probe_files.drop_old(folder, keep=probe_id)

@@ -92,7 +92,7 @@ def rank_typical(pool: Pool) -> list[Candidate]:
 
 def rank_mixed(
     pool: Pool, guess: Guess, shares: Shares, *, seed: int, dial: Dial | None = None,
-    first_classes: Collection[str] = (),
+    first_classes: Collection[str] = (), near_best: float = 0.0,
 ) -> list[Candidate]:  # fmt: skip
     """Rank a pool by the study's mixture of uncertain, novel, random and shared cells.
 
@@ -103,6 +103,7 @@ def rank_mixed(
         seed: Source of chance; the label count, so that equal labels give equal lists.
         dial: The wanted share of probably abnormal cells; None: as the rules find them.
         first_classes: Classes whose suggested cells come first.
+        near_best: Of the rule, see `acquisition.NEAR_BEST`.
     """
     is_fresh = np.ones(len(pool.cell_ids), bool)  # a set operation would sort the whole pool: .6 s of a million cells
     is_fresh[pool.waiting_rows] = is_fresh[pool.second_rows] = False
@@ -113,6 +114,7 @@ def rank_mixed(
     queue = mixture.mix(
         pool.view, guess.scores, fresh, known, parts=parts, length=LENGTH,
         generator=np.random.default_rng(seed), test_rows=pool.test_rows, dial=dial, first=first,
+        near_best=near_best,
     )  # fmt: skip
     covering = np.array([row for row, arm in queue if arm == mixture.NOVEL], np.intp)
     far = set(covering[novelty(pool.view.units(covering), known) >= _FAR].tolist()) if len(covering) else set()

@@ -42,6 +42,8 @@ def _lines(found: Quality) -> list[str]:
             [(s.category, s.labels, s.churn, s.gain, s.low, s.high, s.advice) for s in found.stop],
         )
     lines.append(figures.gain_sentence(found.arms))
+    strange = figures.strange_sentence(found.strange)
+    lines += [strange] if strange else []
     if found.second_look:
         lines.append(f"Worth a second look: {', '.join(row.cell_id for row in found.second_look)}")
     return lines

@@ -9,8 +9,9 @@ from app.commands.output import ProgressBar, cluster_option, emit, home_option, 
 from app.many_slides import search_with
 from app.services import Services
 from app.workers import workers_for
-from datasets.finding import FindOptions, find_cells
+from datasets.finding import find_cells
 from datasets.nuclei import MOST_PER_MM2
+from datasets.search_report import FindOptions
 from datasets.told import told
 
 
@@ -50,6 +51,7 @@ def detect(slide_ids: tuple[str, ...], most_per_mm2: float | None, has_grid: boo
         "slides": report.slides, "cells": report.cells, "grid": report.grid,
         "crowded": report.crowded, "seconds": round(report.seconds, 2),
         "area_mm2": round(report.area_mm2, 3), "refused": refused,
+        "odd": [{"slide": slide, "told": why} for slide, why in report.odd],
     }  # fmt: skip
     lines: list[str] = [
         told(
@@ -62,6 +64,7 @@ def detect(slide_ids: tuple[str, ...], most_per_mm2: float | None, has_grid: boo
     if report.crowded:
         lines.append(f"{report.crowded} tiles hold more dark spots than a smear has nuclei ({MOST_PER_MM2:,} for each "
                      "mm2): dust, print or noise? Only the surest were taken.")  # fmt: skip
+    lines += [f"{slide}: {why}. Nothing was taken from them: look at the slide." for slide, why in report.odd]
     lines += [f"not searched {item['slide']}: {item['reason']}" for item in refused]
     lines.append("A found nucleus is a place to look at. What was not found may still be there.")
     emit(as_json, result, lines)

@@ -4,7 +4,7 @@ import pandas as pd
 import streamlit as st
 
 from app import agreement_figures
-from app.agreement_figures import advice_words, figure_words, gain_sentence, read_figures
+from app.agreement_figures import advice_words, figure_words, gain_sentence, read_figures, strange_sentence
 from app.theme import ACCENT
 from app.views import people, pieces
 from app.views.pieces import Bar, ShareLine
@@ -221,6 +221,9 @@ def show_suggestions(labels: pd.DataFrame) -> None:
     kept = read_figures(services)
     if kept is not None:
         st.write(gain_sentence(kept["arms"], tr))
+        strange = strange_sentence(kept.get("strange"), tr)
+        if strange is not None:
+            st.warning(strange)
     st.caption(
         tr("The uncertain cells are asked first, so the share understates the suggestions. A dash means that the "
            "labels are still too few to say. Fitted on {labels} labelled cells of {classes} classes (probe {probe}, "

@@ -12,8 +12,9 @@ from app.services import Services
 from datasets import catalog
 from datasets.crops import encode_png, read_own_png
 from datasets.demo_slides import DRAWN_MPP, write_drawn_slides
-from datasets.finding import FindOptions, find_cells
+from datasets.finding import find_cells
 from datasets.public import plan
+from datasets.search_report import FindOptions
 from datasets.stacks import as_stacks
 from labeling import accounts, labels
 from labeling.labels import LabelEvent

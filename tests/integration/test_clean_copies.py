@@ -15,9 +15,10 @@ from datasets import catalog, originals
 from datasets.clean_tiff import text_segments
 from datasets.copies import copies_of
 from datasets.errors import UnreadableFile
-from datasets.finding import FindOptions, find_cells
+from datasets.finding import find_cells
 from datasets.public import plan
 from datasets.sandbox import Decoder
+from datasets.search_report import FindOptions
 from datasets.synthetic import draw_slide
 from tests.slide_files import dicom_slide, write_aperio, write_ndpi_stack
 

@@ -14,10 +14,11 @@ from datasets import catalog
 from datasets.copies import copies_of
 from datasets.deidentify import deidentify
 from datasets.errors import UnreadableFile
-from datasets.finding import FindOptions, find_cells
+from datasets.finding import find_cells
 from datasets.originals import ORIGINALS_FILE
 from datasets.public import plan
 from datasets.sandbox import Decoder
+from datasets.search_report import FindOptions
 from datasets.synthetic import draw_slide
 from labeling.export import export_labels
 from tests.slide_files import dicom_errors, dicom_slide, plant, write_aperio

@@ -13,9 +13,10 @@ from app.services import Services
 from datasets import catalog, originals
 from datasets.copies import copies_of
 from datasets.crops import OUTSIDE
-from datasets.finding import FindOptions, find_cells
+from datasets.finding import find_cells
 from datasets.public import plan
 from datasets.sandbox import Decoder
+from datasets.search_report import FindOptions
 from datasets.synthetic import draw_slide
 from tests.mirax_files import write_mirax
 

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -10,9 +11,11 @@ from app.services import Services
 from datasets import catalog
 from datasets.catalog import Search
 from datasets.db import utc_now
+from datasets.detection import looks_like_noise
 from datasets.errors import UnreadableFile
-from datasets.finding import FindOptions, find_cells
+from datasets.finding import find_cells
 from datasets.public import plan
+from datasets.search_report import FindOptions
 from datasets.search_tiles import tiles_of
 from datasets.synthetic import draw_slide
 from tests.slide_files import write_pyramid
@@ -31,6 +34,42 @@ def test_detect__dark_slides_are_told_and_empty_ones_hold_nothing(services: Serv
 
     assert (report.slides, report.cells) == (1, 0)
     assert ["its ground is dark" in reason for _, reason in report.refused] == [True, True]
+
+
+def test_detect__takes_nothing_from_noise_patterns_and_dark_tiles_and_says_so(
+    services: Services, tmp_path: Path
+) -> None:
+    generator = np.random.default_rng(0)
+    grain = cv2.GaussianBlur(generator.normal(size=(700, 700, 1)).astype(np.float32), (0, 0), 3)
+    y, x = np.mgrid[:700, :700] * 2 * np.pi / 48
+    white = generator.integers(0, 256, (700, 700, 3))
+    pictures = {
+        "grain": (np.clip(200 + 40 * grain / grain.std(), 0, 255)[..., None], 0.25),
+        "dots": ((200 + 50 * np.cos(x) * np.cos(y))[..., None], 0.25),
+        "white": (white, 1.0),
+        "salt": (np.where(white[..., :1] < 26, 20, 235), 1.0),
+    }
+    for name, (values, mpp) in pictures.items():
+        write_pyramid(tmp_path / f"{name}.tif", np.repeat(values, 3 // values.shape[2], 2).astype(np.uint8), mpp=mpp)
+    # One level, of which the overview shows the middle alone: dark is found tile by tile.
+    write_pyramid(tmp_path / "dark.tif", generator.integers(0, 40, (3000, 2000, 3), np.uint8), mpp=0.25, levels=1)
+    take_in(services, plan(tmp_path, "slides"))
+    report = find_cells(services.database, services.home, services.secret_key, OPTIONS)
+
+    assert (report.slides, report.cells, report.crowded, report.refused) == (5, 0, 0, [])
+    told = [why.split(":")[0].split(",")[0] for _, why in report.odd]
+    assert (
+        sorted(told) == ["1 of its 1 tiles are dark"] + ["1 of its 1 tiles hold as many light spots as dark ones"] * 4
+    )
+
+
+def test_noise__no_field_of_cells_is_taken_for_it(real_data: Path) -> None:
+    generator = np.random.default_rng(0)
+    for path in sorted((real_data / "cric_dev" / "images").glob("*.webp"))[::4]:
+        field = cv2.imread(str(path))[..., ::-1]
+        noisy = np.clip(field + generator.normal(0, 12, field.shape), 0, 255).astype(np.uint8)
+        for picture in (field, cv2.GaussianBlur(field, (0, 0), 4), noisy):
+            assert not looks_like_noise(picture, 0.247, 1_000_000)
 
 
 def test_detect__a_coarse_scan_is_cut_smaller_and_a_search_begun_otherwise_starts_anew(

@@ -21,7 +21,8 @@ from app.exports import make_export
 from app.page_rights import PAGES
 from app.services import Services
 from datasets import catalog
-from datasets.finding import FindOptions, find_cells
+from datasets.finding import find_cells
+from datasets.search_report import FindOptions
 from datasets.synthetic import draw_slide
 from labeling import accounts
 from labeling.export.rows import Selection

@@ -17,12 +17,13 @@ from datasets.catalog import Search
 from datasets.crops import OUTSIDE, read_own_png
 from datasets.detection import uncovered
 from datasets.errors import DatasetError, UnreadableFile
-from datasets.finding import FindOptions, find_cells
+from datasets.finding import find_cells
 from datasets.geojson_points import with_points
 from datasets.manifest import TileOptions, build_tile_pack
 from datasets.nuclei import find_nuclei
 from datasets.public import FieldFile, Plan, Point, plan
 from datasets.sandbox import Decoder
+from datasets.search_report import FindOptions
 from datasets.synthetic import draw_slide
 from datasets.tile_files import open_tiles, read_sources
 from tests.slide_files import dicom_slide, write_pyramid
@@ -133,8 +134,8 @@ def test_grid__offers_stain_that_holds_no_nucleus(services: Services, tmp_path: 
     field[300:330, 900:930] = (120, 170, 180)
     Image.fromarray(field).save(tmp_path / "pale.png")
     take_in(services, plan(tmp_path / "pale.png", "slides"), mpp=0.25)
-    without = find_cells(services.database, services.home, services.secret_key,
-                         FindOptions(side_um=64, side_px=256, has_grid=False))  # fmt: skip
+    no_grid = FindOptions(side_um=64, side_px=256, has_grid=False)
+    without = find_cells(services.database, services.home, services.secret_key, no_grid)
     slide_id = catalog.slides_with_pictures(services.database)[0].id
     assert (without.cells, without.grid) == (0, 0)
     with services.database.write() as session:
@@ -288,8 +289,7 @@ def test_tile_pack__a_scan_gives_tiles_for_pretraining(services: Services, slide
 
 
 def test_focal_stack__every_plane_is_reachable(tmp_path: Path) -> None:
-    picture = draw_slide(np.random.default_rng(2)).image[:384, :512]
-    planes = (0.0, 1.5, 3.0)
+    picture, planes = draw_slide(np.random.default_rng(2)).image[:384, :512], (0.0, 1.5, 3.0)
     dicom_slide(picture, mpp=0.25, planes_um=planes, sharp=1).save_as(tmp_path / "z.dcm", enforce_file_format=True)
     with Decoder() as decoder:
         info = decoder.open_slide([tmp_path / "z.dcm"])

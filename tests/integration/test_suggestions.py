@@ -7,18 +7,19 @@ import numpy as np
 import pytest
 from sqlalchemy import select
 
+from app.agreement_figures import strange_sentence
 from datasets import catalog
 from datasets.bethesda import BETHESDA
 from datasets.catalog import Cell, Slide
 from datasets.db import Database, utc_now
 from datasets.embeddings import EmbeddingStore
-from labeling import leases, probe_files
+from labeling import leases, probe_files, suggestions
 from labeling.errors import ProbeGone
 from labeling.evidence import gather
 from labeling.labels import LabelEvent, UndoEvent, record
 from labeling.mixture import DIAL, RANDOM, SHARED, UNCERTAIN
 from labeling.records import Assignment, Candidate, Probe
-from labeling.study import ALGORITHM, Study, likely_errors
+from labeling.study import ALGORITHM, StrangeCells, Study, likely_errors, strange_cells
 from labeling.suggestions import current, rebuild, refit
 
 CELLS, SLIDES = 600, 20
@@ -90,6 +91,23 @@ def test_refit__good_suggestions_a_mixed_queue_and_figures(study) -> None:
     assert probe.metrics["labels_per_class"] == {"HSIL": 12.0, "LSIL": 12.0, "NILM": 96.0}
     assert 0 <= probe.metrics["calibration_error"] < 0.2
     assert probe.metrics["conformal"]["labels"] == [12, 12, 96]
+
+
+def test_refit__a_rule_brings_its_own_share_of_the_best(study, monkeypatch) -> None:
+    database, store, folder = study
+    _label_truly(study, range(120))
+    asked = []
+
+    def ranked(*_args: object, near_best: float, **_options: object) -> list[Candidate]:
+        asked.append(near_best)
+        return []
+
+    monkeypatch.setattr(suggestions, "rank_mixed", ranked)
+    groups = catalog.slide_of_cells(database)
+    for rule in ("rarest-margin", "rarity-margin"):
+        refit(database, store, folder, BETHESDA, groups=groups, reads=1, rule=rule)
+
+    assert asked == [0.7, 0.0]
 
 
 def test_refit__the_dial_sets_the_mix_and_the_reason_says_so(study) -> None:
@@ -207,6 +225,43 @@ def test_likely_errors__planted_slips_are_among_the_first(study) -> None:
     assert [row.likelihood for row in found] == sorted(row.likelihood for row in found)
     assert {row.answer for row in found if row.cell_id == "CE00010"} <= {"HSIL"}
     assert all(0 <= row.novelty <= 1 for row in found)
+
+
+def test_strange_cells__of_another_laboratory_are_told_until_some_are_labelled(study) -> None:
+    database, store, _ = study
+    now, generator = utc_now(), np.random.default_rng(1)
+    there = [Cell(id=f"CX{n:03d}", slide_id="SLX", origin="imported", added_at=now) for n in range(60)]
+    catalog.add(database, [Slide(id="SLX", kind="cells", mpp=0.25, mpp_source="given", added_at=now)], there)
+    store.append([cell.id for cell in there], generator.normal(size=(60, 16)) + 12 * (np.arange(16) > 7))
+
+    def look() -> StrangeCells | None:
+        opened = Study.open(database, store, BETHESDA, groups=catalog.slide_of_cells(database), reads=1)
+        return strange_cells(opened, np.arange(len(store)))
+
+    assert look() is None
+    _label_truly(study, range(200))
+    found = look()
+    assert found is not None
+    assert (found.cells, found.slides) == (460, ["SLX"])
+    assert 60 <= found.strange < 70
+    assert "on 1 slides most of them (SLX)" in (strange_sentence(found) or "")
+
+    _answer(database, "ada", {cell.id: "HSIL" for cell in there[:20]}, prefix="there")
+    found = look()
+    assert found is not None
+    assert found.slides == []
+    assert found.strange < 10
+    assert strange_sentence(found) is None
+
+
+@pytest.mark.parametrize(("strange", "slides", "told"), [
+    (24, [], None), (25, [], "25 % of the cells"), (3, ["SL1"], "(SL1)"),
+    (90, [f"SL{n}" for n in range(7)], "on 7 slides most of them (SL0, SL1, SL2, SL3, SL4)"),
+])  # fmt: skip
+def test_strange_sentence__is_said_of_many_cells_or_of_whole_slides(strange: int, slides: list[str], told: str | None):
+    found = strange_sentence(StrangeCells(cells=100, strange=strange, slides=slides))
+
+    assert found is None if told is None else told in (found or "")
 
 
 def test_last_cell_number__grows_with_cells_and_only_with_them(study) -> None:

@@ -16,9 +16,10 @@ from app.services import Services
 from app.workers import LocalPool, WorkerError, workers_for
 from datasets import catalog
 from datasets.demo_slides import DRAWN_MPP, write_drawn_slides
-from datasets.finding import FindOptions, find_cells
+from datasets.finding import find_cells
 from datasets.intake_report import IngestOptions
 from datasets.public import plan
+from datasets.search_report import FindOptions
 from tests.worker_items import die, die_once, double
 
 SLIDES = 4

@@ -11,11 +11,12 @@ from app.pictures import Pictures
 from datasets import catalog, places
 from datasets.crops import OUTSIDE, encode_png, read_own_png
 from datasets.errors import LayoutError
-from datasets.finding import FindOptions, find_cells
+from datasets.finding import find_cells
 from datasets.focus import sharpest, sharpness
 from datasets.geojson_points import with_points
 from datasets.public import plan
 from datasets.readers.pyramid import PyramidReader
+from datasets.search_report import FindOptions
 from datasets.stacks import as_stacks
 from tests.slide_files import dicom_slide, write_ndpi_stack
 from tests.web import client_of

@@ -17,7 +17,7 @@ from labeling.acquisition import (
     typical,
     unit_vectors,
 )
-from labeling.mixture import DIAL, NOVEL, RANDOM, RANKED, SHARED, TEST, UNCERTAIN, Dial, Shares, interleave, mix
+from labeling.mixture import DIAL, NOVEL, RANDOM, RANKED, SHARED, TEST, UNCERTAIN, Dial, First, Shares, interleave, mix
 from labeling.pool import PoolScale
 
 
@@ -84,6 +84,45 @@ def test_representative__takes_one_of_near_duplicates_and_never_a_closed_row() -
 
     assert len(set(chosen.tolist()) & {0, 1, 2, 3}) == 1
     assert 10 not in representative(scores, view, 11, np.empty((0, 4)))
+
+
+@pytest.mark.parametrize(("near_best", "first"), [(0.0, False), (0.7, True)])
+def test_representative__near_the_best_a_cell_of_great_worth_comes_before_crowds_of_little(near_best, first) -> None:
+    vectors = np.vstack([np.eye(11)[[10]], np.eye(11)[np.arange(600) % 10]])
+    scores = np.full(601, 0.2)
+    scores[0] = 1.0
+    view = PoolView(vectors, PoolScale(np.zeros(11), np.ones(11)))
+    chosen = representative(scores, view, 11, np.empty((0, 11)), near_best)
+
+    assert bool(chosen[0] == 0) is first
+    assert {int(row - 1) % 10 for row in chosen if row} == set(range(10))
+
+
+def test_mix__what_a_rule_calls_near_the_best_holds_for_a_queue_with_an_order_too() -> None:
+    vectors = np.vstack([np.eye(11)[[10]], np.eye(11)[np.arange(600) % 10]])
+    scores = np.full(601, 0.2)
+    scores[0] = 1.0
+    view = PoolView(vectors, PoolScale(np.zeros(11), np.ones(11)))
+
+    def first_of(near_best: float, first: First | None) -> int:
+        queue = mix(view, scores, np.arange(601), np.empty((0, 11)), parts={UNCERTAIN: 1}, length=8,
+                    generator=np.random.default_rng(0), first=first, near_best=near_best)  # fmt: skip
+        return queue[0][0]
+
+    for first in (None, First(on_slides=np.ones(601, bool)), First(suggested=np.arange(601) > 300)):
+        assert first_of(0.7, first) == 0
+        assert first_of(0.0, first) > 0
+
+
+@given(st.integers(0, 10_000), st.integers(1, 120), st.integers(1, 60))
+@settings(max_examples=30, deadline=None)
+def test_representative__near_the_best_every_row_once_and_none_far_below(seed: int, rows: int, count: int) -> None:
+    generator = np.random.default_rng(seed)
+    view, scores = _view(rows=rows), generator.random(rows)
+    chosen = representative(scores, view, count, view.units(np.array([0])), 0.7)
+
+    assert len(set(chosen.tolist())) == len(chosen) == min(rows, count)
+    assert len(chosen) < 8 or scores[chosen[:8]].min() >= min(0.7 * scores.max(), np.sort(scores)[-32:].min())
 
 
 @pytest.mark.timeout(120)
