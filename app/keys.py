@@ -88,7 +88,22 @@ REVIEW = (
     *(
         command
         for command in LABEL
-        if command.id in ("ring", "stain", "wide", "like", "slide", "zoomIn", "zoomOut", "reset")
+        if command.id
+        in (
+            "ring",
+            "stain",
+            "tone",
+            "wide",
+            "guide",
+            "like",
+            "slide",
+            "zoomIn",
+            "zoomOut",
+            "reset",
+            "darker",
+            "brighter",
+            "help",
+        )
     ),
 )
 SLIDE = (

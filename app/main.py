@@ -6,6 +6,7 @@ import streamlit as st
 
 from app.components.lock import lock
 from app.page_rights import PAGES
+from app.theme import ACCENT
 from app.views import people
 
 st.set_page_config(page_title="CytoJEPA", layout="wide", initial_sidebar_state="collapsed")
@@ -14,6 +15,8 @@ st.html(
     "[data-testid=stHeader]{background:transparent}"
     # Room for the name and the way out: what does not fit goes into Streamlit's own menu of the rest.
     "[data-testid=stToolbar]{padding-right:12rem}"
+    # Streamlit shows no focus on links and on the tools of its tables.
+    f".stApp a:focus-visible,.stApp button:focus-visible{{outline:2.5px solid {ACCENT}!important;outline-offset:1px}}"
     "[data-testid=stCaptionContainer],[data-testid=stCaptionContainer] p{color:inherit}"
     "[data-testid=stCaptionContainer]{opacity:.82}</style>"
 )

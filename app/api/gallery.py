@@ -49,9 +49,10 @@ class _Gallery:
             }
             for cell_id in found.cell_ids
         ]
-        if table and request.query_params.get("order") != "certainty":
+        if table:
             order = {category: place for place, category in enumerate(self._services.label_set.ids)}
-            rows.sort(key=lambda row: _by_suggestion(row, order))
+            is_by_certainty = request.query_params.get("order") == "certainty"
+            rows.sort(key=lambda row: _by_suggestion(row, order, is_by_certainty=is_by_certainty))
         return JSONResponse({"items": rows, "seed": found.seed, "until": until})
 
     def _found(self, request: Request) -> GalleryPage:
@@ -102,8 +103,9 @@ class _Gallery:
         }
 
 
-def _by_suggestion(row: web.Row, order: dict[str, int]) -> tuple[int, float]:
+def _by_suggestion(row: web.Row, order: dict[str, int], *, is_by_certainty: bool) -> tuple[int, float]:
+    """Return what groups the cells; within a group the surest first, or as alike as they came."""
     suggestion = row["suggestion"]
     if suggestion is None:
         return len(order), 0.0
-    return order.get(suggestion["category"], len(order)), -suggestion["probability"]
+    return order.get(suggestion["category"], len(order)), -suggestion["probability"] if is_by_certainty else 0.0

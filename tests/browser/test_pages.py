@@ -98,6 +98,16 @@ def test_pages_of_a_role__open_without_a_fault(sign_in, server, name: str) -> No
     assert faults == []
 
 
+def test_keyboard__shows_where_it_is_in_the_menu(sign_in) -> None:
+    page = sign_in("ada", "/settings")
+    page.wait_for_selector(PAGES["settings"][1])
+    page.keyboard.press("Tab")
+    page.keyboard.press("Tab")
+
+    focus = "[document.activeElement.tagName, getComputedStyle(document.activeElement).outlineStyle]"
+    assert page.evaluate(focus) == ["A", "solid"]
+
+
 # Words that no German sentence has; names of people, files and commands may have them.
 _ENGLISH = re.compile(r"\b(the|of|and|with|from|this|that|which|are|has|have|been|not|your|to|is|by)\b")
 _SAID = """() => {

@@ -75,3 +75,26 @@ def test_annotator__sees_neither_page_nor_route_of_the_review(sign_in, server) -
 
     assert page.request.get(f"{server.url}/api/cases").status == 403
     assert page.get_by_text("Review", exact=True).count() == 0
+
+
+def test_keys__are_buttons_in_the_list_and_below_the_cell_which_no_verdict_reaches_while_it_is_covered(sign_in) -> None:
+    page = sign_in("vera", "/review")
+    page.wait_for_selector(".review[data-loaded=true]")
+    if not page.is_checked("input[type=checkbox]"):
+        page.check("input[type=checkbox]")
+    page.wait_for_selector(".review[data-cell]")
+    still_open = page.get_attribute(".review", "data-open")
+    page.keyboard.press("?")
+    page.wait_for_selector(".sheet")
+    page.keyboard.press("4")
+    page.wait_for_selector("text=Key 4 was not taken: the cell was covered.")
+    page.keyboard.press("?")
+    page.locator(".keyline", has_text="haematoxylin alone").click()
+    expect(page.locator(".sheet")).to_have_count(0)
+    expect(page.locator(".viewstate")).to_contain_text("haematoxylin alone")
+    page.locator(".tool", has_text="nucleus ring").click()
+    expect(page.locator(".viewstate")).to_contain_text("ring")
+    page.keyboard.press("k")
+    page.wait_for_selector(".sheet.guide, .sheet .guide")
+
+    assert page.get_attribute(".review", "data-open") == still_open

@@ -3,6 +3,8 @@
 from collections import Counter
 from dataclasses import replace
 from datetime import timedelta
+from itertools import groupby
+from operator import itemgetter
 
 import numpy as np
 import pytest
@@ -11,7 +13,7 @@ from starlette.testclient import TestClient
 
 from app.present import PresentSuggestions
 from app.refit import refit_study
-from app.sign_in import PUBLIC
+from app.sign_in import COOKIE, PUBLIC
 from datasets.catalog import Cell
 from datasets.db import utc_now
 from labeling import accounts, leases, orders, tokens
@@ -200,3 +202,21 @@ def test_unseen__a_hidden_repeat_that_was_not_shown_comes_again(study) -> None:
     assert first
     assert second == first
     assert not repeats() & first
+
+
+@pytest.mark.parametrize("order", ["likeness", "certainty"])
+def test_gallery_of_a_study_that_shows_first__is_grouped_by_suggestion_and_sorted_as_asked(study, order: str) -> None:
+    services = replace(study, settings=replace(study.settings, suggestions="shown"))
+    client = TestClient(gated(services), cookies={COOKIE: accounts.open_sign_in(study.database, "ben")})
+    items = client.get("/api/gallery", params={"limit": 60, "order": order}).json()["items"]
+    found = [(item["suggestion"]["category"], item["suggestion"]["probability"]) for item in items]
+    groups = [(name, [p for _, p in rows]) for name, rows in groupby(found, key=itemgetter(0))]
+    names = [name for name, _ in groups]
+    only = client.get("/api/gallery", params={"limit": 20, "order": order, "suggested": "HSIL"}).json()["items"]
+
+    assert len(items) == 60
+    assert len(names) > 1
+    assert names == [name for name in study.label_set.ids if name in names], "each once, in the order of the answers"
+    assert all(sure == sorted(sure, reverse=True) for _, sure in groups) == (order == "certainty")
+    assert len(only) == 20
+    assert {item["suggestion"]["category"] for item in only} == {"HSIL"}

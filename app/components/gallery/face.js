@@ -24,9 +24,10 @@ function drawGalleryTitle(gallery, open) {
   const shown = new Set(gallery.items.map(i => i.suggestion?.category)), [only] = shown;
   const name = shown.size === 1 && only ? gallery.byId.get(only)?.name : null, n = gallery.chosen.size;
   const question = n ? tr("{n} chosen", { n })
-    : gallery.items.length && !open ? tr("This page is done: \u21b5 brings the next")
+    : !open ? tr("This page is done: \u21b5 brings the next")
     : name ? tr("Which of these are NOT {name}?", { name }) : tr("Which of these do not belong with the others?");
   const counts = tr("{open} open of {all}", { open, all: gallery.items.length });
+  if (!gallery.items.length) return gallery.title.replaceChildren(el("b", "", tr("Gallery")));
   gallery.title.replaceChildren(el("b", "", question), ` ${counts}${gallery.seed ? tr(", sorted by likeness to the first") : ""}`);
 }
 

@@ -64,12 +64,12 @@ class Gallery {
       const { items, seed, until } = await getJson(`/api/gallery?limit=${this.size}&held=${held}${wanted}&order=${this.order}&suggested=${encodeURIComponent(this.suggested)}`);
       this.seed = seed; this.until = until;
       this.sheet = `/api/atlas?side=128&cells=${items.map(i => i.cell).join(",")}`;
-      if (items.length) { const image = new Image(); image.src = this.sheet; await image.decode(); }
+      if (items.length) { const image = new Image(); image.src = this.sheet; await image.decode().catch(() => { throw new HttpError(undefined, tr("The server did not answer.")); }); }
       this.items = items.map((item, place) => ({ ...item, place }));
       this.holds.publish(items.map(i => i.cell));
     } catch (error) {
       if (error.status === 401) this.outbox.signedOut = true;
-      this.problem = error.message || tr("The server did not answer.");
+      this.problem = error.message;
     }
     this.isLoading = false;
     this.draw();
@@ -217,7 +217,7 @@ class Gallery {
     for (const [key, c] of this.commands) {
       if (key === c.key && c.short) this.tools.append(button("tool", () => this.command(c.id), keycap(shownKey(key)), c.short));
     }
-    r.replaceChildren(el("div", "top", this.title, el("div", "grow"),
+    r.replaceChildren(el("div", "top", this.title,
       ...galleryChoices(this),
       this.saved, help), el("div", "board", this.grid, this.message), this.notice, this.bar, el("div", "foot", this.tools, el("div", "grow"), this.scale));
   }

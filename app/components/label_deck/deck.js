@@ -217,6 +217,7 @@ class Deck {
 
   offers() { return true; }
   get helpLead() { return tr("One key answers and brings the next cell. While this list covers the cell, no answer is taken."); }
+  get helpEnd() { return tr("A check cell is one drawn by chance, a second opinion, a known verdict or a repeat. Which of them is told neither before nor after your answer: it would change it, or the next one."); }
   setConfidence(value) { this.confidence = this.confidence === value ? null : value; this.panel.draw(); }
   say(sentence, isCalm = true) { this.said = sentence; this.isCalm = isCalm; this.draw(); }
 

@@ -17,12 +17,16 @@ class Sheets {
     this.open = name; this.node = node;
     node.dataset.sheet = name;
     this.deck.view.node.append(node);
+    if (!this.isCovering) return;
+    this.before = node.getRootNode().activeElement;
+    node.focus({ preventScroll: true });       // arrows scroll it, and Tab goes through it
   }
 
   close() {
     if (!this.node) return false;
     this.node.remove();
-    this.node = this.open = null;
+    this.before?.focus({ preventScroll: true });
+    this.node = this.open = this.before = null;
     return true;
   }
 
@@ -34,12 +38,13 @@ class Sheets {
 
   help() {
     const { tally: t, categories, commands } = this.deck;
-    const line = (key, text, color) => el("div", "keyline", keycap(shownKey(key), color), el("span", "", text));
+    const act = id => (id === "wide" ? undefined : () => { this.close(); if (id !== "help") this.deck.command(id); });
     const known = [...commands.entries()].filter(([key, c]) => key === c.key && this.deck.offers(c.id));
     return this.sheet(tr("Keys"), this.deck.helpLead,
-      el("div", "columns", ...categories.map(c => line(c.key, `${c.name}: ${c.description}`, c.color)), ...known.map(([key, c]) => line(key, c.text))),
-      el("p", "lead", tourLink(tr("The three-minute tour with drawn cells"))),
-      el("p", "lead count", tr("Since this page was opened: {taken} taken, {saved} saved, {refused} refused, {ignored} not taken", t)));
+      el("div", "columns", ...categories.map(c => keyLine(c.key, `${c.name}: ${c.description}`, c)), ...known.map(([key, c]) => keyLine(key, c.text, { act: act(c.id) }))),
+      ...(this.deck.helpEnd ? [el("p", "lead", this.deck.helpEnd)] : []),
+      ...(t ? [el("p", "lead", tourLink(tr("The three-minute tour with drawn cells"))),
+        el("p", "lead count", tr("Since this page was opened: {taken} taken, {saved} saved, {refused} refused, {ignored} not taken", t))] : []));
   }
 
   guide() {
@@ -55,7 +60,8 @@ class Sheets {
     getJson("/api/references").then(({ categories }) => {
       for (const [id, cells] of Object.entries(categories)) {
         cards.get(id)?.append(...cells.map(cell => {
-          const image = this.deck.thumb(cell, `r${id}`);
+          const image = new Image();
+          image.src = cell.image;
           image.title = image.alt = cell.source === "exemplar" ? tr("Reference cell (example)") : cell.source === "verdict" ? tr("Reference cell (verdict)") : tr("Reference cell (your label)");
           return image;
         }));

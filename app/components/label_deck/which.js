@@ -46,7 +46,7 @@ class Which {
       const isSame = JSON.stringify(found) === JSON.stringify(this.found) && this.left !== null && !this.problem;
       this.found = found; this.left = found.left; this.problem = "";
       if (isSame) return;                    // a list that is open would close
-    } catch (error) { this.problem = error.message || tr("The server did not answer."); }
+    } catch (error) { this.problem = error.message; }
     this.draw();
     if (this.panel?.isConnected) this.fillPanel();
   }

@@ -32,8 +32,7 @@ class CellMap {
   destroy() { document.removeEventListener("keydown", this.onKey); this.resizer.disconnect(); clearTimeout(this.again); clearTimeout(this.hovering); }
 
   async bytes(url) {
-    const answer = await fetch(url, { signal: AbortSignal.timeout(30000) });
-    if (!answer.ok) throw this.stale(new HttpError(answer.status, (await answer.json().catch(() => ({}))).error));
+    const answer = await ask(url, { signal: AbortSignal.timeout(30000) }).catch(error => { throw this.stale(error); });
     return [await answer.arrayBuffer(), answer.headers.get("X-Map-Of")];
   }
 
@@ -49,18 +48,18 @@ class CellMap {
   }
 
   async load() {
-    const asked = this.askedPlaces = {};
+    const isNewest = newest(this, "places");
     try {
       const started = performance.now();
       const [bytes, of] = await this.bytes(`/api/map/points?layout=${this.layout}`);
-      if (asked !== this.askedPlaces) return;
+      if (!isNewest()) return;
       if (!bytes.byteLength) throw new HttpError(204);
       this.points = new Uint16Array(bytes); this.of = of;
       await this.color(this.by);
       this.root.dataset.drawnMs = Math.round(performance.now() - started);
       this.problem = "";
     } catch (error) {
-      this.problem = error.status === 204 ? "none" : error.message || tr("The server did not answer.");
+      this.problem = error.status === 204 ? "none" : error.message;
       this.again = setTimeout(() => this.load(), LOOK_AGAIN);
     }
     this.root.dataset.ready = this.points ? this.points.length / 2 : 0;
@@ -69,14 +68,14 @@ class CellMap {
 
   // The same cells in other places; what was chosen stays chosen. Of two answers the one that was asked for last counts.
   async arrange(layout, select) {
-    const asked = this.askedPlaces = {};
+    const isNewest = newest(this, "places");
     try {
       const [bytes] = await this.bytes(`/api/map/points?layout=${layout}&of=${this.of}`);
-      if (asked !== this.askedPlaces) return;
+      if (!isNewest()) return;
       if (!bytes.byteLength) { this.said = tr("That map is not drawn yet: a data manager or admin starts it on the page Jobs, Draw the map."); select.value = this.layout; }
       else { this.points = new Uint16Array(bytes); this.layout = layout; this.lasso = []; this.said = ""; }
     } catch (error) {
-      if (asked !== this.askedPlaces) return;
+      if (!isNewest()) return;
       this.said = error.message; select.value = this.layout;
     }
     this.root.dataset.layout = this.layout;
@@ -84,15 +83,15 @@ class CellMap {
   }
 
   async color(by) {
-    const asked = this.askedColors = {};
+    const isNewest = newest(this, "colors");
     try {
       const bytes = new Uint8Array((await this.bytes(`/api/map/colors?by=${by}&of=${this.of}`))[0]), end = bytes.indexOf(10);
-      if (asked !== this.askedColors) return;
+      if (!isNewest()) return;
       this.legend = JSON.parse(new TextDecoder().decode(bytes.subarray(0, end)));
       this.codes = bytes.subarray(end + 1);
       this.by = by; this.hidden.clear();
     } catch (error) {
-      if (asked !== this.askedColors) return;
+      if (!isNewest()) return;
       this.said = error.message; this.colorSelect.value = this.by;
     }
     Object.assign(this.root.dataset, { by: this.by, of: this.of });

@@ -9,7 +9,15 @@ from app.pictures import WIDE_FACTOR
 from datasets.bethesda import LabelSet
 from datasets.criteria import REFERENCE_NUCLEUS_UM2
 
-SCRIPTS = ("shared/base.js", "shared/disk.js", "shared/outbox.js", "shared/view.js", "review/review.js")
+SCRIPTS = (
+    "shared/base.js",
+    "shared/disk.js",
+    "shared/outbox.js",
+    "shared/view.js",
+    "label_deck/tour_offer.js",
+    "label_deck/sheets.js",
+    "review/review.js",
+)
 _review = component(
     "review",
     html='<div class="review" tabindex="-1"></div>',

@@ -17,30 +17,32 @@ class Review {
     this.build();
     document.addEventListener("keydown", this.onKey = e => this.key(e), true);
     document.addEventListener("keyup", this.onKeyUp = e => { if (this.commands.get(keyOf(e))?.id === "wide") this.wide(false); }, true);
+    window.addEventListener("blur", this.onBlur = () => this.wide(false));
     this.outbox.ready.then(() => { this.outbox.send(); this.load(); });
   }
 
   destroy() {
     document.removeEventListener("keydown", this.onKey, true);
     document.removeEventListener("keyup", this.onKeyUp, true);
+    window.removeEventListener("blur", this.onBlur);
     this.outbox.destroy(); this.view.destroy();
   }
 
   async load() {
-    const began = this.began = {};
+    const isNewest = newest(this, "cases");
     this.given = new Map(this.outbox.events().map(e => [e.cell, e]));     // verdicts that the answer may not know yet
     try {
       const asked = new URLSearchParams(location.search).get("cell") || "";
       const { cases } = await getJson(`/api/cases?imported=${this.withImported ? 1 : 0}&cell=${encodeURIComponent(asked)}`);
-      if (began !== this.began) return;
+      if (!isNewest()) return;
       this.cases = cases.map(c => (this.given.has(c.cell) ? { ...c, verdict: this.verdictOf(this.given.get(c.cell)) } : c));
       const back = this.cases.findIndex(c => c.cell === asked);
       this.at = back >= 0 ? back : Math.max(0, this.cases.findIndex(c => !c.verdict));
       this.problem = "";
     } catch (error) {
       if (error.status === 401) this.outbox.signedOut = true;
-      if (began !== this.began) return;
-      this.problem = error.message || tr("The server did not answer.");
+      if (!isNewest()) return;
+      this.problem = error.message;
     }
     this.isLoaded = true;
     this.show();
@@ -87,12 +89,24 @@ class Review {
     event.preventDefault(); event.stopPropagation();
     if (event.repeat) return;
     if (category) this.decide(category.id);
-    else ({
-      back: () => this.go(-1), next: () => this.go(1), undo: () => this.undo(), ring: () => this.view.toggleRing(),
-      stain: () => this.view.toggleStain(), wide: () => this.wide(true), zoomIn: () => this.view.zoomBy(1.35),
-      like: () => { if (this.case) location.assign(`/gallery?like=${this.case.cell}`); }, zoomOut: () => this.view.zoomBy(1 / 1.35),
-      slide: () => { if (this.case) location.assign(`/slide?cell=${this.case.cell}&from=review`); }, reset: () => this.view.reset(), example: () => this.example(),
-    })[command.id]();
+    else this.command(command.id);
+  }
+
+  keyFor(id) { return [...this.commands.values()].find(c => c.id === id)?.key || ""; }
+  offers() { return true; }
+  get helpLead() { return tr("One key gives the verdict and brings the next cell. While this list covers the cell, no verdict is taken."); }
+
+  command(id) {
+    const { view, sheets } = this;
+    ({
+      back: () => this.go(-1), next: () => this.go(1), undo: () => this.undo(), example: () => this.example(), wide: () => this.wide(true),
+      ring: () => view.toggleRing(), stain: () => view.toggleStain(), zoomIn: () => view.zoomBy(1.35), zoomOut: () => view.zoomBy(1 / 1.35),
+      darker: () => view.setTone("brightness", view.tone.brightness - 6), brighter: () => view.setTone("brightness", view.tone.brightness + 6),
+      tone: () => sheets.toggle("tone"), guide: () => sheets.toggle("guide"), help: () => sheets.toggle("help"),
+      reset: () => { if (!sheets.close()) view.reset(); },
+      like: () => { if (this.case) location.assign(`/gallery?like=${this.case.cell}`); },
+      slide: () => { if (this.case) location.assign(`/slide?cell=${this.case.cell}&from=review`); },
+    })[id]();
   }
 
   go(step) { this.at = Math.max(0, Math.min(this.cases.length - 1, this.at + step)); this.show(); }
@@ -100,6 +114,11 @@ class Review {
   decide(categoryId) {
     const found = this.case;
     if (!found || this.painted !== found.cell || this.outbox.signedOut) return;
+    if (this.sheets.isCovering) {
+      this.sheets.close();
+      this.said = tr("Key {key} was not taken: the cell was covered.", this.byId.get(categoryId));
+      return this.drawState();
+    }
     this.past.push({ found, before: found.verdict });
     this.store(found, categoryId, this.comment.value.trim() || null);
     this.said = this.revealed(found, categoryId);
@@ -141,6 +160,9 @@ class Review {
     const r = this.root;
     r.classList.add("cj");
     this.view = new View({ referenceUm2: this.reference_um2, wideFactor: this.wide_factor, onChange: () => {} });
+    this.sheets = new Sheets(this);
+    const help = button("pill help", () => this.command("help"), "?");
+    help.setAttribute("aria-label", tr("Keys and help"));
     this.title = el("div", "ask"); this.saved = el("div", "saved"); this.saved.setAttribute("role", "status");
     const box = el("input");
     Object.assign(box, { type: "checkbox", checked: this.withImported });
@@ -156,12 +178,13 @@ class Review {
       b.title = c.description; b.dataset.category = c.id;
       this.bar.append(b);
     }
-    const hint = (key, text) => el("span", "", keycap(key), text);
-    const keys = el("div", "keys", hint("\u2190", tr("before")), hint("\u2192", tr("next")), hint("Z", tr("take back")),
-      ...[["wide", tr("hold: wider field")], ["ring", tr("nucleus ring")], ["stain", tr("haematoxylin")], ["example", tr("good example")]]
-        .map(([id, text]) => [[...this.commands].find(([, c]) => c.id === id), text]).filter(([found]) => found).map(([[key], text]) => hint(key, text)));
+    const shown = { back: tr("before"), next: tr("next"), undo: tr("take back"), wide: tr("hold: wider field"), ring: tr("nucleus ring"), stain: tr("haematoxylin"),
+      guide: tr("criteria"), slide: tr("on the slide"), like: tr("cells like this"), example: tr("good example") };
+    const tool = (id, text) => button("tool", () => { if (id !== "wide") this.command(id); }, keycap(shownKey(this.keyFor(id))), text);
+    const keys = el("div", "keys", ...Object.entries(shown).filter(([id]) => this.keyFor(id))
+      .map(([id, text]) => (id === "wide" ? held(tool(id, text), isOn => this.wide(isOn)) : tool(id, text))));
     this.view.node.append(this.message);
-    r.replaceChildren(el("div", "top", this.title, el("div", "grow"), el("label", "check", box, tr("compare with the labels that came with the data")), this.saved),
+    r.replaceChildren(el("div", "top", this.title, el("label", "check", box, tr("compare with the labels that came with the data")), this.saved, help),
       this.view.node, el("div", "side", el("h3", "", tr("What they said")), this.list, el("h3", "", tr("Verdict")), this.bar, this.comment, this.notice), keys);
   }
 

@@ -106,14 +106,23 @@ class HttpError extends Error {
   constructor(status, sentence) { super(sentence || tr("The server answered {status}.", { status })); this.status = status; }
 }
 
-async function askJson(url, request) {
-  const answer = await fetch(url, { ...request, signal: AbortSignal.timeout(15000) });
-  const body = await answer.json().catch(() => ({}));
-  if (!answer.ok) throw new HttpError(answer.status, body.error);
-  return body;
+// An error without a status: nothing came back. What the browser says of that is in its own words and language.
+async function ask(url, request = {}) {
+  const answer = await fetch(url, { ...request, signal: request.signal || AbortSignal.timeout(15000) })
+    .catch(() => { throw new HttpError(undefined, tr("The server did not answer.")); });
+  if (!answer.ok) throw new HttpError(answer.status, (await answer.json().catch(() => ({}))).error);
+  return answer;
 }
 
+function askJson(url, request) { return ask(url, request).then(answer => answer.json().catch(() => ({}))); }
+
 function getJson(url) { return askJson(url, { headers: { Accept: "application/json" } }); }
+
+// Of several questions the newest counts. Returns what tells whether no newer one of its kind was asked meanwhile.
+function newest(page, kind) {
+  const asked = (page.questions ||= {})[kind] = {};
+  return () => page.questions[kind] === asked;
+}
 
 function postJson(url, csrf, value, more = {}) {
   return askJson(url, { ...more, method: "POST", body: JSON.stringify(value), headers: { "Content-Type": "application/json", "X-CSRF-Token": csrf } });
@@ -127,7 +136,7 @@ async function toggleExample(csrf, cell, category, isOne) {
     await postJson("/api/exemplars", csrf, { key: uuid(), cell, category: isOne ? null : category.id });
     return isOne ? [null, tr("No longer an example.")] : [category.id, tr("Kept as an example of {name}; the criteria show it.", { name: category.name })];
   } catch (error) {
-    return [isOne ? category?.id ?? null : null, tr("Not stored: {reason}", { reason: error.message || tr("The server did not answer.") })];
+    return [isOne ? category?.id ?? null : null, tr("Not stored: {reason}", { reason: error.message })];
   }
 }
 
@@ -137,6 +146,12 @@ function kept(name, otherwise) {  // what this browser remembers; a damaged or f
 
 function keep(name, value) {
   try { localStorage.setItem(name, JSON.stringify(value)); return true; } catch { return false; }
+}
+
+// A line of a list of keys; one that does something is a button, so that nothing needs a keyboard.
+function keyLine(key, text, { color, act } = {}) {
+  const content = [keycap(shownKey(key), color), el("span", "", text)];
+  return act ? button("keyline", act, ...content) : el("div", "keyline", ...content);
 }
 
 function percent(probability) { return `${Math.round(100 * probability)} %`; }
@@ -161,4 +176,4 @@ function commandKeys(commands) {
   return found;
 }
 
-function shownKey(key) { return { Escape: "Esc", Enter: "\u21b5", "-": "\u2212" }[key] || key; }
+function shownKey(key) { return { Escape: "Esc", Enter: "\u21b5", "-": "\u2212", ArrowLeft: "\u2190", ArrowRight: "\u2192" }[key] || key; }

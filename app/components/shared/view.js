@@ -54,7 +54,7 @@ class View {
     this.box = el("i", "cropbox");
     this.lens = el("div", "lens", this.canvas, this.ring, this.box, ...["n", "e", "s", "w"].map(side => el("i", `tick ${side}`)));
     this.scale = el("div", "scale"); this.state = el("div", "viewstate");
-    this.node = el("div", "stage", this.lens, this.scale, this.state);
+    this.node = el("div", "stage empty", this.lens, this.scale, this.state);
     this.listen();
     this.resizer = new ResizeObserver(() => this.place());
     this.resizer.observe(this.node);

@@ -2,12 +2,12 @@
 class Claims {
   constructor(page) { this.page = page; this.back = new Map(); this.fresh = new Set(); }
 
-  takenBack(label) { this.back.set(label.cell, label); }      // by this account; the server may not know it yet
-
-  post(url, content) {
-    return fetch(url, { method: "POST", body: JSON.stringify(content), keepalive: true, signal: AbortSignal.timeout(8000),
-      headers: { "Content-Type": "application/json", "X-CSRF-Token": this.page.csrf } });
+  takenBack(label) {  // by this account; the server may not know it yet
+    for (const [cell, { key }] of this.back) if (!this.page.outbox.isTakingBack(key)) this.back.delete(cell);
+    this.back.set(label.cell, label);
   }
+
+  post(url, content) { return postJson(url, this.page.csrf, content, { keepalive: true, signal: AbortSignal.timeout(8000) }); }
 
   async take(cell) {
     const { page } = this, item = { cell, image: `/api/v1/cells/${cell}/image`, mpp: null, suggestion: null };
@@ -16,13 +16,20 @@ class Claims {
     const back = this.back.get(cell);
     if (back && page.outbox.isTakingBack(back.key)) return this.have(cell, { ...item, mpp: back.mpp });
     try {
-      const answer = await this.post(`/api/slide-cells/${page.stage.slide.slide}/claim`, { cell });
-      const body = await answer.json();
-      if (answer.status === 401 || answer.status === 403) page.outbox.signedOut = true;
+      const body = await this.post(`/api/slide-cells/${page.stage.slide.slide}/claim`, { cell });
       if (body.is_new) this.fresh.add(cell);        // also when it is chosen again before it was given back
       if (body.item) return this.have(cell, { ...body.item, isNew: this.fresh.has(cell), until: body.until });
-      if (page.isSelected(cell)) { page.claiming = null; page.say(body.reason || body.error); }
-    } catch { this.have(cell, item); }          // without network the answer waits in this browser, as everywhere
+      this.refused(cell, body.reason);
+    } catch (error) {
+      if (error.status === undefined) return this.have(cell, item);     // without network the answer waits in this browser, as everywhere
+      if (error.status === 401 || error.status === 403) page.outbox.signedOut = true;
+      this.refused(cell, error.message);
+    }
+  }
+
+  refused(cell, reason) {
+    const { page } = this;
+    if (page.isSelected(cell)) { page.claiming = null; page.say(reason); }
   }
 
   have(cell, item) {

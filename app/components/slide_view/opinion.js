@@ -24,10 +24,10 @@ class SlideOpinion {
 
   // What is being chosen and written meanwhile stays as it is, and of two answers the one that was asked for last counts.
   async read() {
-    const asked = this.asked = {}, { slide } = this;
+    const isNewest = newest(this, "opinions"), { slide } = this;
     try {
       const { opinions } = await getJson(`/api/opinions?slide=${slide}`);
-      if (this.asked === asked) this.history = opinions;
+      if (isNewest()) this.history = opinions;
     } catch { /* the notice of the page tells that the server is away */ }
     this.page.draw();
     this.redraw();

@@ -24,7 +24,7 @@ class SlideStage {
     this.page = page;
     this.viewer = null; this.slide = null; this.plane = 0; this.images = new Map();
     this.holder = el("div", "osd");
-    this.scale = el("div", "scale"); this.state = el("div", "viewstate"); this.message = el("div", "message");
+    this.scale = el("div", "scale"); this.scale.hidden = true; this.state = el("div", "viewstate"); this.message = el("div", "message");
     this.node = el("div", "stage slidestage", this.holder, this.scale, this.state, this.message);
     this.node.tabIndex = 0;
     this.node.setAttribute("role", "application");
