@@ -15,6 +15,7 @@ from datasets import catalog
 from datasets.embeddings import EmbeddingStore, store_state
 from labeling import orders
 from labeling.neighbours import update_index
+from labeling.pool import keep_freed_memory
 from labeling.records import Exemplar, Label, Undo
 from labeling.suggestions import FitReport, refit
 
@@ -38,6 +39,7 @@ def watch(services: Services) -> None:
     one watches at a time; when it dies another takes over.
     """
     parent = os.getppid()
+    keep_freed_memory()
     while os.getppid() == parent:
         with services.database.alone("watch") as is_ours:
             if is_ours is not None:

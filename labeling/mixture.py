@@ -160,8 +160,7 @@ def mix(
     picks[NOVEL] = _keep(far.tolist(), order.count(NOVEL), taken)
     is_open = np.zeros(len(scores), bool)
     is_open[open_rows] = True
-    is_open[np.flatnonzero(taken)] = False
-    eligible = np.where(is_open, scores, scores.dtype.type(-1))
+    eligible = np.where(is_open & ~taken, scores, scores.dtype.type(-1))
     near = np.concatenate([known, view.units(far)]) if len(far) else known
     unclear = _unclear(eligible, view, order.count(UNCERTAIN), near, first, near_best)
     picks[UNCERTAIN] = _keep(unclear, length, taken)
@@ -192,12 +191,14 @@ def _staged(
     eligible: Scores, view: PoolView, count: int, known: Singles, first: First, near_best: float
 ) -> list[int]:  # fmt: skip
     found: list[int] = []
-    left, near = eligible.copy(), known
+    near = known
     for stage in first.stages():
-        among = left if stage is None else np.where(stage, left, left.dtype.type(-1))
+        among = eligible if stage is None else np.where(stage, eligible, eligible.dtype.type(-1))
+        if found:
+            among = among.copy()
+            among[found] = -1
         if count > len(found):
             part = representative(among, view, count - len(found), near, near_best)
-            left[part] = -1
             near = np.concatenate([near, view.units(part)]) if len(part) else near
             found += part.tolist()
     return found

@@ -5,6 +5,7 @@ Numerical Optimization, chapter 7.1). Where rows are fewer than features the wei
 the optimum lies: then an inner step costs one product with the rows' Gram matrix.
 """
 
+import copy
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,31 +13,45 @@ from numpy.typing import NDArray
 
 from labeling.pool import Floats
 
+Reals = NDArray[np.floating]
 _FLOOR = 1e-13
 """Of the loss: a change below is rounding."""
 _MOST_HALVINGS = 40
+_MANY = 1_000
+"""Rows from which inner steps are float32: that halves their time, and changes the way and not the end."""
 
 
 class _Space:
     """Where weights are sought: among the sums of the rows z, shape (n, d), or among all of d numbers."""
 
-    def __init__(self, z: Floats, num_classes: int) -> None:
+    def __init__(self, z: Reals, num_classes: int) -> None:
         self.z, self.num_classes = z, num_classes
-        self.gram = z @ z.T if len(z) < z.shape[1] else None
-        self.map = np.ascontiguousarray(z.T) if self.gram is None else self.gram
+        self.gram: Reals | None = z @ z.T if len(z) < z.shape[1] else None
+        self.map: Reals = np.ascontiguousarray(z.T) if self.gram is None else self.gram
 
-    def weights(self, point: "_Point") -> Floats:
+    def rounded(self) -> "_Space":
+        """Return the same in float32."""
+        other = copy.copy(self)
+        other.z, other.map = self.z.astype(np.float32), self.map.astype(np.float32)
+        other.gram = None if self.gram is None else other.map
+        return other
+
+    def point(self, coefs: Reals | float, intercepts: Reals | float) -> "_Point":
+        """Return a point with its logits."""
+        point = _Point.zero(self)
+        point.coefs[:], point.intercepts[:] = coefs, intercepts
+        np.matmul(point.coefs, self.map, out=point.logits)
+        return point
+
+    def weights(self, point: "_Point") -> Reals:
         """Return weights and intercepts, shape (K, d + 1)."""
         weights = point.coefs if self.gram is None else point.coefs @ self.z
         return np.column_stack([weights, point.intercepts])
 
-    def gradient(self, errors: Floats, shrunk: Floats) -> "_Point":
+    def gradient(self, errors: Reals, shrunk: Reals) -> "_Point":
         """Return the gradient of errors of the logits, shape (K, n), and of the penalty, as coefficients."""
-        point = _Point.zero(self)
-        np.add(errors if self.gram is not None else errors @ self.z, shrunk, out=point.coefs)
-        np.matmul(point.coefs, self.map, out=point.logits)
-        point.intercepts[:] = errors.sum(axis=1)
-        return point
+        coefs = errors if self.gram is not None else errors @ self.z
+        return self.point(coefs + shrunk, errors.sum(axis=1))
 
     def dot(self, one: "_Point", other: "_Point") -> float:
         """Return the product of two sets of weights and intercepts."""
@@ -51,23 +66,23 @@ class _Space:
 class _Point:
     """Weights with what they give: one buffer, so that a step is one addition."""
 
-    all: Floats
-    coefs: Floats
+    all: Reals
+    coefs: Reals
     """Shape (K, rows or features)."""
-    logits: Floats
+    logits: Reals
     """What they add to the logits of the rows, without the intercepts, shape (K, n)."""
-    intercepts: Floats
+    intercepts: Reals
     """Shape (K,)."""
 
     @classmethod
     def zero(cls, space: _Space) -> "_Point":
         rows, columns = space.map.shape
         k = space.num_classes
-        buffer = np.zeros(k * (rows + columns + 1))
+        buffer = np.zeros(k * (rows + columns + 1), space.z.dtype)
         one, two = k * rows, k * (rows + columns)
         return cls(buffer, buffer[:one].reshape(k, rows), buffer[one:two].reshape(k, columns), buffer[two:])
 
-    def total(self) -> Floats:
+    def total(self) -> Reals:
         """Return the logits with the intercepts, shape (K, n)."""
         return self.logits + self.intercepts[:, None]
 
@@ -95,38 +110,38 @@ class Problem:
             start: Weights and intercepts to begin at, shape (K, d + 1); zero where that is better.
         """
         space = _Space(self.z, self.num_classes)
+        rough = space if len(self.z) < _MANY else space.rounded()
         point = self._start(space, start)
         loss, goal, first, steps = self._loss(space, point), tol * self.weights.sum(), 0.0, 0
         while steps < most_steps:
             shares, errors = self._errors(point.total())
             gradient = space.gradient(errors, point.coefs / self.strength)
-            length = np.sqrt(space.dot(gradient, gradient))
+            length = float(np.sqrt(space.dot(gradient, gradient)))
             first = first or length
             if length <= goal:
                 break
-            direction = self._direction(space, gradient, shares, min(0.25, np.sqrt(length / first)))
+            way = self._direction(rough, gradient.all / length, shares, min(0.25, np.sqrt(length / first)))
+            way.all *= length
+            direction = way if rough is space else space.point(way.coefs, way.intercepts)
             moved = self._move(space, point, loss, direction, space.dot(gradient, direction))
             if moved is None:
                 break
             point, loss = moved
             steps += 1
-        return space.weights(point), steps
+        return np.asarray(space.weights(point), np.float64), steps
 
     def _start(self, space: _Space, start: Floats | None) -> _Point:
         zero = _Point.zero(space)
         if start is None:
             return zero
-        point = _Point.zero(space)
-        point.intercepts[:] = start[:, -1]
-        if space.gram is None:
-            point.coefs[:] = start[:, :-1]
-        else:
+        coefs: Reals = start[:, :-1]
+        if space.gram is not None:
             # At an optimum the weights are so many times the rows: near it, a good beginning for other rows.
-            point.coefs[:] = -self.strength * self._errors(start[:, :-1] @ self.z.T + start[:, -1:])[1]
-        np.matmul(point.coefs, space.map, out=point.logits)
+            coefs = -self.strength * self._errors(coefs @ self.z.T + start[:, -1:])[1]
+        point = space.point(coefs, start[:, -1])
         return point if self._loss(space, point) < self._loss(space, zero) else zero
 
-    def _errors(self, logits: Floats) -> tuple[Floats, Floats]:
+    def _errors(self, logits: Reals) -> tuple[Reals, Reals]:
         """Return probabilities, and the loss's derivatives by the logits, shape (K, n) each."""
         shares = np.exp(logits - logits.max(axis=0))
         shares /= shares.sum(axis=0)
@@ -141,26 +156,28 @@ class Problem:
         losses = np.log(np.exp(logits - top).sum(axis=0)) + top - chosen
         return float(self.weights @ losses) + 0.5 * space.penalty(point, point) / self.strength
 
-    def _direction(self, space: _Space, gradient: _Point, shares: Floats, share: float) -> _Point:
-        """Solve for the Newton step until what is left of the gradient is below a share of it."""
+    def _direction(self, space: _Space, gradient: Reals, shares: Reals, share: float) -> _Point:
+        """Solve for the step to a gradient of length 1 (all of a point), until less than a share of it is left."""
+        kind = space.z.dtype.type
         step, rest, way = _Point.zero(space), _Point.zero(space), _Point.zero(space)
-        np.negative(gradient.all, out=rest.all)
+        rest.all[:] = -gradient
         way.all[:] = rest.all
-        weighted = shares * self.weights
+        shares, weights, shrink = shares.astype(kind), self.weights.astype(kind), kind(1 / self.strength)
+        weighted = shares * weights
         left = space.dot(rest, rest)
         stop = share**2 * left
         for _ in range(way.all.size):
             change = weighted * way.total()
             change -= shares * change.sum(axis=0)
-            bent = space.gradient(change, way.coefs / self.strength)
-            length = left / space.dot(way, bent)
+            bent = space.gradient(change, way.coefs * shrink)
+            length = kind(left / space.dot(way, bent))
             step.all += length * way.all
             bent.all *= length
             rest.all -= bent.all
             before, left = left, space.dot(rest, rest)
             if left <= stop:
                 break
-            way.all *= left / before
+            way.all *= kind(left / before)
             way.all += rest.all
         return step
 

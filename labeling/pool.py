@@ -1,5 +1,6 @@
 """A pool of vectors: rows that may lie on the disk, and how they are spread. Light to import: no scikit-learn."""
 
+import ctypes
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -9,6 +10,8 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 Singles = NDArray[np.float32]
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
+"""Of glibc's mallopt."""
 
 
 class Matrix(Protocol):
@@ -52,3 +55,15 @@ def singles(rows: NDArray[np.floating], out: Singles | None = None) -> Singles:
     target = np.empty(halves.shape, np.float32) if out is None else out[: len(halves)]
     numkong.astype(halves, "float32", out=target)
     return target
+
+
+def keep_freed_memory() -> None:
+    """Let this process keep up to 64 MB that it has freed, for its next refit.
+
+    A refit frees and asks for the same megabytes again and again; from the system they cost 2 us for each 4 kB,
+    a tenth of its time. Only glibc can be told so; others stay as they are.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(_TRIM_THRESHOLD, 64 << 20)
+        mallopt(_MMAP_THRESHOLD, 16 << 20)

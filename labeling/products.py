@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from labeling.pool import Singles
 
-_ROWS, _COLUMNS = 2, 6
-"""Of the sums that are held in registers: 12, the weights and two rows fit into the 16 that AVX2 has."""
+_COLUMNS, _ROWS = 6, {8: 2, 16: 4}
+"""Of the sums in registers, rows by lanes: 2 x 6 fit into the 16 of AVX2, 4 x 6 into the 32 of AVX-512."""
 _AHEAD = 12_288
 """Bytes from the row in hand to the one that is asked for."""
 _BLOCK_ROWS = 512
@@ -149,7 +149,7 @@ def _lanes() -> int:
 
 @functools.cache
 def _compiled(columns: int, lanes: int) -> dict[int, Callable[..., None]]:
-    """Compile for so many columns: the function for `_ROWS` rows at a time, and the one for what is left over."""
+    """Compile for so many columns: the function for some rows at a time, and the one for what is left over."""
     from llvmlite import binding
 
     binding.initialize_native_target()
@@ -161,7 +161,7 @@ def _compiled(columns: int, lanes: int) -> dict[int, Callable[..., None]]:
     engine.finalize_object()
     kind = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 3, *[ctypes.c_int64] * 4)
     functions: dict[int, Callable[..., None]] = {}
-    for rows in (_ROWS, 1):
+    for rows in (_ROWS[lanes], 1):
         functions[rows] = kind(engine.get_function_address(f"rows{rows}"))
     _engines.append(engine)
     return functions
@@ -172,7 +172,7 @@ _engines: list[object] = []
 
 
 def _source(columns: int, lanes: int) -> str:
-    return _HEAD.format(lanes=lanes) + "".join(_function(rows, columns, lanes) for rows in (_ROWS, 1))
+    return _HEAD.format(lanes=lanes) + "".join(_function(rows, columns, lanes) for rows in (_ROWS[lanes], 1))
 
 
 def _function(rows: int, columns: int, lanes: int) -> str:

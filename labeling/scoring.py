@@ -71,7 +71,6 @@ def _parts(
     wanted = rarity(fit.counts).astype(np.float32)
     prior = None if fit.prior is None else (fit.prior * len(fit.prior)).astype(np.float32)[:, None]
     for rows, logits in scan(vectors, ScanWeights.of(fit.probe)):
-        logits /= np.float32(fit.probe.temperature)
         told = softmax_columns(logits)
         # The default in the layout of the pass; the others are as fast as numpy makes them.
         scores[rows] = (

@@ -29,7 +29,7 @@ from threadpoolctl import threadpool_limits
 from labeling.acquisition import PoolView
 from labeling.fitting import Fit, Training, fit
 from labeling.mixture import Shares, mix
-from labeling.pool import PoolScale
+from labeling.pool import PoolScale, keep_freed_memory
 from labeling.probes import LinearProbe
 from labeling.scoring import score_pool
 from labeling.worklist import Guess, Pool, rank_mixed
@@ -235,6 +235,7 @@ def main() -> None:
     parser.add_argument("--diverse-repeats", type=int, default=2, help="0: none. BADGE takes 55 kB for each row.")
     parser.add_argument("--peers", action=argparse.BooleanOptionalAction, default=True)
     options = parser.parse_args()
+    keep_freed_memory()  # as the process does that refits; the peers have it too
     with tempfile.TemporaryDirectory() as folder:
         study = make_pool(options.rows, Path(folder))
         ours = our_rounds(*study)

@@ -23,7 +23,7 @@ from labeling.acquisition import PoolView
 from labeling.fitting import Fit
 from labeling.mixture import Shares
 from labeling.neighbours import more_like, near_duplicates, update_index
-from labeling.pool import PoolScale
+from labeling.pool import PoolScale, keep_freed_memory
 from labeling.probes import LinearProbe
 from labeling.scoring import score_pool
 from labeling.worklist import Guess, Pool, rank_mixed
@@ -131,6 +131,7 @@ def main() -> None:
     parser.add_argument("--dim", type=int, default=384)
     options = parser.parse_args()
     faiss.omp_set_num_threads(1)
+    keep_freed_memory()
     with tempfile.TemporaryDirectory() as name, threadpool_limits(1):
         vectors, copies = make_pool(options.rows, options.dim, Path(name))
         if options.what == "neighbours":

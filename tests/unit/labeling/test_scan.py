@@ -1,6 +1,11 @@
 """One pass over the pool says what the probe says, whatever the chunks."""
 
+import platform
+import subprocess
+import sys
+
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import softmax
@@ -71,6 +76,7 @@ def test_columns__equal_the_rules_by_row() -> None:
 
 def test_score_pool__is_the_default_rule_and_keeps_what_doctors_see(tmp_path) -> None:
     vectors, probe = _study()
+    probe.set_params(temperature=1.4)
     counts, prior = np.array([5.0, 1, 2, 9, 40]), np.array([0.9, 0.04, 0.02, 0.02, 0.02])
     plain = score_pool(vectors, Fit(probe=probe, prior=None, counts=counts, metrics={}))
     shifted = score_pool(
@@ -80,6 +86,29 @@ def test_score_pool__is_the_default_rule_and_keeps_what_doctors_see(tmp_path) ->
     assert np.abs(plain.scores - rarity_margin(probe.predict_proba(vectors), counts)).max() < 1e-5
     assert np.abs(plain.probabilities - probe.predict_proba(vectors)).max() < 3e-4
     assert np.array_equal(plain.scores, shifted.scores)
-    assert (shifted.probabilities[:, 0] >= plain.probabilities[:, 0]).all()
+    wanted = probe.predict_proba(vectors) * prior
+    assert np.abs(shifted.probabilities - wanted / wanted.sum(axis=1, keepdims=True)).max() < 3e-4
     assert np.array_equal(np.load(tmp_path / "p" / "probabilities.npy"), shifted.probabilities)
     assert [path.name for path in (tmp_path / "p").iterdir()] == ["probabilities.npy"]
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc can be told")
+def test_keep_freed_memory__the_system_is_asked_once() -> None:
+    told = """if True:
+        import resource, sys
+        import numpy as np
+        from labeling.pool import keep_freed_memory
+        if sys.argv[1] == "keep":
+            keep_freed_memory()
+        for turn in range(30):
+            held = [np.ones(300_000, np.float32) for _ in range(6)]
+            del held
+            if turn == 4:
+                before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+        print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)"""
+    kept, given_back = (
+        int(subprocess.run([sys.executable, "-c", told, way], capture_output=True, text=True, check=True).stdout)
+        for way in ("keep", "give back")
+    )
+
+    assert kept < 500 < 5_000 < given_back
