@@ -101,6 +101,7 @@ REFUSED = {
     "gzip": (lambda p: p.write_bytes(gzip.compress(b"x")), "an archive; unpack it"),
     "tar": (lambda p: _tar(p), "an archive; unpack it"),
     "RAR": (lambda p: p.write_bytes(b"Rar!\x1a\7\1\0" + bytes(600)), "an archive; unpack it"),
+    "GeoJSON": (lambda p: p.write_text('\n{"type": "FeatureCollection"}'), "JSON, no picture.*--points"),
     "nothing": (Path.touch, "empty.*copy it again"),
     "half a JPEG": (
         lambda p: (Image.fromarray(PICTURE).save(p, "JPEG"), p.write_bytes(p.read_bytes()[:2000])),
