@@ -18,6 +18,8 @@ _SPOT_MPP, _SPOT_UM = 0.75, 2.2
 """Scale at which spots are weighed, and their radius: of the smallest nuclei."""
 _DENSE_PER_MM2 = 3_000
 """Where fewer are found than this, noise cannot flood a catalogue."""
+_FEW = 100
+"""So few spots tell nothing of how they are spread, and flood nothing."""
 _LEAST_SKEW, _LEAST_ALIKE = 0.3, 0.7
 GRID_UM = 32.0
 """Side of the squares in which stain without a nucleus is noticed."""
@@ -75,7 +77,7 @@ def looks_like_noise(picture: NDArray[np.uint8], mpp: float, count: int) -> bool
         count: How many nuclei were found there.
     """
     height, width = picture.shape[:2]
-    if count <= _DENSE_PER_MM2 * height * width * mpp**2 / 1e6:
+    if count <= max(_FEW, _DENSE_PER_MM2 * height * width * mpp**2 / 1e6):
         return False
     factor = mpp / _SPOT_MPP
     method = cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR

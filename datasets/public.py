@@ -3,7 +3,6 @@
 Only names and tables are looked at here; no picture is opened.
 """
 
-import csv
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Literal
 
 from datasets.errors import LayoutError
 from datasets.folders import files_below, is_left_out
-from datasets.public_fields import KnownField, csv_points, known_fields
+from datasets.public_fields import COLUMNS, KnownField, csv_points, known_fields, points_table, table_rows
 from datasets.public_sets import PublicSet, recognise
 
 Layout = Literal["auto", "cells", "cric", "slides"]
@@ -21,7 +20,6 @@ MIRAX, MIRAX_HEADER = ".mrxs", "Slidedat.ini"
 CRIC_MPP = 0.247
 """Nominal scale of the CRIC fields as distributed at 1376 pixels (Rezende et al. 2021)."""
 
-_CRIC_COLUMNS = {"image", "bethesda_system", "x", "y"}
 PUBLIC_WORDS = {
     "negative for intraepithelial lesion": "NILM",
     "nilm": "NILM",
@@ -112,10 +110,10 @@ def plan(path: Path, layout: Layout = "auto") -> Plan:
     """
     if not path.exists():
         raise LayoutError(f"{path}: there is no such file or folder.")
-    table = _points_table(path)
+    table = _table_of(path)
     class_folders = _class_folders(path)
     if layout == "cric" and table is None:
-        raise LayoutError(f"{path}: no table with the columns {', '.join(sorted(_CRIC_COLUMNS))} in it.")
+        raise LayoutError(f"{path}: no table with the columns {', '.join(COLUMNS)} in it.")
     if layout == "cells" and not class_folders:
         raise LayoutError(f"{path}: no class-named folders with files in it.")
     if layout == "cric" or (layout == "auto" and table is not None):
@@ -174,19 +172,19 @@ def _is_picture_name(path: Path) -> bool:
 
 def _plan_cells(folders: list[Path]) -> Plan:
     known = recognise(folder.name for folder in folders)
-    if known is not None and (known.holds_whole_fields or known.cell_folder):
+    if known is not None:
         return _plan_archive(known, folders)
     cells = tuple(
-        CellFile(path=file, category=folder.name, group=known.group_of(folder.name, file.stem) if known else None)
-        for folder in folders for file in _files(folder)
-    )  # fmt: skip
-    return _set_plan(known, cells=cells)
+        CellFile(path=file, category=folder.name, group=None) for folder in folders for file in _files(folder)
+    )
+    return _set_plan(None, cells=cells)
 
 
 def _archive(path: Path) -> tuple[PublicSet, list[Path]] | None:
     """Find a known set in a folder that does not hold its class folders filled and side by side.
 
-    Archives are unpacked into a folder of the same name once more, or hold other things beside the classes.
+    Archives are unpacked into a folder of the same name once more, or hold other things beside the classes: tables,
+    texts, folders without a picture.
     """
     if not path.is_dir():
         return None
@@ -194,12 +192,20 @@ def _archive(path: Path) -> tuple[PublicSet, list[Path]] | None:
     known = recognise(folder.name for folder in folders)
     if known is not None:
         return known, folders
-    return _archive(folders[0]) if len(folders) == 1 else None
+    inner = _inner(path)
+    return None if inner is None else _archive(inner)
+
+
+def _inner(path: Path) -> Path | None:
+    """Return the one folder in which all pictures of a folder lie, None where they lie in several or beside it."""
+    children = [child for child in sorted(path.iterdir()) if not is_left_out(child.name)]
+    filled = [c for c in children if c.is_dir() and not c.is_symlink() and any(map(_is_picture_name, c.rglob("*")))]
+    return filled[0] if len(filled) == 1 and not any(map(_is_picture_name, children)) else None
 
 
 def _plan_archive(known: PublicSet, folders: list[Path]) -> Plan:
     pictures = [(folder.name, file) for folder in folders for file in _files(folder)
-                if file.suffix.lower() in _PICTURE_SUFFIXES]  # fmt: skip
+                if file.suffix.lower() in _PICTURE_SUFFIXES and not known.is_mask(file.stem)]  # fmt: skip
     if known.holds_whole_fields:
         return _set_plan(known, fields=tuple(FieldFile(path=file) for _, file in pictures))
     cells = tuple(
@@ -237,38 +243,30 @@ def _set_plan(known: PublicSet | None, *, cells: tuple[CellFile, ...] = (), fiel
     return Plan(layout=layout, cells=cells, fields=fields, mpp=known.mpp, mpp_source=source, notes=tuple(notes))
 
 
-def _points_table(path: Path) -> Path | None:
+def _table_of(path: Path) -> Path | None:
+    """Return the table of points of a folder, also one folder deeper where all pictures lie there."""
     if not path.is_dir():
         return None
-    for table in sorted(path.glob("*.csv")):
-        with table.open(newline="", encoding="utf-8-sig", errors="replace") as stream:
-            if set(next(csv.reader(stream), [])) >= _CRIC_COLUMNS:
-                return table
-    return None
+    table = points_table(path)
+    inner = _inner(path) if table is None else None
+    return table if inner is None else points_table(inner)
 
 
 def _plan_points(path: Path, table: Path) -> Plan:
     pictures = {file.name: file for file in _files(path) if file.suffix.lower() in _PICTURE_SUFFIXES}
     points: dict[str, list[Point]] = {name: [] for name in pictures}
     refused: list[tuple[Path, str]] = []
-    with table.open(newline="", encoding="utf-8-sig", errors="replace") as stream:
-        rows = csv.DictReader(stream)
-        # Only CRIC's own table has this column: a hospital's table says nothing about the scale.
-        is_cric = "image_doi" in (rows.fieldnames or ())
-        for number, row in enumerate(rows, start=2):
-            if row["image"] not in points:
-                refused.append((table, f"line {number}: there is no picture of that name"))
-                continue
-            try:
-                point = Point(
-                    x=float(row["x"]),
-                    y=float(row["y"]),
-                    category=category_of(row["bethesda_system"]),
-                )
-            except ValueError:
-                refused.append((table, f"line {number}: x and y must be numbers"))
-                continue
-            points[row["image"]].append(point)
+    rows, is_cric = table_rows(table)
+    for number, row in enumerate(rows, start=2):
+        if row.image not in points:
+            refused.append((table, f"line {number}: there is no picture of that name"))
+            continue
+        try:
+            point = Point(x=float(row.x), y=float(row.y), category=category_of(row.word))
+        except ValueError:
+            refused.append((table, f"line {number}: x and y must be numbers"))
+            continue
+        points[row.image].append(point)
     fields = tuple(FieldFile(path=pictures[name], points=tuple(points[name])) for name in sorted(pictures))
     mpp, source = (CRIC_MPP, "published: CRIC") if is_cric else (None, "unknown")
     return Plan(layout="cric", fields=fields, mpp=mpp, mpp_source=source, refused=tuple(refused))

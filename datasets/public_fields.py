@@ -1,7 +1,8 @@
-"""Public sets of whole fields that are told by the names of their files: ISBI 2014 and Cervix93. Opens no picture."""
+"""Public sets of whole fields: by names of files (ISBI 2014, Cervix93), or a table of points (CRIC). No pixels."""
 
+import csv
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +12,21 @@ from datasets.public_sets import CERVIX93_SET, ISBI14_SET, PublicSet
 _FOLDER = "EDF"
 """Of both sets' pictures of extended depth of field."""
 _ISBI14, _CERVIX93 = re.compile(r"EDF\d{1,3}"), re.compile(r"frame\d{3}")
+
+
+COLUMNS = {"image": ("image", "image_filename"), "bethesda_system": ("bethesda_system",), "x": ("x", "nucleus_x"),
+           "y": ("y", "nucleus_y")}  # fmt: skip
+"""What a table of points must have, and how CRIC's own names it."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TableRow:
+    """One line of a table of points, as it stands there."""
+
+    image: str
+    word: str | None
+    x: str
+    y: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -71,3 +87,37 @@ def csv_points(path: Path) -> list[tuple[float, float]]:
         row, column = line.split(",")
         places.append((float(column) - 1, float(row) - 1))
     return places
+
+
+def points_table(folder: Path) -> Path | None:
+    """Return the table in a folder that has the columns of `COLUMNS`, None without one."""
+    for table in sorted(folder.glob("*.csv")):
+        with table.open(newline="", encoding="utf-8-sig", errors="replace") as stream:
+            if _names(next(csv.reader(stream), [])) is not None:
+                return table
+    return None
+
+
+def table_rows(table: Path) -> tuple[list[TableRow], bool]:
+    """Read a table that `points_table` found.
+
+    Returns:
+        Its lines, and whether it is CRIC's own: a hospital's table says nothing about the scale.
+
+    Raises:
+        ValueError: It has other columns now.
+    """
+    with table.open(newline="", encoding="utf-8-sig", errors="replace") as stream:
+        lines = csv.DictReader(stream)
+        names = _names(lines.fieldnames or ())
+        if names is None:
+            raise ValueError("no table of points")
+        image, word, x, y = names.values()
+        rows = [TableRow(image=line[image] or "", word=line[word], x=line[x] or "", y=line[y] or "") for line in lines]
+        return rows, "image_doi" in (lines.fieldnames or ())
+
+
+def _names(header: Sequence[str]) -> dict[str, str] | None:
+    """Return which column is which, None where one is missing."""
+    found = {column: next((name for name in known if name in header), "") for column, known in COLUMNS.items()}
+    return found if all(found.values()) else None

@@ -20,6 +20,8 @@ class PublicSet:
     """Names of its class folders, in small letters."""
     cell_folder: str | None = None
     """Where inside a class folder the pictures of single cells lie; None: in it."""
+    mask: re.Pattern[str] | None = None
+    """Fits the stem of a file that outlines the cell of another one: no cell of its own."""
     group: re.Pattern[str] | None = None
     """Finds in a file's stem what it shares with other files of the same slide or picture; None: nothing tells."""
     has_groups_over_classes: bool = False
@@ -37,6 +39,10 @@ class PublicSet:
     sha256: str = ""
     """Of that archive; empty: not known to us, whoever fetches it must bring a sum."""
 
+    def is_mask(self, stem: str) -> bool:
+        """Return whether a file outlines the cell of another one."""
+        return self.mask is not None and self.mask.fullmatch(stem) is not None
+
     def group_of(self, category: str, stem: str) -> str | None:
         """Return what a file shares with others of the same slide, None when its name tells nothing."""
         match = self.group.match(stem) if self.group else None
@@ -53,6 +59,7 @@ HERLEV_SET = PublicSet(
         "normal_superficiel", "normal_intermediate", "normal_columnar", "light_dysplastic", "moderate_dysplastic",
         "severe_dysplastic", "carcinoma_in_situ",
     }),
+    mask=re.compile(r".+-d"),
     group=re.compile(r"^(\d+-\d+)-\d+$"),
     has_groups_over_classes=True,
     mpp=0.201,

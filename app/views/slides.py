@@ -40,12 +40,14 @@ if not slides:
     )  # fmt: skip
 else:
     counts, searches = places.cell_counts(services.database), catalog.searches(services.database)
+    infos = places.scan_infos(services.database)
     pieces.cards(
         [
             Card(
                 pictures=((f"/api/slides/{slide.id}/small", tr("Slide {slide}", slide=slide.id)),),
                 title=slide.id,
                 lines=(*((fact, ()) for fact in facts(slide, counts.get(slide.id, 0), searches.get(slide.id), tr)),
+                       *((note, ()) for note in infos.get(slide.id, {}).get("notes", ())),
                        ("", ((f"/slide?slide={slide.id}", tr("open")),))),
             )
             for slide in pieces.page_of(slides, _PER_PAGE, tr, key="slides-page")

@@ -4,6 +4,7 @@ Coordinates are level-0 pixels (x, y), sizes are (width, height) in pixels of th
 (H, W, 3). Readers run only inside the killable child that `sandbox` starts.
 """
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,6 +17,12 @@ from datasets.geometry import plausible_mpp
 
 _SQUARE = 1.05
 """Sides of a pixel differ by less than this factor in every scanner's files."""
+_OTHER_SIDE = 1.2
+_LENSES = (4.0, 100.0)
+_OF_LENS = (0.42, 2.2)
+"""um/px times magnification through 10: a scanner's camera adapter makes it .46 to 1.1."""
+_LENS = re.compile(r"(?i)\b(?:appmag|(?:nominal)?magnification|objective(?:[ _]?power)?)\W{1,4}(\d{1,3}(?:\.\d+)?)")
+_SIDE = re.compile(r"(?i)\b(?:mpp|um[/ ]px|pixel[ _]?size|microns?[ _]?per[ _]?pixel)\W{1,4}(\d?\.\d{1,8})")
 MAX_REGION_PIXELS = 100_000_000
 MAX_SLIDE_PIXELS = 1 << 40
 """Larger claims are lies: no scanner makes them."""
@@ -145,6 +152,37 @@ def scale_of(x_um: float | None, y_um: float | None) -> tuple[float | None, tupl
             "are wrong; scan it anew for measuring",
         )
     return told, ()
+
+
+def _told_once(what: re.Pattern[str], text: str) -> float | None:
+    """Return a number that a text tells, None where it tells none or several."""
+    values = {float(value) for value in what.findall(text)}
+    return values.pop() if len(values) == 1 else None
+
+
+def doubts_of(mpp: float | None, objective: float | None = None, *, text: str = "",
+              other_um: float | None = None) -> tuple[str, ...]:  # fmt: skip
+    """Return a sentence where a file contradicts its own scale: inches written for centimetres are 2.54 times.
+
+    Args:
+        mpp: The scale that is taken.
+        objective: Magnification that the file tells.
+        text: A description that may name magnification or um/px; nothing else of it is kept.
+        other_um: Side of a pixel by another attribute.
+    """
+    if mpp is None:
+        return ()
+    power = objective or _told_once(_LENS, text)
+    side = plausible_mpp(other_um or _told_once(_SIDE, text))
+    found = []
+    if side is not None and max(side, mpp) / min(side, mpp) > _OTHER_SIDE:
+        found.append(f"it tells {side:.4g} um/px in another place")
+    if power and _LENSES[0] <= power <= _LENSES[1] and not _OF_LENS[0] < mpp * power / 10 < _OF_LENS[1]:
+        found.append(f"its magnification of {power:g} means about {10 / power:.2g} um/px")
+    if not found:
+        return ()
+    return (f"its scale of {mpp:.4g} um/px is taken, but {' and '.join(found)}: measure something of known size, and "
+            "where the scale is wrong have the file written anew",)  # fmt: skip
 
 
 def inner_box(level: Level, x: int, y: int, width: int, height: int) -> tuple[int, int, int, int]:

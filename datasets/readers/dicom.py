@@ -20,7 +20,7 @@ from pydicom.pixels.utils import pixel_array
 from datasets.crops import OUTSIDE, Picture
 from datasets.errors import WAY_OUT, UnreadableFile
 from datasets.geometry import plausible_mpp
-from datasets.readers.base import Level, SlideInfo, inner_box, paste, scale_of
+from datasets.readers.base import Level, SlideInfo, doubts_of, inner_box, paste, scale_of
 from datasets.readers.dicom_headers import flavor, read_header, refuse_unknown_compression
 
 _IDENTIFYING = ("LABEL", "OVERVIEW")
@@ -65,6 +65,11 @@ class DicomReader:
             for level in self._levels
         )  # fmt: skip
         mpp, notes = scale_of(base.mpp.width, base.mpp.height) if base.mpp else (None, ())
+        volume = next((header for header in headers if flavor(header) == "VOLUME"), headers[0])
+        width_mm, columns = volume.get("ImagedVolumeWidth"), volume.get("TotalPixelMatrixColumns")
+        # Of the finest level alone: others have their own numbers of columns.
+        other_um = 1000 * float(width_mm) / columns if width_mm and columns == base.size.width else None
+        notes += doubts_of(mpp, other_um=other_um)
         paths_of_light = int(headers[0].get("NumberOfOpticalPaths") or 1)
         if paths_of_light > 1:
             notes = (*notes, f"of its {paths_of_light} optical paths only the first is read")

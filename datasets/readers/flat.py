@@ -22,6 +22,10 @@ _CONVERT = "convert it to one of them, or leave it out"
 _CUT = "save it as a pyramidal TIFF with tiles, or cut it into fields"
 _ARCHIVES = (b"PK\3\4", b"\x1f\x8b", b"7z\xbc\xaf\x27\x1c", b"Rar!\x1a\7", b"BZh", b"\xfd7zXZ\0", b"\x28\xb5\x2f\xfd")
 """First bytes of ZIP, gzip, 7z, RAR, bzip2, xz and Zstandard."""
+_JSON = (
+    "JSON, no picture; points of a slide come in with --points, labels with cytojepa import, other texts can stay out"
+)
+_TAR_MARK = slice(257, 262)
 MAX_PIXELS = 100_000_000
 """Larger pictures are scans, not fields; also the guard against decompression bombs."""
 
@@ -58,8 +62,11 @@ def read_picture(path: Path) -> Picture:
                 return picture
     except UnidentifiedImageError as error:
         with path.open("rb") as stream:
-            if stream.read(8).startswith(_ARCHIVES):
+            head = stream.read(_TAR_MARK.stop)
+            if head.startswith(_ARCHIVES) or head[_TAR_MARK] == b"ustar":
                 raise UnreadableFile("an archive; unpack it and give the folder") from error
+            if head.lstrip()[:1] in (b"{", b"["):
+                raise UnreadableFile(_JSON) from error
         raise UnreadableFile(f"neither a slide nor a picture of a known format ({_KNOWN}); {_CONVERT}") from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise UnreadableFile(f"more than {MAX_PIXELS / 1e6:.0f} million pixels; {_CUT}") from error

@@ -10,7 +10,7 @@ from PIL import Image
 
 from datasets.crops import OUTSIDE, Picture
 from datasets.errors import WAY_OUT, UnreadableFile
-from datasets.readers.base import MAX_SLIDE_PIXELS, Level, SlideInfo, inner_box, paste, scale_of
+from datasets.readers.base import MAX_SLIDE_PIXELS, Level, SlideInfo, doubts_of, inner_box, paste, scale_of
 from datasets.readers.ndpi import NdpiStack
 from datasets.readers.tiles import TiledLevels, jpeg_levels
 
@@ -52,13 +52,15 @@ class PyramidReader:
             for (width, height), down in zip(self._slide.level_dimensions, self._slide.level_downsamples, strict=True)
         )  # fmt: skip
         mpp, notes = scale_of(*(_number(properties.get(f"openslide.mpp-{axis}")) for axis in "xy"))
+        objective = _number(properties.get("openslide.objective-power"))
+        notes += doubts_of(mpp, objective, text=properties.get("tiff.ImageDescription", ""))
         vendor = properties.get("openslide.vendor", "unknown")
         self._stack = _stack_of(path) if vendor == "hamamatsu" else None
         self._path, self._has_looked = path, False
         self._tiles: TiledLevels | None = None
         self._info = SlideInfo(
             format=vendor, levels=levels, mpp=mpp,
-            objective=_number(properties.get("openslide.objective-power")), notes=notes,
+            objective=objective, notes=notes,
             z_um=self._stack.planes_um if self._stack else (0.0,),
             removed=tuple(sorted({*(f"{name} picture" for name in self._slide.associated_images if name != "thumbnail"),
                                   *_text_kinds(properties)})),

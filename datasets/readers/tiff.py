@@ -14,7 +14,7 @@ import tifffile
 
 from datasets.crops import Picture
 from datasets.errors import WAY_OUT, UnreadableFile
-from datasets.readers.base import MAX_SLIDE_PIXELS, Level, SlideInfo, inner_box, paste, scale_of
+from datasets.readers.base import MAX_SLIDE_PIXELS, Level, SlideInfo, doubts_of, inner_box, paste, scale_of
 from datasets.readers.tiles import TiledLevels, is_readable, kind_of, open_tiff
 
 _MARKS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
@@ -154,6 +154,8 @@ def _info(tif: tifffile.TiffFile, series: tifffile.TiffPageSeries, planes: int) 
         raise UnreadableFile(f"claims {width} x {height} pixels, more than any scanner makes")
     *sides, step = _ome_scale(tif) if tif.is_ome else (*_page_scale(pages[0]), None)
     mpp, notes = scale_of(*sides)
+    # The second place of an OME-TIFF is the resolution that TIFF has for itself.
+    notes += doubts_of(mpp, text=pages[0].description, other_um=_page_scale(pages[0])[0] if tif.is_ome else None)
     if planes > 1 and step is None:
         notes = (*notes, "the distance of its focal planes is not told: 1 um is taken")
     if _scenes(tif) > 1:

@@ -23,6 +23,7 @@ from tests.browser_server import PASSWORD, Server
 from tests.waiting import until
 
 pytestmark = pytest.mark.browser
+NOTE = "its scale of 0.635 um/px is taken, but its magnification of 40 means about 0.25 um/px"
 PLANES, STEP_UM, SHARP = 4, 1.5, 2
 READY = ".slideview[data-cells]:not([data-cells='']):not([data-painted=''])[data-painted]"
 
@@ -39,6 +40,9 @@ def _stack_study(folder) -> Services:
     services.settings.save(services.home)
     take_in(services, as_stacks(plan(folder / "stack"), STEP_UM), mpp=DRAWN_MPP)
     find_cells(services.database, services.home, services.secret_key, FindOptions(side_um=64, side_px=256))
+    with services.database.write() as session:
+        scan = session.query(catalog.Scan).one()
+        scan.info = {**scan.info, "notes": [NOTE]}
     small_vectors(services)
     return services
 
@@ -96,6 +100,10 @@ def test_two_keys_on_the_label_page__go_through_the_planes_of_the_cell(page) -> 
     page.wait_for_selector(f".deck[data-plane='{STEP_UM}']")
     page.keyboard.press("PageUp")
     page.wait_for_selector("text=This is the highest plane")
+
+
+def test_slides_page__shows_what_the_reader_of_a_scan_noticed(sign_in) -> None:
+    sign_in("ada", "/slides").wait_for_selector(f".cj-cards :text('{NOTE}')")
 
 
 def test_two_keys_on_the_slide__show_the_plane_above_and_below(sign_in) -> None:

@@ -72,6 +72,13 @@ def test_noise__no_field_of_cells_is_taken_for_it(real_data: Path) -> None:
             assert not looks_like_noise(picture, 0.247, 1_000_000)
 
 
+def test_noise__a_picture_of_a_few_cells_tells_too_little_to_be_called_so() -> None:
+    small = np.random.default_rng(0).integers(0, 256, (50, 50, 3), np.uint8)
+
+    assert looks_like_noise(small, 0.5, 1_000)
+    assert not looks_like_noise(small, 0.5, 20), "though it would be 32,000 for each mm2"
+
+
 def test_detect__a_coarse_scan_is_cut_smaller_and_a_search_begun_otherwise_starts_anew(
     services: Services, tmp_path: Path
 ) -> None:

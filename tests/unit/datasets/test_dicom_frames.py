@@ -191,3 +191,13 @@ def test_sparse__what_has_no_frame_was_not_scanned(tmp_path: Path, kind: str) ->
     assert any("33% of its tiles are not in the file" in note for note in slide.info.notes)
     assert measure(found, 0.25).red == pytest.approx(measure(there[None], 0.25).red, abs=0.01)
     slide.close()
+
+
+def test_scale__that_the_imaged_volume_contradicts_is_told(tmp_path: Path) -> None:
+    header = dicom_slide(PICTURE, mpp=0.25)
+    header.ImagedVolumeWidth *= 2.54
+    header.save_as(tmp_path / "a.dcm", enforce_file_format=True)
+    slide = open_slide([tmp_path / "a.dcm"])
+    slide.close()
+
+    assert any("tells 0.635 um/px in another place" in note for note in slide.info.notes)

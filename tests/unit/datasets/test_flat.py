@@ -1,6 +1,7 @@
 """Fields of every layout: read right, or refused with the fact and the way out."""
 
 import gzip
+import tarfile
 from pathlib import Path
 from zipfile import ZipFile
 
@@ -20,6 +21,11 @@ GREY = PICTURE[..., :1].repeat(3, axis=2)
 def _zip(path: Path) -> None:
     with ZipFile(path, "w") as archive:
         archive.writestr("a.svs", "x")
+
+
+def _tar(path: Path) -> None:
+    with tarfile.open(path, "w") as archive:
+        archive.add(__file__, "im_Dyskeratotic/001.bmp")
 
 
 def _tiff(path: Path, picture: np.ndarray, **options: object) -> None:
@@ -93,6 +99,9 @@ REFUSED = {
     "GIF": (lambda p: _frames(p, "GIF"), "known format.*convert it"),
     "ZIP": (lambda p: _zip(p), "an archive; unpack it"),
     "gzip": (lambda p: p.write_bytes(gzip.compress(b"x")), "an archive; unpack it"),
+    "tar": (lambda p: _tar(p), "an archive; unpack it"),
+    "RAR": (lambda p: p.write_bytes(b"Rar!\x1a\7\1\0" + bytes(600)), "an archive; unpack it"),
+    "GeoJSON": (lambda p: p.write_text('\n{"type": "FeatureCollection"}'), "JSON, no picture.*--points"),
     "nothing": (Path.touch, "empty.*copy it again"),
     "half a JPEG": (
         lambda p: (Image.fromarray(PICTURE).save(p, "JPEG"), p.write_bytes(p.read_bytes()[:2000])),

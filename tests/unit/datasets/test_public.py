@@ -50,6 +50,32 @@ def test_herlev__is_grouped_by_slide_over_classes(tmp_path):
     assert found.mpp == pytest.approx(0.201)
 
 
+def test_herlev__as_its_archive_unpacks_has_no_outline_for_a_cell(tmp_path):
+    root = tmp_path / "smear2005" / "New database pictures"
+    make(root, "normal_columnar/153826-1-001.BMP", "normal_columnar/153826-1-001-d.bmp",
+         "carcinoma_in_situ/2-3-001.BMP", "carcinoma_in_situ/2-3-001-d.bmp")  # fmt: skip
+    make(tmp_path / "smear2005", "New database.xls", "About the data/readme.txt")
+    found = plan(tmp_path)
+
+    assert [cell.path.name for cell in found.cells] == ["2-3-001.BMP", "153826-1-001.BMP"]
+    assert (found.mpp, "Jantzen" in found.notes[0]) == (0.201, True)
+    assert plan(root).cells == found.cells
+
+
+def test_cric__its_own_table_names_the_points_of_its_fields(tmp_path):
+    make(tmp_path / "cric", "classifications.json", "base/a.png", "base/b.png")
+    (tmp_path / "cric" / "classifications.csv").write_text(
+        "image_id,image_filename,image_doi,cell_id,bethesda_system,nucleus_x,nucleus_y\n"
+        "1,a.png,10.6084/m9,5277,ASC-H,101,79\n1,a.png,10.6084/m9,5278,Negative for intraepithelial lesion,7,8\n"
+    )
+    for folder in (tmp_path, tmp_path / "cric"):
+        found = plan(folder)
+        points = {field.path.name: [(p.x, p.y, p.category) for p in field.points] for field in found.fields}
+
+        assert points == {"a.png": [(101, 79, "ASC-H"), (7, 8, "NILM")], "b.png": []}
+        assert (found.layout, found.mpp, found.mpp_source) == ("cric", 0.247, "published: CRIC")
+
+
 def test_own_class_folders__are_nobodys_set(tmp_path):
     make(tmp_path, "good/a.png", "bad/b.png")
     found = plan(tmp_path)

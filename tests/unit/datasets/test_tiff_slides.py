@@ -10,6 +10,7 @@ import tifffile
 from datasets.errors import UnreadableFile
 from datasets.readers.sniff import is_scan, open_slide
 from datasets.synthetic import draw_slide
+from tests.slide_files import write_pyramid
 
 PICTURE = draw_slide(np.random.default_rng(4)).image[:384, :512]
 HALF = cv2.resize(PICTURE, (256, 192), interpolation=cv2.INTER_AREA)
@@ -118,3 +119,38 @@ def test_ome__that_names_another_file_does_not_get_it(tmp_path: Path) -> None:
     assert is_scan(path)
     with pytest.raises(UnreadableFile, match="3 pictures of one size"):
         open_slide([path])
+
+
+@pytest.mark.parametrize(
+    ("mpp", "text", "told"),
+    [
+        (0.635, "Scanner X|Magnification = 40|", "magnification of 40 means about 0.25"),
+        (0.0984, "objective: 40", "magnification of 40 means about 0.25"),
+        (0.635, "PixelSize=0.25", "tells 0.25 um/px in another place"),
+        (0.25, "Magnification = 40, PixelSize=0.25, 2024 x 1024", None),
+        (0.2325, "objective power 20", None),  # with a camera adapter of 1.6 times
+        (0.635, "objective 10, objective 40", None),  # which of them made it is not told
+    ],
+)
+def test_scale__that_the_description_contradicts_is_told(
+    tmp_path: Path, mpp: float, text: str, told: str | None
+) -> None:
+    write_pyramid(tmp_path / "a.tif", PICTURE, mpp=mpp, description=text)
+    reader = open_slide([tmp_path / "a.tif"])
+    reader.close()
+
+    assert reader.info.mpp == pytest.approx(mpp, rel=1e-3)
+    assert [told in note for note in reader.info.notes] == ([True] if told else [])
+
+
+def test_scale__of_ome_that_tiff_contradicts_is_told(tmp_path: Path) -> None:
+    for name, unit in (("a", "INCH"), ("b", "CENTIMETER")):
+        with tifffile.TiffWriter(tmp_path / f"{name}.tif", ome=True) as tif:
+            tif.write(PICTURE, metadata={"axes": "YXS", **SCALE}, resolution=(40_000, 40_000), resolutionunit=unit,
+                      **TILED)  # fmt: skip
+    first, second = (open_slide([tmp_path / f"{name}.tif"]) for name in "ab")
+    first.close()
+    second.close()
+
+    assert "tells 0.635 um/px in another place" in first.info.notes[0]
+    assert second.info.notes == ()
