@@ -1,8 +1,14 @@
-"""Each doctor's own keys and language hold on every page; keys with two meanings are refused."""
+"""Own keys and language hold on every page; keys with two meanings are refused; breaks and long absences."""
+
+from datetime import timedelta
 
 import pytest
 from playwright.sync_api import expect
+from sqlalchemy import update
 
+from app.services import Services
+from datasets.db import utc_now
+from labeling.records import SignIn
 from tests.browser.conftest import fill_door, script_over
 from tests.browser_server import PASSWORD
 
@@ -106,4 +112,25 @@ def test_sign_out__forgets_the_pictures_and_keeps_what_waits(sign_in, server) ->
     page.goto(server.url)
     fill_door(page, "ben")
     page.wait_for_selector(".deck[data-cell][data-waiting='0']")
+    assert server.labels("ben") == [*before, (cell, "NILM")]
+
+
+def test_forty_minutes_away__lead_to_the_door_and_back_to_the_page_with_the_answer(sign_in, server) -> None:
+    before = server.labels("ben")
+    page = sign_in("ben", "/slide")
+    page.wait_for_selector(".slideview[data-cells]:not([data-cells=''])")
+    page.keyboard.press("n")
+    page.wait_for_selector(".slideview[data-claimed]")
+    cell = page.get_attribute(".slideview", "data-claimed")
+    services = Services.open(server.home)
+    with services.database.write() as session:
+        session.execute(update(SignIn).values(seen_at=utc_now() - timedelta(minutes=40)))
+    services.database.close()
+    page.keyboard.press("1")
+    page.wait_for_url("**/login?*locked=1")
+    page.wait_for_selector("text=What you have answered is kept")
+    fill_door(page, "ben")
+    page.wait_for_selector(".slideview[data-waiting='0']")
+
+    assert page.url == f"{server.url}/slide"
     assert server.labels("ben") == [*before, (cell, "NILM")]

@@ -1,16 +1,11 @@
-"""Sign-ins in a browser: at the hospital, until the account is disabled; and one that was left alone for too long."""
-
-from datetime import timedelta
+"""A doctor signs in at the hospital, labels a cell, and is out when the account is disabled: all in a browser."""
 
 import pytest
-from sqlalchemy import update
 
 from app.services import Services
 from app.settings import SETTINGS_FILE
-from datasets.db import utc_now
 from labeling import accounts
-from labeling.records import SignIn
-from tests.browser.conftest import PATIENCE_MS, fill_door
+from tests.browser.conftest import PATIENCE_MS
 from tests.browser_server import Server
 from tests.builders import drawn_study
 from tests.oidc_provider import SECRET, Provider, settings_text
@@ -49,23 +44,3 @@ def test_sign_on__from_the_login_page_to_a_label_and_out(browser, tmp_path) -> N
             running.kill()
 
     assert [cell for cell, _ in running.labels("h.weber")] == [before]
-
-
-def test_forty_minutes_away__lead_to_the_door_and_back_to_the_page_with_the_answer(sign_in, server) -> None:
-    page = sign_in("ada", "/slide")
-    page.wait_for_selector(".slideview[data-cells]:not([data-cells=''])")
-    page.keyboard.press("n")
-    page.wait_for_selector(".slideview[data-claimed]")
-    cell = page.get_attribute(".slideview", "data-claimed")
-    services = Services.open(server.home)
-    with services.database.write() as session:
-        session.execute(update(SignIn).values(seen_at=utc_now() - timedelta(minutes=40)))
-    services.database.close()
-    page.keyboard.press("5")
-    page.wait_for_url("**/login?*locked=1")
-    page.wait_for_selector("text=What you have answered is kept")
-    fill_door(page, "ada")
-    page.wait_for_selector(".slideview[data-waiting='0']")
-
-    assert page.url == f"{server.url}/slide"
-    assert server.labels("ada") == [(cell, "HSIL")]
