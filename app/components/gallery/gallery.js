@@ -284,6 +284,7 @@ class Gallery {
   help() {
     if (this.sheetNode) { this.sheetNode.remove(); this.sheetNode = null; return; }
     this.root.append(this.sheetNode = galleryHelp(this));
+    this.sheetNode.focus({ preventScroll: true });
   }
 }
 
