@@ -22,13 +22,14 @@ from labeling.answers import counts, current_labels
 from labeling.mixture import REPEAT
 from labeling.records import IMPORTED, Assignment, Label
 from labeling.stopping import SAMPLE_ROWS, ArmComparison, StopSignal, compare_arms, stop_signals
-from labeling.study import LikelyError, StrangeCells, Study, likely_errors, strange_cells
+from labeling.strangers import StrangeCells, strange_cells
+from labeling.study import LikelyError, Study, likely_errors
 
 _ENGLISH = words(ENGLISH)
 FIGURES_FILE = "figures.json"
 """What the last measurement found: for the pages, beside the database."""
 _CUT = " and above"
-_MANY_STRANGE, _NAMED = 0.25, 5
+_MANY_STRANGE, _NAMED = 0.15, 5
 """Share of strange cells from which they are told where no slide stands out, and slides that a sentence names."""
 _ADVICE = {"too early": word("too early to say"), "label more": word("label more"), "enough": word("enough for now")}
 _NAMES = {"weighted kappa": word("weighted kappa"), "Fleiss' kappa": word("Fleiss' kappa")}
@@ -137,11 +138,11 @@ def strange_sentence(strange: dict[str, Any] | StrangeCells | None, tr: Words = 
     share = 100 * told["strange"] / told["cells"]
     if not told["slides"]:
         return tr(
-            "{share:.0f} % of the cells are unlike every labelled cell. How far suggestions of them can be believed is "
+            "{share:.0f} % of the cells are unlike the labelled cells. How far suggestions of them can be believed is "
             "not known before some are labelled.", share=share,
         )  # fmt: skip
     return tr(
-        "{share:.0f} % of the cells are unlike every labelled cell, on {n} slides most of them ({slides}). How far "
+        "{share:.0f} % of the cells are unlike the labelled cells, on {n} slides most of them ({slides}). How far "
         "suggestions there can be believed is not known before some are labelled.",
         share=share, n=len(told["slides"]), slides=", ".join(told["slides"][:_NAMED]),
     )  # fmt: skip

@@ -1,6 +1,7 @@
 """The pages. Streamlit runs this file for every signed-in browser and on every change."""
 
 import html
+import logging
 
 import streamlit as st
 
@@ -12,7 +13,6 @@ from app.views import people
 st.set_page_config(page_title="CytoJEPA", layout="wide", initial_sidebar_state="collapsed")
 st.html(
     "<style>.stMainBlockContainer{padding:3.75rem 1.6rem .4rem;max-width:none}"
-    "[data-testid=stHeader]{background:transparent}"
     # Room for the name and the way out: what does not fit goes into Streamlit's own menu of the rest.
     "[data-testid=stToolbar]{padding-right:12rem}"
     # Streamlit shows no focus on links and on the tools of its tables.
@@ -49,4 +49,10 @@ if person.may("label"):
     pages.append(st.Page("views/tour.py", title="Tour", url_path="tour", visibility="hidden"))
 page = st.navigation(pages, position="top")
 lock()
-page.run()
+try:
+    page.run()
+except Exception:  # whatever it is: Streamlit's own sentence is English and speaks of its makers' cloud
+    logging.getLogger(__name__).exception("page /%s", page.url_path)
+    st.error(
+        tr("This page met a fault; nothing that was saved is lost. Reload it; if it stays, tell who runs the server.")
+    )

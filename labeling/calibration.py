@@ -267,23 +267,29 @@ def novelty(units: NDArray[np.floating], labelled: NDArray[np.floating]) -> Floa
     if len(labelled) < 2:
         return np.ones(len(units))
     asked = np.unique(np.linspace(0, len(labelled) - 1, _ASKED).astype(np.intp))
-    own = np.sort(1.0 - _nearest(labelled[asked], labelled, own_places=asked))
-    share: Floats = np.searchsorted(own, 1.0 - _nearest(units, labelled), side="left") / len(own)
+    own = np.sort(1.0 - nearest(labelled[asked], labelled, own_places=asked))
+    share: Floats = np.searchsorted(own, 1.0 - nearest(units, labelled), side="left") / len(own)
     return share
 
 
-def _nearest(
+def nearest(
     rows: NDArray[np.floating], labelled: NDArray[np.floating], own_places: NDArray[np.intp] | None = None
 ) -> NDArray[np.floating]:
-    """Return each row's similarity to the labelled cell that is nearest, shape (n,); not to itself, where it is one."""
-    nearest = np.full(len(rows), -np.inf, rows.dtype)
+    """Return each row's similarity to the labelled cell that is nearest, (n, d) to (n,).
+
+    Args:
+        rows: Unit vectors, shape (n, d).
+        labelled: Unit vectors, shape (m, d).
+        own_places: Which labelled cell each row is, shape (n,), and is not compared with; None: they are others.
+    """
+    found = np.full(len(rows), -np.inf, rows.dtype)
     for start in range(0, len(labelled), _BLOCK):
         block = rows @ labelled[start : start + _BLOCK].T
         if own_places is not None:
             here = np.flatnonzero((own_places >= start) & (own_places < start + _BLOCK))
             block[here, own_places[here] - start] = -np.inf
-        np.maximum(nearest, block.max(axis=1), out=nearest)
-    return nearest
+        np.maximum(found, block.max(axis=1), out=found)
+    return found
 
 
 def probabilities_of(logits: Floats, temperature: float, prior: Floats | None = None) -> Floats:

@@ -15,8 +15,10 @@ from numpy.typing import NDArray
 
 from labeling.pool import Singles
 
-_COLUMNS, _ROWS = 6, {8: 2, 16: 4}
-"""Of the sums in registers, rows by lanes: 2 x 6 fit into the 16 of AVX2, 4 x 6 into the 32 of AVX-512."""
+_COLUMNS = 10
+"""At most that are done together: more are equal groups, each of which converts the rows again."""
+_SUMS = {8: 12, 16: 24}
+"""That are held in registers, by lanes: with weights and rows they fit into the 16 of AVX2 and the 32 of AVX-512."""
 _AHEAD = 12_288
 """Bytes from the row in hand to the one that is asked for."""
 _BLOCK_ROWS = 512
@@ -102,7 +104,8 @@ class Products:
         laid[:, :whole] = weights[:whole].T
         if whole < self._width:
             laid[:, self._padded - (self._width - whole) :] = weights[whole:].T
-        self._groups = [(low, np.ascontiguousarray(laid[low : low + _COLUMNS])) for low in range(0, columns, _COLUMNS)]
+        size = -(-columns // -(-columns // _COLUMNS))
+        self._groups = [(low, np.ascontiguousarray(laid[low : low + size])) for low in range(0, columns, size)]
         self._compiled = [_compiled(len(group), lanes) for _, group in self._groups]
 
     def multiply(self, rows: NDArray[np.float16], out: Singles) -> None:
@@ -161,7 +164,7 @@ def _compiled(columns: int, lanes: int) -> dict[int, Callable[..., None]]:
     engine.finalize_object()
     kind = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 3, *[ctypes.c_int64] * 4)
     functions: dict[int, Callable[..., None]] = {}
-    for rows in (_ROWS[lanes], 1):
+    for rows in _at_once(columns, lanes):
         functions[rows] = kind(engine.get_function_address(f"rows{rows}"))
     _engines.append(engine)
     return functions
@@ -171,8 +174,13 @@ _engines: list[object] = []
 """They own the compiled functions."""
 
 
+def _at_once(columns: int, lanes: int) -> list[int]:
+    """Return for how many rows at a time there is a function, the largest first."""
+    return sorted({max(1, _SUMS[lanes] // max(columns, 6)), 1}, reverse=True)
+
+
 def _source(columns: int, lanes: int) -> str:
-    return _HEAD.format(lanes=lanes) + "".join(_function(rows, columns, lanes) for rows in (_ROWS[lanes], 1))
+    return _HEAD.format(lanes=lanes) + "".join(_function(rows, columns, lanes) for rows in _at_once(columns, lanes))
 
 
 def _function(rows: int, columns: int, lanes: int) -> str:

@@ -20,8 +20,8 @@ _BLOCK_ROWS = 2_048
 _PRODUCTS = 900_000
 """Of one matrix product: up to a million OpenBLAS multiplies at once, above it copies its operands first and
 takes 2.4 times as long."""
-FEWEST_FOR_COMPILED = 10_000
-"""Rows from which compiling the products, 20 ms and an import, pays within some refits."""
+FEWEST_FOR_COMPILED = 50_000
+"""Rows from which compiling the products, .09 s with the import, pays within ten to twenty refits."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,8 +24,6 @@ from labeling.records import Probe
 from labeling.reference import likely_slips
 from labeling.worklist import Pool
 
-_FEWEST_ON_SLIDE = 3
-"""Cells of a slide in the sample below which nothing is said of it."""
 ALGORITHM = "balanced L2 multinomial logistic regression, version 4"
 
 
@@ -194,52 +192,6 @@ class LikelyError:
     """What a probe that has not seen the slide gives to the answer, 0 to 1."""
     novelty: float
     """How unusual the cell is among the other labelled ones, 0 to 1: near 1 the doubt says little."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class StrangeCells:
-    """Cells that lie farther from every labelled cell than any labelled cell does from the next one."""
-
-    cells: int
-    """Cells that were looked at, without labelled ones."""
-    strange: int
-    slides: list[str]
-    """Slides most of whose cells are strange, those with the most of them first."""
-
-
-def strange_cells(study: Study, rows: NDArray[np.intp]) -> StrangeCells | None:
-    """Look for cells of which the labels tell nothing: another laboratory's stain, another scanner.
-
-    A probe is as sure of them as of others, and no slide left out says that it is wrong. With labels of CRIC alone
-    nine of ten cells of Herlev are strange, with labels of Herlev seven of ten of CRIC; of the own set up to a fifth.
-
-    Args:
-        study: Vectors and labels.
-        rows: Cells to look at, as places in the store, shape (m,).
-
-    Returns:
-        None where nothing is labelled, or nothing is left to look at.
-    """
-    training = study.training
-    if training is None:
-        return None
-    ids = study.store.cell_ids
-    labelled = set(training.cell_ids)
-    rows = np.array([row for row in rows if ids[row] not in labelled], np.intp)
-    if not len(rows):
-        return None
-    once = np.unique(training.cell_ids, return_index=True)[1]
-    far = (
-        novelty(unit_vectors(study.vectors[rows], study.scale), unit_vectors(training.vectors[once], study.scale)) >= 1
-    )
-    slides = np.array([study.slide_of(ids[row]) for row in rows])
-    names, places, sizes = np.unique(slides, return_inverse=True, return_counts=True)
-    found = np.bincount(places, weights=far).astype(int)
-    mostly = np.flatnonzero((sizes >= _FEWEST_ON_SLIDE) & (2 * found > sizes))
-    return StrangeCells(
-        cells=len(rows), strange=int(far.sum()),
-        slides=[str(names[i]) for i in mostly[np.argsort(-found[mostly], kind="stable")]],
-    )  # fmt: skip
 
 
 def likely_errors(study: Study) -> list[LikelyError]:

@@ -142,3 +142,17 @@ def test_fingers__come_closer_see_a_cell_and_draw_a_loop(sign_in) -> None:
     assert abs(loop(300) - far) <= 3, (
         "twice as near, a loop of twice the size holds the same cells, but for rounded edges"
     )
+
+
+def test_map_that_is_not_there_yet__has_nothing_to_choose_and_says_what_to_do(sign_in) -> None:
+    page = sign_in("ada", "/settings")
+    faults: list[str] = []
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    page.route("**/api/map/points*", lambda route: route.fulfill(status=204))
+    page.goto(page.url.replace("/settings", "/map"))
+    page.wait_for_selector("text=There is no map yet.")
+    page.keyboard.press("a")
+    page.locator(".tool", has_text="choose all that is in view").click()
+
+    assert page.get_attribute(".map", "data-chosen") == "0"
+    assert faults == []

@@ -219,7 +219,7 @@ class Gallery {
     }
     r.replaceChildren(el("div", "top", this.title,
       ...galleryChoices(this),
-      this.saved, help), el("div", "board", this.grid, this.message), this.notice, this.bar, el("div", "foot", this.tools, el("div", "grow"), this.scale));
+      this.saved, help), el("div", "frame", el("div", "board", this.grid, this.message), this.notice), this.bar, el("div", "foot", this.tools, el("div", "grow"), this.scale));
   }
 
   draw() {
@@ -284,6 +284,7 @@ class Gallery {
   help() {
     if (this.sheetNode) { this.sheetNode.remove(); this.sheetNode = null; return; }
     this.root.append(this.sheetNode = galleryHelp(this));
+    this.sheetNode.focus({ preventScroll: true });
   }
 }
 

@@ -215,7 +215,7 @@ class CellMap {
   }
 
   choose() {
-    if (this.lasso.length < 3) { this.lasso = []; this.chosen = []; this.drawLasso(); return this.drawState(); }
+    if (!this.points || !this.codes || this.lasso.length < 3) { this.lasso = []; this.chosen = []; this.drawLasso(); return this.drawState(); }
     const found = [];
     for (let i = 0; i < this.points.length / 2; i++) if (!this.hidden.has(this.codes[i]) && inside(this.lasso, ...this.onMap(this.place(i)))) found.push(i);
     this.chosen = found; this.said = "";

@@ -16,6 +16,7 @@ from datasets.db import utc_now
 from datasets.files import write_json
 from labeling.accounts import SignedIn
 from labeling.labels import LabelEvent, record
+from labeling.records import Probe
 from labeling.stopping import StopSignal
 
 PAGE = Path(people.__file__).with_name("progress.py")
@@ -66,3 +67,22 @@ def test_stop_signals__are_told_for_each_answer(
     assert table.iloc[:, 2].tolist() == told
     assert table.iloc[:, 3].tolist() == ["+0.2", "+3.1", "-"]
     assert table.iloc[:, 5].tolist() == ["0 %", "8 %", "-"]
+
+
+def test_strange_cells__are_told_beside_the_suggestions(services: Services, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(people, "wording", lambda: words("en"))
+    probe = Probe(id="p1", encoder_fingerprint="f1", last_label_id=1, num_labels=1, classes=["LSIL"], settings={},
+                  metrics={}, made_at=utc_now())  # fmt: skip
+    with services.database.write() as session:
+        session.add(probe)
+    figures = {"agreement": {}, "intra": {}, "stop": [], "arms": None, "second_look": []}
+    warned = []
+    for strange in (None, {"cells": 100, "strange": 40, "slides": ["SL-far"]}):
+        write_json(services.home / FIGURES_FILE, figures | ({"strange": strange} if strange else {}))
+        page = AppTest.from_file(str(PAGE)).run()
+        assert not page.exception
+        warned.append([warning.value for warning in page.warning])
+
+    assert warned[0] == []
+    assert "40 % of the cells" in warned[1][0]
+    assert "SL-far" in warned[1][0]
