@@ -142,8 +142,8 @@ def strange_sentence(strange: dict[str, Any] | StrangeCells | None, tr: Words = 
             "not known before some are labelled.", share=share,
         )  # fmt: skip
     return tr(
-        "{share:.0f} % of the cells are unlike the labelled cells, on {n} slides most of them ({slides}). How far "
-        "suggestions there can be believed is not known before some are labelled.",
+        "{share:.0f} % of the cells are unlike the labelled cells. Slides of which most cells are: {n} ({slides}). How "
+        "far suggestions there can be believed is not known before some are labelled.",
         share=share, n=len(told["slides"]), slides=", ".join(told["slides"][:_NAMED]),
     )  # fmt: skip
 

@@ -78,7 +78,7 @@ def rarity_margin(probabilities: Scores, counts: Counts) -> Floats:
 def rarest_margin(probabilities: Scores, counts: Counts) -> Floats:
     """Return the margin score weighed by the square of how few labels the likely classes have.
 
-    With its share of `NEAR_BEST` it finds more cells of rare classes than `rarity_margin`; suggestions gain nothing.
+    With its share of `NEAR_BEST` it finds more cells of rare classes than `rarity_margin`; suggestions learn slower.
 
     Args:
         probabilities: Shape (n, K).

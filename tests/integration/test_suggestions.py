@@ -245,7 +245,7 @@ def test_strange_cells__of_another_laboratory_are_told_until_some_are_labelled(s
     assert found is not None
     assert (found.cells, found.slides) == (460, ["SLX"])
     assert 60 <= found.strange < 100
-    assert "on 1 slides most of them (SLX)" in (strange_sentence(found) or "")
+    assert "Slides of which most cells are: 1 (SLX)" in (strange_sentence(found) or "")
 
     _answer(database, "ada", {cell.id: "HSIL" for cell in there[:20]}, prefix="there")
     found = look()
@@ -257,7 +257,7 @@ def test_strange_cells__of_another_laboratory_are_told_until_some_are_labelled(s
 
 @pytest.mark.parametrize(("strange", "slides", "told"), [
     (14, [], None), (15, [], "15 % of the cells"), (3, ["SL1"], "(SL1)"),
-    (90, [f"SL{n}" for n in range(7)], "on 7 slides most of them (SL0, SL1, SL2, SL3, SL4)"),
+    (90, [f"SL{n}" for n in range(7)], "most cells are: 7 (SL0, SL1, SL2, SL3, SL4)"),
 ])  # fmt: skip
 def test_strange_sentence__is_said_of_many_cells_or_of_whole_slides(strange: int, slides: list[str], told: str | None):
     found = strange_sentence(StrangeCells(cells=100, strange=strange, slides=slides))
