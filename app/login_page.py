@@ -3,6 +3,7 @@
 import html
 import re
 from typing import Any
+from urllib.parse import urlencode
 
 from starlette.datastructures import Headers
 
@@ -29,11 +30,12 @@ def login_page(
     in_name, in_password = ("", " autofocus") if name else (" autofocus", "")
     alert = f'<div role="alert">{html.escape(problem)}</div>' if problem else ""
     note = f'<div role="status">{html.escape(tr(_LOCKED))}</div>' if is_locked and not problem else ""
+    to = urlencode({"next": next_page})
     other = tr("Sign in with the hospital's account")
     values: dict[str, Any] = {
         "alert": alert, "note": note, "next_page": html.escape(next_page), "typed": html.escape(name),
         "in_name": in_name, "in_password": in_password,
-        "other": f'<a class="button" href="/sign-on">{html.escape(other)}</a>' if has_sign_on else "",
+        "other": f'<a class="button" href="/sign-on?{html.escape(to)}">{html.escape(other)}</a>' if has_sign_on else "",
         "labelling": html.escape(tr("Labelling of cervical cytology")), "name": html.escape(tr("Name")),
         "password": html.escape(tr("Password")), "sign_in": html.escape(tr("Sign in")),
         "limits": html.escape(tr("Research use only. Not a medical device.")),

@@ -123,6 +123,8 @@ class Arrival:
     """The provider's own, lasting name; names that people read are given away again."""
     name: str
     role: str
+    page: str
+    """Where the person was going."""
 
 
 class SignOn:
@@ -138,8 +140,11 @@ class SignOn:
         self.settings, self._secret = settings, secret
         self._signer = URLSafeTimedSerializer(hmac.new(key, b"sign-on", hashlib.sha256).digest())
 
-    def begin(self) -> tuple[str, str]:
+    def begin(self, page: str = "/") -> tuple[str, str]:
         """Return the provider's address to go to, and the cookie that brings the browser back.
+
+        Args:
+            page: Of this site, where the person is going; signed with the rest.
 
         Raises:
             SignOnRefused: The provider cannot be reached.
@@ -150,7 +155,7 @@ class SignOn:
                 self._provider()["authorization_endpoint"], state=flow["state"], nonce=flow["nonce"],
                 code_verifier=flow["verifier"],
             )  # fmt: skip
-        return url, str(self._signer.dumps(flow))
+        return url, str(self._signer.dumps({**flow, "page": page}))
 
     def finish(self, cookie: str, query: Mapping[str, str]) -> Arrival:
         """Return whom the provider vouches for.
@@ -177,7 +182,7 @@ class SignOn:
             raise _refused(f"{type(error).__name__}: {getattr(error, 'error', '')}") from error
         except requests.RequestException as error:
             raise _unreachable(error) from error
-        return self._arrival(claims)
+        return self._arrival(claims, flow.get("page", "/"))
 
     def _client(self) -> Any:
         return OAuth2Session(
@@ -204,7 +209,7 @@ class SignOn:
         claims.validate(leeway=_LEEWAY_SECONDS)
         return claims
 
-    def _arrival(self, claims: Mapping[str, Any]) -> Arrival:
+    def _arrival(self, claims: Mapping[str, Any], page: str) -> Arrival:
         found = claims.get(self.settings.roles_claim, ())
         groups = {found} if isinstance(found, str) else set(found)
         role = next((role for group, role in self.settings.roles.items() if group in groups), None)
@@ -213,7 +218,7 @@ class SignOn:
             raise SignOnRefused(told("Your hospital account has no role in this study. Ask who runs it."))
         if not isinstance(name, str):
             raise _refused(f"no claim {self.settings.name_claim}")
-        return Arrival(issuer=self.settings.issuer, subject=str(claims["sub"]), name=name, role=role)
+        return Arrival(issuer=self.settings.issuer, subject=str(claims["sub"]), name=name, role=role, page=page)
 
 
 def open_sign_on(home: Path, key: bytes) -> SignOn | None:

@@ -5,7 +5,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from app.login_page import login_page, words_of_browser
+from app.login_page import login_page, page_of, words_of_browser
 from app.sign_in_routes import BUSY, is_full, is_https, signed_in_response
 from app.sign_on import FLOW_SECONDS, SignOn, SignOnRefused
 from datasets.db import Database
@@ -34,7 +34,9 @@ def sign_on_routes(database: Database, sign_on: SignOn | None) -> list[Route]:
         if is_full(line):
             return _problem(request, BUSY, 503)
         try:
-            url, cookie = await to_thread.run_sync(sign_on.begin, limiter=line)
+            url, cookie = await to_thread.run_sync(
+                sign_on.begin, page_of(request.query_params.get("next", "")), limiter=line
+            )
         except SignOnRefused as error:
             return _problem(request, sentence_of(error), 502)
         response = RedirectResponse(url, 303)
@@ -48,23 +50,25 @@ def sign_on_routes(database: Database, sign_on: SignOn | None) -> list[Route]:
         if is_full(line):
             return _problem(request, BUSY, 503)
         try:
-            name = await to_thread.run_sync(_name, database, sign_on, request, limiter=line)
+            name, page = await to_thread.run_sync(_arrived, database, sign_on, request, limiter=line)
         except (SignOnRefused, AccountError) as error:
             response = _problem(request, sentence_of(error), 403)
         else:
-            response = await signed_in_response(request, database, name)
+            response = await signed_in_response(request, database, name, page)
         response.delete_cookie(COOKIE, path=_PATH)
         return response
 
     return [Route(_PATH, go), Route(f"{_PATH}/back", back)]
 
 
-def _name(database: Database, sign_on: SignOn, request: Request) -> str:
+def _arrived(database: Database, sign_on: SignOn, request: Request) -> tuple[str, str]:
+    """Return the account, and where the person was going."""
     arrival = sign_on.finish(request.cookies.get(COOKIE, ""), request.query_params)
-    return identities.arrive(
+    name = identities.arrive(
         database, issuer=arrival.issuer, subject=arrival.subject, name=arrival.name, role=arrival.role,
         new_accounts=sign_on.settings.new_accounts,
     )  # fmt: skip
+    return name, arrival.page
 
 
 def _none(request: Request) -> Response:

@@ -217,7 +217,7 @@ class _SilentProvider:
     def __init__(self) -> None:
         self.answers, self.waited_in_vain = threading.Event(), False
 
-    def begin(self) -> tuple[str, str]:
+    def begin(self, _page: str) -> tuple[str, str]:
         self.waited_in_vain |= not self.answers.wait(20)
         return "https://provider.example", "cookie"
 

@@ -1,5 +1,7 @@
 """The hospital's sign-on against a real provider on loopback: who gets in, as what, and who does not."""
 
+import html
+import re
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
@@ -51,9 +53,9 @@ def _routes(home: Path) -> Starlette:
     return Starlette(routes=routes, middleware=[Middleware(SignInGate, database=services.database)])
 
 
-def _there(client: TestClient) -> str:
+def _there(client: TestClient, link: str = "/sign-on") -> str:
     """Go to the provider as a browser does; return the address to which it sends the browser back."""
-    answer = client.get("/sign-on")
+    answer = client.get(link)
     assert answer.status_code == 303
     return httpx.get(answer.headers["location"]).headers["location"]
 
@@ -161,6 +163,18 @@ def test_provider_gone__is_told_and_passwords_still_work(tmp_path: Path) -> None
 
     assert (answer.status_code, "cannot be reached" in answer.text) == (502, True)
     assert "Sign in with the hospital" in client.get("/login").text
+
+
+@pytest.mark.parametrize(("wanted", "found"), [("/slide?cell=CE-1", "/slide?cell=CE-1"), ("//evil.example", "/")])
+def test_page_that_was_left__is_where_the_sign_on_leads(
+    tmp_path: Path, provider: Provider, wanted: str, found: str
+) -> None:
+    client = TestClient(_site(tmp_path / "home", provider), base_url=SERVER, follow_redirects=False)
+    link = re.search(r'href="(/sign-on[^"]*)"', client.get("/login", params={"next": wanted}).text)[1]
+    way_back = urlsplit(_there(client, html.unescape(link)))
+    answer = client.get(f"{way_back.path}?{way_back.query}")
+
+    assert (answer.status_code, answer.headers["location"]) == (303, found)
 
 
 @pytest.mark.parametrize(("new_accounts", "faults", "said"), [
