@@ -149,3 +149,16 @@ def add_doubt(home: Path) -> str:
     write_json(home / FIGURES_FILE, figures)
     services.database.close()
     return cell
+
+
+def add_disputes(home: Path) -> None:
+    """Let ada and ben answer the last cells of a study, some of them differently."""
+    services = Services.open(home)
+    cells = catalog.cell_ids(services.database)[-12:]
+    said = {"ada": ["NILM", "NILM", "LSIL", "HSIL"], "ben": ["NILM", "NILM", "ASC-US", "HSIL"]}
+    for doctor, answers in said.items():
+        events = [LabelEvent(key=f"{doctor}-{cell}", cell_id=cell, category=answers[place % len(answers)],
+                             comment="small halo" if doctor == "ada" and place % 4 == 2 else None)
+                  for place, cell in enumerate(cells)]  # fmt: skip
+        assert all(r.accepted for r in record(services.database, doctor, events, label_set=services.label_set, reads=2))
+    services.database.close()

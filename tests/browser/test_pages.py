@@ -9,7 +9,7 @@ from axe_playwright_python.sync_playwright import Axe
 
 from app.words import words
 from tests.browser.conftest import script_over
-from tests.builders import add_doubt
+from tests.builders import add_disputes, add_doubt
 from tests.waiting import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.browser
@@ -24,7 +24,7 @@ PAGES = {
     "quality": ("/quality", "text=All measures of the slides"),
     "progress": ("/progress", "text=Research use only"),
     "bias": ("/bias", "text=Research use only"),
-    "review": ("/review", ".review[data-loaded=true]"),
+    "review": ("/review", ".review[data-cell][data-open='3'] .opinion"),
     "export": ("/export", "text=Write the file"),
     "runs": ("/runs", "text=Research use only"),
     "jobs": ("/jobs", "text=Start a job"),
@@ -64,7 +64,8 @@ _NOT_OURS = {"landmark-one-main", "region", "page-has-heading-one", "meta-viewpo
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _doubt(server) -> None:
+def _doubts(server) -> None:
+    add_disputes(server.home)
     add_doubt(server.home)
 
 
