@@ -10,7 +10,7 @@ import numpy as np
 from app.services import Services
 from datasets import catalog
 from datasets.files import sha256_of_file
-from labeling.errors import ProbeGone
+from labeling.errors import ProbeGone, ProbeOutdated
 from labeling.study import newest_probe
 from labeling.suggestions import rebuild
 from labeling.verification import MOST_PROBLEMS, check_chain
@@ -25,6 +25,8 @@ class Findings:
     head: str
     """Hash of the newest event."""
     problems: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+    """What could not be checked, though nothing says that it is wrong."""
 
 
 def inspect_study(services: Services, anchors: Sequence[Path] = ()) -> Findings:
@@ -38,8 +40,14 @@ def inspect_study(services: Services, anchors: Sequence[Path] = ()) -> Findings:
     problems = [*chain.problems, *services.database.integrity_problems()]
     problems += _first(_vector_problems(services.embeddings_folder))
     problems += _first(_picture_problems(services))
-    problems += _first(_probe_problems(services))
-    return Findings(ok=not problems, events=chain.events, head=chain.head, problems=tuple(problems))
+    notes = []
+    try:
+        problems += _first(_probe_problems(services))
+    except ProbeOutdated as error:
+        notes.append(
+            f"{error} Its suggestions stand, unchecked, until the next fit: when the server starts, or `cytojepa fit`."
+        )
+    return Findings(ok=not problems, events=chain.events, head=chain.head, problems=tuple(problems), notes=tuple(notes))
 
 
 def _first(found: Iterator[str]) -> list[str]:
@@ -64,13 +72,19 @@ def _picture_problems(services: Services) -> Iterator[str]:
 
 
 def _probe_problems(services: Services) -> Iterator[str]:
-    """Fit the newest probe again from the labels and settings that it names, and compare."""
+    """Fit the newest probe again from the labels and settings that it names, and compare.
+
+    Raises:
+        ProbeOutdated: Another version of the program fitted it.
+    """
     probe, store = newest_probe(services.database), services.store()
     if probe is None or store is None or probe.encoder_fingerprint != store.fingerprint:
         return
     try:
         again = rebuild(store, services.probes_folder, probe.id)
         kept = np.load(services.probes_folder / probe.id / "weights.npy", allow_pickle=False)
+    except ProbeOutdated:
+        raise
     except (ProbeGone, OSError, ValueError, KeyError) as error:
         yield f"probe {probe.id}: cannot be made again ({error}); run `cytojepa fit`."
         return

@@ -10,6 +10,7 @@ import os
 import shutil
 import tempfile
 import zipfile
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -173,7 +174,7 @@ def _check(folder: Path, manifest: dict[str, Any]) -> Findings:
     # An upgrade of what was ever backed up adds no event, so this holds for archives of older versions too.
     if (findings.events, findings.head) != (manifest["events"], manifest["head"]):
         problems.append(f"the chain ends at {findings.events}, the backup was made at {manifest['events']}.")
-    return Findings(ok=not problems, events=findings.events, head=findings.head, problems=tuple(problems))
+    return replace(findings, ok=not problems, problems=tuple(problems))
 
 
 def _move_rows(folder: Path, url: URL) -> Findings:

@@ -7,6 +7,7 @@ LabelingError
 |-- OrderRefused      an order of work that names what the study does not have
 |   `-- OrderTooLong  more slides than an order names
 `-- ProbeGone         a probe that cannot be made again
+    `-- ProbeOutdated  because another version of the program made it
 """
 
 from datasets.bethesda import LabelSet
@@ -53,6 +54,10 @@ def answer_refused(category: str, label_set: LabelSet) -> LabelRefused:
 
 class ProbeGone(LabelingError):
     """A probe whose files are deleted or whose vectors are not at hand."""
+
+
+class ProbeOutdated(ProbeGone):
+    """A probe of another version of the program, which fitted in another way: nothing is wrong with it."""
 
 
 class BlindTestRefused(LabelingError):

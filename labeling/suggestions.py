@@ -21,7 +21,7 @@ from datasets.embeddings import EmbeddingStore
 from labeling import fitting, probe_files
 from labeling.acquisition import DEFAULT_RULE, NEAR_BEST
 from labeling.calibration import ConformalSets
-from labeling.errors import ProbeGone
+from labeling.errors import ProbeGone, ProbeOutdated
 from labeling.evidence import Evidence, gather
 from labeling.fitting import Training
 from labeling.mixture import Dial, Shares
@@ -159,11 +159,12 @@ def rebuild(store: EmbeddingStore, folder: Path, probe_id: str) -> LinearProbe:
     """Fit a kept probe again from the labels and settings that it names: the same weights, bit for bit.
 
     Raises:
-        ProbeGone: Its files are gone, the store is not the one that it saw, or another version of the program made it.
+        ProbeGone: Its files are gone, or the store is not the one that it saw.
+        ProbeOutdated: Another version of the program made it.
     """
     description, training = probe_files.read(folder, probe_id)
     if (algorithm := description["settings"]["algorithm"]) != ALGORITHM:
-        raise ProbeGone(f"probe {probe_id}: made by another version of the program ({algorithm}).")
+        raise ProbeOutdated(f"probe {probe_id}: made by another version of the program ({algorithm}).")
     if description["encoder_fingerprint"] != store.fingerprint:
         raise ProbeGone(f"probe {probe_id}: made with encoder {description['encoder_fingerprint']}, not this store's.")
     rows = store.row_of()

@@ -60,6 +60,6 @@ def restore(file: Path, key: Path | None, database: str, home: Path, as_json: bo
         bar.close()
     lines = [f"{findings.events} events, all as they were stored, in {home}. Head {findings.head}"]
     problems = [*findings.problems, "Nothing was restored."]
-    emit(as_json, {**asdict(findings), "problems": list(findings.problems)}, lines if findings.ok else problems)
+    emit(as_json, asdict(findings), [*lines, *findings.notes] if findings.ok else problems)
     if not findings.ok:
         raise SystemExit(1)

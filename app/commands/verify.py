@@ -24,7 +24,7 @@ def verify(anchors: tuple[Path, ...], home: Path, as_json: bool) -> None:
     """Check chain of events, database, vectors and pictures. Exit code 1 when something is wrong."""
     findings = _inspect(home, anchors)
     lines = list(findings.problems) or [f"{findings.events} events, all as they were stored. Head {findings.head}"]
-    emit(as_json, {**asdict(findings), "problems": list(findings.problems)}, lines)
+    emit(as_json, asdict(findings), [*lines, *findings.notes])
     if not findings.ok:
         raise SystemExit(1)
 

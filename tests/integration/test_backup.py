@@ -13,6 +13,7 @@ from sqlalchemy import select
 
 from app.archive import ArchiveError, write_backup
 from app.cli import cytojepa
+from app.refit import refit_study
 from app.restoring import restore_backup
 from app.services import Services
 from datasets import catalog
@@ -21,6 +22,7 @@ from labeling import accounts, audit
 from labeling.counting import ProgressCounter
 from labeling.labels import LabelEvent, UndoEvent, record
 from labeling.records import Label
+from labeling.study import ALGORITHM
 from labeling.verification import check_chain
 from tests.builders import drawn_study
 
@@ -123,7 +125,8 @@ def test_verbs__round_trip_keeps_everything_but_sign_ins(study: Services, tmp_pa
     code, restored = _run("restore", str(out), "--home", str(home))
     assert (code, restored["ok"], restored["events"], restored["head"]) == (0, True, made["events"], made["head"])
     code, verified = _run("verify", "--home", str(home))
-    assert (code, verified) == (0, {"ok": True, "events": made["events"], "head": made["head"], "problems": []})
+    sound = {"ok": True, "events": made["events"], "head": made["head"], "problems": [], "notes": []}
+    assert (code, verified) == (0, sound)
 
     new = Services.open(home)
     assert new.settings == study.settings
@@ -135,6 +138,21 @@ def test_verbs__round_trip_keeps_everything_but_sign_ins(study: Services, tmp_pa
     assert accounts.check_sign_in(new.database, token) is None
     assert not list(home.rglob("left-out.bin"))
     new.database.close()
+
+
+def test_restore__a_study_whose_probe_an_older_program_fitted_is_whole(study: Services, tmp_path: Path) -> None:
+    events = [LabelEvent(key=f"k{place}", cell_id=cell, category=("NILM", "HSIL")[place % 2])
+              for place, cell in enumerate(catalog.cell_ids(study.database)[:8])]  # fmt: skip
+    record(study.database, "ada", events, label_set=study.label_set)
+    described = study.probes_folder / refit_study(study).probe_id / "probe.json"
+    described.write_text(described.read_text().replace(ALGORITHM, "an older one"))
+    out, home = tmp_path / "study.zip", tmp_path / "new"
+    write_backup(study, out)
+    found = restore_backup(out, home)
+
+    assert (found.ok, found.problems) == (True, ())
+    assert "made by another version of the program (an older one)" in found.notes[0]
+    assert _run("verify", "--home", str(home))[0] == 0
 
 
 def test_backup__never_replaces_a_file(study: Services, tmp_path: Path) -> None:

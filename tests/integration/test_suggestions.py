@@ -14,7 +14,7 @@ from datasets.catalog import Cell, Slide
 from datasets.db import Database, utc_now
 from datasets.embeddings import EmbeddingStore
 from labeling import leases, probe_files, suggestions
-from labeling.errors import ProbeGone
+from labeling.errors import ProbeGone, ProbeOutdated
 from labeling.evidence import gather
 from labeling.labels import LabelEvent, UndoEvent, record
 from labeling.mixture import DIAL, RANDOM, SHARED, UNCERTAIN
@@ -149,7 +149,7 @@ def test_rebuild__gives_the_same_bits_and_an_undo_the_same_probe(study) -> None:
         rebuild(store, folder, "0" * 32)
     described = folder / first / "probe.json"
     described.write_text(described.read_text().replace(ALGORITHM, "an older one"))
-    with pytest.raises(ProbeGone, match="another version of the program \\(an older one\\)"):
+    with pytest.raises(ProbeOutdated, match="another version of the program \\(an older one\\)"):
         rebuild(store, folder, first)
 
 
