@@ -83,7 +83,10 @@ def build_app(home: Path) -> Any:
             *sign_on_routes(services.database, sign_on),
             *api_routes(services, pictures),
         ],
-        middleware=[Middleware(SignInGate, database=services.database), Middleware(CalmFrame)],
+        middleware=[
+            Middleware(SignInGate, database=services.database, has_sign_on=sign_on is not None),
+            Middleware(CalmFrame),
+        ],
         lifespan=lifespan,
     )
 

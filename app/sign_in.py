@@ -4,7 +4,7 @@ A pure ASGI middleware, because Starlette's own base class does not see websocke
 """
 
 import hmac
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers, MutableHeaders
@@ -18,7 +18,7 @@ from starlette.responses import (
 )
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.login_page import login_page, words_of_browser
+from app.login_page import login_page, page_of, words_of_browser
 from app.open_pages import REVOKED, OpenPage
 from app.unknown_page import is_for_a_page, unknown_page
 from app.unstored import UNSTORED, told_of
@@ -91,10 +91,11 @@ class SignInGate:
     Args:
         app: What lies behind.
         database: Where sign-ins are kept.
+        has_sign_on: The hospital's own sign-on is offered too.
     """
 
-    def __init__(self, app: ASGIApp, database: Database) -> None:
-        self._app, self._database = app, database
+    def __init__(self, app: ASGIApp, database: Database, *, has_sign_on: bool = False) -> None:
+        self._app, self._database, self._has_sign_on = app, database, has_sign_on
         self._of_routes = RequestBodyLimitMiddleware(app, MOST_BYTES)
         self._of_strangers = RequestBodyLimitMiddleware(app, _MOST_FORM_BYTES)
 
@@ -115,7 +116,7 @@ class SignInGate:
             # Here, because the application's own handler would only say that something went wrong.
             if begun or scope["type"] == "websocket":
                 raise
-            await _unstored(scope, error)(scope, receive, _with_headers(scope, send))
+            await _unstored(scope, error, has_sign_on=self._has_sign_on)(scope, receive, _with_headers(scope, send))
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = Headers(scope=scope)
@@ -163,7 +164,7 @@ def _refusal(scope: Scope, headers: Headers, person: SignedIn | None) -> Respons
     if path in OPEN_PATHS:
         return None
     if person is None:
-        return _stranger(headers, is_change=is_change)
+        return _stranger(scope, headers, is_change=is_change)
     if person.via is None:
         if is_change and path.startswith("/api/") and not _is_same(headers.get("x-csrf-token"), person.csrf_token):
             return JSONResponse({"error": "The page is from another sign-in. Reload it."}, 403)
@@ -172,11 +173,11 @@ def _refusal(scope: Scope, headers: Headers, person: SignedIn | None) -> Respons
     return _forbidden(path, scope["query_string"], person)
 
 
-def _unstored(scope: Scope, error: DatabaseError) -> Response:
+def _unstored(scope: Scope, error: DatabaseError, *, has_sign_on: bool) -> Response:
     sentence, status = told_of(error)
     if scope["path"] == "/login":
         tr = words_of_browser(Headers(scope=scope))
-        return HTMLResponse(login_page(tr.of(sentence), tr=tr), status)
+        return HTMLResponse(login_page(tr.of(sentence), has_sign_on=has_sign_on, tr=tr), status)
     return JSONResponse({"error": sentence}, status)
 
 
@@ -186,11 +187,12 @@ def _is_too_long(path: str, headers: Headers) -> bool:
     return length.isdecimal() and (len(length) > 15 or int(length) > most)
 
 
-def _stranger(headers: Headers, *, is_change: bool) -> Response:
+def _stranger(scope: Scope, headers: Headers, *, is_change: bool) -> Response:
     if "authorization" in headers:
         sentence = "The token is unknown, expired or revoked, or its account is disabled."
     elif "text/html" in headers.get("accept", "") and not is_change:
-        return RedirectResponse("/login", 303)
+        page = page_of(f"{scope['path']}?{scope['query_string'].decode('latin-1')}".removesuffix("?"))
+        return RedirectResponse("/login" if page == "/" else f"/login?{urlencode({'next': page})}", 303)
     else:
         sentence = "Signed out. Sign in again."
     return JSONResponse({"error": sentence}, 401, headers={"WWW-Authenticate": "Bearer"})

@@ -50,7 +50,10 @@ class _Door:
         tr = words_of_browser(request.headers)
         if request.method == "GET":
             asked = request.query_params
-            return self._page(tr, next_page=page_of(asked.get("next", "")), is_locked="locked" in asked)
+            page, person = page_of(asked.get("next", "")), request.state.signed_in
+            if person and person.via is None:  # in another tab; a second sign-in would end the first one's pages
+                return RedirectResponse(page, 303)
+            return self._page(tr, next_page=page, is_locked="locked" in asked)
         form = await request.form(max_files=0, max_fields=10)
         name, password, wanted = (str(form.get(key, "")) for key in ("name", "password", "next"))
         again = partial(self._page, tr, name=name, next_page=page_of(wanted))

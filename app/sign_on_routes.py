@@ -31,14 +31,13 @@ def sign_on_routes(database: Database, sign_on: SignOn | None) -> list[Route]:
     async def go(request: Request) -> Response:
         if sign_on is None:
             return _none(request)
+        page = page_of(request.query_params.get("next", ""))
         if is_full(line):
-            return _problem(request, BUSY, 503)
+            return _problem(request, BUSY, 503, page)
         try:
-            url, cookie = await to_thread.run_sync(
-                sign_on.begin, page_of(request.query_params.get("next", "")), limiter=line
-            )
+            url, cookie = await to_thread.run_sync(sign_on.begin, page, limiter=line)
         except SignOnRefused as error:
-            return _problem(request, sentence_of(error), 502)
+            return _problem(request, sentence_of(error), 502, page)
         response = RedirectResponse(url, 303)
         response.set_cookie(COOKIE, cookie, max_age=FLOW_SECONDS, path=_PATH, httponly=True, samesite="lax",
                             secure=is_https(request))  # fmt: skip
@@ -76,6 +75,6 @@ def _none(request: Request) -> Response:
     return HTMLResponse(login_page(tr("This server has no other sign-on."), tr=tr), 404)
 
 
-def _problem(request: Request, sentence: str, status: int) -> Response:
+def _problem(request: Request, sentence: str, status: int, page: str = "") -> Response:
     tr = words_of_browser(request.headers)
-    return HTMLResponse(login_page(tr.of(sentence), has_sign_on=True, tr=tr), status)
+    return HTMLResponse(login_page(tr.of(sentence), next_page=page, has_sign_on=True, tr=tr), status)

@@ -96,4 +96,4 @@ def test_revoked__an_open_page_is_cut_off(sign_in, server, manager) -> None:
     if not socket.is_closed():
         socket.wait_for_event("close", timeout=PATIENCE_MS)
     page.goto(f"{server.url}/jobs")
-    page.wait_for_url(lambda url: url.endswith("/login"))
+    page.wait_for_url("**/login?next=%2Fjobs")

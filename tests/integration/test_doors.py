@@ -99,6 +99,29 @@ def test_sign_in__leads_back_to_the_page_and_never_away_from_the_site(site: Star
     assert (answer.status_code, answer.headers["location"]) == (303, found)
 
 
+@pytest.mark.parametrize(("asked", "door"), [
+    ("/slide?cell=CE-1&from=label", "/login?next=%2Fslide%3Fcell%3DCE-1%26from%3Dlabel"),
+    ("/gallery", "/login?next=%2Fgallery"), ("/", "/login"), ("/anything", "/login"), ("/static/x.js", "/login"),
+])  # fmt: skip
+def test_link_to_a_page__leads_a_stranger_to_the_door_and_from_there_to_the_page(
+    site: Starlette, asked: str, door: str
+) -> None:
+    answer = _client(site).get(asked, headers={"accept": "text/html"})
+
+    assert (answer.status_code, answer.headers["location"]) == (303, door)
+
+
+def test_second_tab_at_the_door__goes_on_with_the_sign_in_of_the_first(site: Starlette, services: Services) -> None:
+    token, _ = _signed_in(services)
+    cookie = {"cookie": f"{COOKIE}={token}"}
+    answer = _client(site).get("/login", params={"next": "/slide?cell=CE-1", "locked": "1"}, headers=cookie)
+
+    assert (answer.status_code, answer.headers["location"]) == (303, "/slide?cell=CE-1")
+    assert "set-cookie" not in answer.headers
+    accounts.end_sign_in(services.database, token)
+    assert _client(site).get("/login", headers=cookie).status_code == 200
+
+
 def test_bodies__of_strangers_are_short(site: Starlette) -> None:
     """Else whoever reaches the server fills its memory, or with a file its disk."""
     client = _client(site)

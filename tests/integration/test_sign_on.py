@@ -163,6 +163,7 @@ def test_provider_gone__is_told_and_passwords_still_work(tmp_path: Path) -> None
 
     assert (answer.status_code, "cannot be reached" in answer.text) == (502, True)
     assert "Sign in with the hospital" in client.get("/login").text
+    assert 'value="/gallery"' in client.get("/sign-on", params={"next": "/gallery"}).text
 
 
 @pytest.mark.parametrize(("wanted", "found"), [("/slide?cell=CE-1", "/slide?cell=CE-1"), ("//evil.example", "/")])

@@ -103,7 +103,7 @@ function held(node, act) {
 }
 
 class HttpError extends Error {
-  constructor(status, sentence) { super(sentence || tr("The server answered {status}.", { status })); this.status = status; }
+  constructor(status, sentence) { super(sentence || tr("The server answered {status}.", { status })); this.status = status; this.isTold = Boolean(sentence); }
 }
 
 // An error without a status: nothing came back. What the browser says of that is in its own words and language.
@@ -114,7 +114,10 @@ async function ask(url, request = {}) {
   return answer;
 }
 
-function askJson(url, request) { return ask(url, request).then(answer => answer.json().catch(() => ({}))); }
+async function askJson(url, request) {
+  const answer = await ask(url, request);
+  return answer.json().catch(() => { throw new HttpError(undefined, tr("The server did not answer.")); });     // cut off, or not ours
+}
 
 function getJson(url) { return askJson(url, { headers: { Accept: "application/json" } }); }
 

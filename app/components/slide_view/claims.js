@@ -21,7 +21,8 @@ class Claims {
       if (body.item) return this.have(cell, { ...body.item, isNew: this.fresh.has(cell), until: body.until });
       this.refused(cell, body.reason);
     } catch (error) {
-      if (error.status === undefined) return this.have(cell, item);     // without network the answer waits in this browser, as everywhere
+      // Without network, or where a proxy answers for the server, the answer waits in this browser, as everywhere.
+      if (error.status === undefined || (error.status >= 500 && !error.isTold)) return this.have(cell, item);
       if (error.status === 401 || error.status === 403) page.outbox.signedOut = true;
       this.refused(cell, error.message);
     }

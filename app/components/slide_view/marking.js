@@ -15,7 +15,10 @@ class Marking {
 
   toggle(isOn = !this.isOn) {
     this.isOn = isOn; this.box = null;
-    if (isOn) { this.page.deselect(); this.page.rings.isOn = true; }
+    if (isOn) {
+      this.page.deselect(); this.page.rings.isOn = true;
+      this.page.stage.node.focus({ preventScroll: true });     // Enter marks, also where a button has begun this
+    }
     this.page.stage.node.classList.toggle("marking", isOn);
     this.page.root.dataset.marking = String(isOn);
     this.page.said = isOn ? tr("Click the nucleus of the missed cell, or draw a box round the cell. Enter marks the middle of the view, Esc ends.") : "";

@@ -183,7 +183,8 @@ class SlidePage {
     if (isTyping(event) || isShortcut(event) || !this.root.isConnected) return;
     const key = keyOf(event), category = this.may_label ? this.byKey.get(key) : null, command = this.commands.get(key);
     const move = { ArrowLeft: [-PAN_PX, 0], ArrowRight: [PAN_PX, 0], ArrowUp: [0, -PAN_PX], ArrowDown: [0, PAN_PX] }[key];
-    if (key === "Enter" && this.marking?.isOn) { event.preventDefault(); event.stopPropagation(); return this.marking.markCenter(); }
+    const isElsewhere = this.sheets.isCovering || /^(BUTTON|A|INPUT|SELECT|TEXTAREA)$/.test(event.composedPath()[0].tagName);      // Enter belongs to it
+    if (key === "Enter" && this.marking?.isOn && !isElsewhere) { event.preventDefault(); event.stopPropagation(); return this.marking.markCenter(); }
     if (!category && !command && !move) return;
     event.preventDefault(); event.stopPropagation();
     if (move) return this.stage.pan(...move);

@@ -2,8 +2,10 @@
 
 import pytest
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
 from starlette.testclient import TestClient
 
+from app.sign_in import SignInGate
 from app.sign_in_routes import sign_in_routes
 from labeling.accounts import FailureBrake
 
@@ -13,7 +15,8 @@ GERMAN = {"accept-language": "de-AT,de;q=0.9,en;q=0.8"}
 @pytest.fixture
 def client(services):
     brake = FailureBrake(services.database)
-    return TestClient(Starlette(routes=sign_in_routes(services.database, brake, has_sign_on=True)))
+    routes = sign_in_routes(services.database, brake, has_sign_on=True)
+    return TestClient(Starlette(routes=routes, middleware=[Middleware(SignInGate, database=services.database)]))
 
 
 def test_page__in_german(client) -> None:
