@@ -20,7 +20,9 @@ _DENSE_PER_MM2 = 3_000
 """Where fewer are found than this, noise cannot flood a catalogue."""
 _FEW = 100
 """So few spots tell nothing of how they are spread, and flood nothing."""
-_LEAST_SKEW, _LEAST_ALIKE = 0.3, 0.7
+_LEAST_SKEW, _LEAST_PART_SKEW, _LEAST_ALIKE = 0.3, 0.5, 0.6
+_PARTS = 4
+"""A picture is cut into so many parts each way."""
 GRID_UM = 32.0
 """Side of the squares in which stain without a nucleus is noticed."""
 _GRID_SHARE = 0.2
@@ -66,10 +68,10 @@ def looks_like_noise(picture: NDArray[np.uint8], mpp: float, count: int) -> bool
     """Return whether what was found in a picture is noise or a pattern rather than nuclei.
 
     Nuclei are dark on a lighter ground: spots of their size are skewed to the dark side, while noise, grain and printed
-    dots have as many light ones, or pixels that tell nothing of their neighbours. The skewness was at least .39 in 92
-    fields of CRIC (median 2.1), also blurred by 1 um, with camera noise, JPEG of quality 30, half the contrast and at
-    1 um/px. Noise and dots of eight kinds had -.01 to .26; salt and pepper .83, but neighbours alike by .47,
-    not .86 and more.
+    dots have as many light ones, everywhere, or pixels that tell nothing of their neighbours. Where nuclei crowd, the
+    light between them counts too: 17 of 2,080 windows of .01 mm2 and more, out of 160 fields of CRIC, are skewed by
+    less than .3 as a whole, but each of the 2,080 has a part of .65 and more. Noise and dots of 18 kinds have no part
+    above .44 in pictures of .12 mm2. Salt and pepper has, but neighbours alike by .47, not .66 and more.
 
     Args:
         picture: RGB, shape (H, W, 3), uint8.
@@ -85,10 +87,15 @@ def looks_like_noise(picture: NDArray[np.uint8], mpp: float, count: int) -> bool
     dark = 255.0 - small[..., :2].max(axis=2).astype(np.float32)
     sigma = _SPOT_UM / _SPOT_MPP / np.sqrt(2)
     spots = cv2.GaussianBlur(dark, (0, 0), 0.8 * sigma) - cv2.GaussianBlur(dark, (0, 0), 1.25 * sigma)
-    spread = float(spots.std())
-    skew = float(((spots - spots.mean()) ** 3).mean()) / spread**3 if spread else 0.0
+    rows = np.array_split(spots, _PARTS)
+    most = max(_skew(part) for row in rows for part in np.array_split(row, _PARTS, axis=1))
     alike = 1 - float((np.diff(dark, axis=1) ** 2).mean()) / (2 * float(dark.var()) or 1.0)
-    return skew < _LEAST_SKEW or alike < _LEAST_ALIKE
+    return (_skew(spots) < _LEAST_SKEW and most < _LEAST_PART_SKEW) or alike < _LEAST_ALIKE
+
+
+def _skew(values: NDArray[np.floating]) -> float:
+    spread = float(values.std())
+    return float(((values - values.mean()) ** 3).mean()) / spread**3 if spread else 0.0
 
 
 def uncovered(picture: NDArray[np.uint8], mpp: float, centers_px: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -140,6 +140,13 @@ class _SlideSearch:
 
     def run(self, report: FindReport) -> Iterator[int]:
         # Yields how many tiles are done, and raises when too many cannot be read.
+        try:
+            yield from self._tiles_left(report)
+        finally:
+            whys = self._odd.items()
+            report.odd += [(self._slide.id, f"{n} of its {len(self._tiles)} tiles {why}") for why, n in whys]
+
+    def _tiles_left(self, report: FindReport) -> Iterator[int]:
         for index in range(self._done, len(self._tiles)):
             tile = self._tiles[index]
             cells: list[Cell] = []
@@ -164,7 +171,6 @@ class _SlideSearch:
             report.grid += len(cells) - len(nuclei)
             report.area_mm2 += tile.width * tile.height * self._mpp**2 / 1e6
             yield self._done
-        report.odd += [(self._slide.id, f"{n} of its {len(self._tiles)} tiles {why}") for why, n in self._odd.items()]
 
     def _is_whole(self) -> bool:
         """Return whether the overview shows all of the slide; of one without a small level it is a part."""

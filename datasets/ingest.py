@@ -28,6 +28,7 @@ from datasets.readers.base import Level, SlideInfo
 from datasets.sandbox import Decoder
 
 _FLUSH_CELLS = 64
+_WORDS = "something in the picture looks like printed words or a bar code: look at it before it leaves the house"
 
 
 def ingest(
@@ -176,10 +177,13 @@ class _Ingest:
                    if self._is_inside(scan.points.path, point, slide) and cell_id not in self._known_cells}  # fmt: skip
             crops = picture.crops_at(list(new.values()), mpp=mpp, side_um=self._options.side_um,
                                      side_px=self._options.side_px)  # fmt: skip
-            for (cell_id, (x, y)), (crop, z_um) in zip(new.items(), crops, strict=True):
+            for (cell_id, (x, y)), found in zip(new.items(), crops, strict=True):
+                if isinstance(found, UnreadableFile):
+                    self.report.refused.append((scan.points.path, f"the point {x:.0f}, {y:.0f}: {found.reason}"))
+                    continue
                 if len(info.z_um) > 1:
-                    self._planes.append(CellPlane(cell_id=cell_id, z_um=z_um))
-                self._store_cell(cell_id, slide_id, crop, mpp, x=x, y=y)
+                    self._planes.append(CellPlane(cell_id=cell_id, z_um=found[1]))
+                self._store_cell(cell_id, slide_id, found[0], mpp, x=x, y=y)
             self._tell_words(scan.paths[0], picture.overview())
             self._flush()
         elif self._options.keep != "refer" and not copies_of(self._home, slide_id):
@@ -216,10 +220,7 @@ class _Ingest:
 
     def _tell_words(self, path: Path, picture: Picture) -> None:
         if burned_in_words(picture):
-            note = (
-                "something in the picture looks like printed words or a bar code: look at it before it leaves the house"
-            )
-            self.report.notes.append((path, note))
+            self.report.notes.append((path, _WORDS))
 
     def _take_stack(self, stack: StackFiles, sha256: str) -> None:
         slide_id = study_code(self._key, "SL", sha256)

@@ -22,6 +22,8 @@ from datasets.readers.base import SlideInfo
 _KEPT_PLANES = 4
 _CROPS_AT_ONCE = 64
 """Cells whose regions are held in memory together."""
+_MOST_DAMAGED = 8
+"""Points of a slide that are left out because they cannot be read: each may take a minute to find that out."""
 
 
 class RegionSource(Protocol):
@@ -158,7 +160,7 @@ class ScanPicture:
 
     def crops_at(
         self, points: Sequence[tuple[float, float]], *, mpp: float, side_um: float, side_px: int
-    ) -> Iterator[tuple[Picture, float]]:
+    ) -> Iterator[tuple[Picture, float] | UnreadableFile]:
         """Cut the crops of many cells, each out of the focal plane that is sharpest there.
 
         Args:
@@ -168,26 +170,43 @@ class ScanPicture:
             side_px: Side of a crop in pixels.
 
         Yields:
-            RGB, shape (side_px, side_px, 3), uint8, and the plane in um, in the points' order.
+            RGB, shape (side_px, side_px, 3), uint8, and the plane in um, in the points' order; where the file is
+            damaged, the error.
 
         Raises:
-            UnreadableFile: A part is damaged.
+            UnreadableFile: More than `_MOST_DAMAGED` points are.
         """
         cut = _Cut(mpp=mpp, side_um=side_um, side_px=side_px)
-        side = round(WINDOW_UM / mpp)
-        planes = len(self.planes_um)
+        damaged = 0
         for start in range(0, len(points), _CROPS_AT_ONCE):
             some = points[start : start + _CROPS_AT_ONCE]
-            best = [self.planes_um[0]] * len(some)
-            if planes > 1:
-                corners = [(round(x - side / 2), round(y - side / 2)) for x, y in some]
-                windows, _ = self.read_many([(*at, z) for at in corners for z in self.planes_um], side, side)
-                stacks = (windows[n : n + planes] for n in range(0, len(windows), planes))
-                best = [self.planes_um[sharpest(stack)] for stack in stacks]
-            places = [(*cut.corner(x, y), z) for (x, y), z in zip(some, best, strict=True)]
-            regions, down = self.read_many(places, cut.span, cut.span, mpp=side_um / side_px)
-            for (x, y), z_um, region in zip(some, best, regions, strict=True):
-                yield cut.out_of(region, x, y, down), z_um
+            try:
+                yield from self._crops(some, cut)
+            except UnreadableFile:
+                # Alone, each has a question and its time limit to itself.
+                for point in some:
+                    try:
+                        yield self._crops([point], cut)[0]
+                    except UnreadableFile as error:
+                        damaged += 1
+                        if damaged > _MOST_DAMAGED:
+                            raise
+                        yield error
+
+    def _crops(self, points: Sequence[tuple[float, float]], cut: "_Cut") -> list[tuple[Picture, float]]:
+        planes, side = len(self.planes_um), round(WINDOW_UM / cut.mpp)
+        best = [self.planes_um[0]] * len(points)
+        if planes > 1:
+            corners = [(round(x - side / 2), round(y - side / 2)) for x, y in points]
+            windows, _ = self.read_many([(*at, z) for at in corners for z in self.planes_um], side, side)
+            stacks = (windows[n : n + planes] for n in range(0, len(windows), planes))
+            best = [self.planes_um[sharpest(stack)] for stack in stacks]
+        places = [(*cut.corner(x, y), z) for (x, y), z in zip(points, best, strict=True)]
+        regions, down = self.read_many(places, cut.span, cut.span, mpp=cut.side_um / cut.side_px)
+        return [
+            (cut.out_of(region, x, y, down), z)
+            for (x, y), z, region in zip(points, best, regions, strict=True)
+        ]  # fmt: skip
 
     def overview(self) -> Picture:
         """Return the small picture by which the whole is judged."""

@@ -163,6 +163,8 @@ def _holds_only_pictures(folder: Path) -> bool:
 
 
 _COMPANION_SUFFIXES = {".txt", ".csv", ".dat", ".md", ".db", ".ini"}
+_PAPERS = _COMPANION_SUFFIXES | {".json", ".xml", ".html", ".pdf", ".xls", ".xlsx", ".doc", ".docx"}
+"""Of what lies beside the pictures of an archive."""
 _PICTURE_SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"}
 
 
@@ -197,10 +199,14 @@ def _archive(path: Path) -> tuple[PublicSet, list[Path]] | None:
 
 
 def _inner(path: Path) -> Path | None:
-    """Return the one folder in which all pictures of a folder lie, None where they lie in several or beside it."""
+    """Return the one folder in which all that is not paper lies, None where it lies in several or beside it."""
     children = [child for child in sorted(path.iterdir()) if not is_left_out(child.name)]
-    filled = [c for c in children if c.is_dir() and not c.is_symlink() and any(map(_is_picture_name, c.rglob("*")))]
-    return filled[0] if len(filled) == 1 and not any(map(_is_picture_name, children)) else None
+    filled = [c for c in children if c.is_dir() and not c.is_symlink() and any(map(_is_no_paper, c.rglob("*")))]
+    return filled[0] if len(filled) == 1 and not any(map(_is_no_paper, children)) else None
+
+
+def _is_no_paper(path: Path) -> bool:
+    return path.suffix.lower() not in _PAPERS and not is_left_out(path.name) and path.is_file()
 
 
 def _plan_archive(known: PublicSet, folders: list[Path]) -> Plan:

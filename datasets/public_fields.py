@@ -92,9 +92,14 @@ def csv_points(path: Path) -> list[tuple[float, float]]:
 def points_table(folder: Path) -> Path | None:
     """Return the table in a folder that has the columns of `COLUMNS`, None without one."""
     for table in sorted(folder.glob("*.csv")):
-        with table.open(newline="", encoding="utf-8-sig", errors="replace") as stream:
-            if _names(next(csv.reader(stream), [])) is not None:
-                return table
+        if not table.is_file():
+            continue
+        try:
+            with table.open(newline="", encoding="utf-8-sig", errors="replace") as stream:
+                if _names(next(csv.reader(stream), [])) is not None:
+                    return table
+        except (OSError, csv.Error):  # closed, or no table for all its name: none of points
+            continue
     return None
 
 

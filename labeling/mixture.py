@@ -165,7 +165,7 @@ def mix(
     unclear = _unclear(eligible, view, order.count(UNCERTAIN), near, first, near_best)
     picks[UNCERTAIN] = _keep(unclear, length, taken)
     queue = [(picks[arm].pop(0), arm) for arm in order if picks[arm]]
-    return queue if dial is None else _dialled(queue, dial, view, eligible, taken)
+    return queue if dial is None else _dialled(queue, dial, view, eligible, taken, near_best)
 
 
 def _unclear(
@@ -205,8 +205,9 @@ def _staged(
 
 
 def _dialled(
-    queue: list[tuple[int, str]], dial: Dial, view: PoolView, eligible: Scores, taken: NDArray[np.bool_]
-) -> list[tuple[int, str]]:
+    queue: list[tuple[int, str]], dial: Dial, view: PoolView, eligible: Scores, taken: NDArray[np.bool_],
+    near_best: float,
+) -> list[tuple[int, str]]:  # fmt: skip
     """Exchange uncertain cells of a queue until the wanted share of it is probably abnormal.
 
     The arms that measure something keep their cells: theirs must be as chance brings them.
@@ -220,7 +221,8 @@ def _dialled(
     # The last of the queue are the least uncertain: they go first.
     places = places[::-1][: abs(missing)]
     left = np.where(taken | (is_abnormal != wants_abnormal), eligible.dtype.type(-1), eligible)
-    others = representative(left, view, len(places), view.units(np.array([row for row, _ in queue], np.intp)))
+    known = view.units(np.array([row for row, _ in queue], np.intp))
+    others = representative(left, view, len(places), known, near_best)
     changed = list(queue)
     for place, row in zip(sorted(places), others.tolist(), strict=False):
         changed[place] = (row, DIAL)

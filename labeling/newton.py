@@ -17,6 +17,8 @@ Reals = NDArray[np.floating]
 _FLOOR = 1e-13
 """Of the loss: a change below is rounding."""
 _MOST_HALVINGS = 40
+_MOST_INNER = 200
+"""Steps of the search for one step: of rows whose numbers differ by millions, rounding lets it not end."""
 _MANY = 1_000
 """Rows from which inner steps are float32: that halves their time, and changes the way and not the end."""
 
@@ -166,7 +168,7 @@ class Problem:
         weighted = shares * weights
         left = space.dot(rest, rest)
         stop = share**2 * left
-        for _ in range(way.all.size):
+        for _ in range(min(_MOST_INNER, way.all.size)):
             change = weighted * way.total()
             change -= shares * change.sum(axis=0)
             bent = space.gradient(change, way.coefs * shrink)

@@ -53,11 +53,12 @@ def detect(slide_ids: tuple[str, ...], most_per_mm2: float | None, has_grid: boo
         "area_mm2": round(report.area_mm2, 3), "refused": refused,
         "odd": [{"slide": slide, "told": why} for slide, why in report.odd],
     }  # fmt: skip
+    facts = {"cells": report.cells, "slides": report.slides, "area": report.area_mm2, "seconds": report.seconds}
+    odd = len({slide for slide, _ in report.odd})
     lines: list[str] = [
-        told(
-            "{cells} new cells on {slides} slides, {area:.2f} mm2, {seconds:.1f} s",
-            cells=report.cells, slides=report.slides, area=report.area_mm2, seconds=report.seconds,
-        )
+        told("{cells} new cells on {slides} slides, {area:.2f} mm2, {seconds:.1f} s; {odd} slides have tiles that were "
+             "taken for noise or are dark: look at them", odd=odd, **facts)
+        if odd else told("{cells} new cells on {slides} slides, {area:.2f} mm2, {seconds:.1f} s", **facts)
     ]  # fmt: skip
     if report.grid:
         lines.append(f"{report.grid} of them are stained places without a found nucleus: look whether one was missed.")

@@ -27,6 +27,14 @@ def _lasso(page, half_px: int) -> None:
     page.mouse.up()
 
 
+def _point_at_a_cell(page, server) -> None:
+    points = np.frombuffer(page.request.get(f"{server.url}/api/map/points").body(), "<u2").reshape(-1, 2) / 65535
+    box = page.locator(".over").bounding_box()
+    x, y = points[len(points) // 2]
+    page.mouse.move(box["x"] + 24 + x * (box["width"] - 48), box["y"] + 24 + (1 - y) * (box["height"] - 48))
+    page.wait_for_selector(".tip img")
+
+
 def test_lasso__opens_its_cells_as_a_gallery(sign_in, server) -> None:
     page = sign_in("ada", "/map")
     page.wait_for_selector(".map:not([data-ready='0'])[data-ready]")
@@ -74,6 +82,15 @@ def test_keys__work_without_a_click_on_the_map_before(sign_in) -> None:
     page.wait_for_selector("text=Point at a cell first; L then opens cells like it.")
 
 
+def test_button_for_cells_like_the_one_pointed_at__is_reached_with_the_mouse(sign_in, server) -> None:
+    page = sign_in("ada", "/map")
+    page.wait_for_selector(".map[data-ready]:not([data-ready='0'])")
+    _point_at_a_cell(page, server)
+    page.locator(".tool", has_text="cells like this").click()
+
+    page.wait_for_selector(".gallery[data-ready]:not([data-ready='0'])")
+
+
 def test_hundred_thousand_points__are_drawn_and_chosen(sign_in) -> None:
     generator = np.random.default_rng(0)
     points = generator.integers(0, 65536, (MANY, 2)).astype("<u2").tobytes()
@@ -94,6 +111,7 @@ def test_hundred_thousand_points__are_drawn_and_chosen(sign_in) -> None:
 def test_vectors_that_are_others_by_now__open_no_wrong_cell(sign_in, server) -> None:
     page = sign_in("ada", "/map")
     page.wait_for_selector(".map[data-ready]:not([data-ready='0'])")
+    _point_at_a_cell(page, server)
     page.keyboard.press("a")
     page.wait_for_selector(CHOSEN)
     services = Services.open(server.home)
@@ -105,6 +123,8 @@ def test_vectors_that_are_others_by_now__open_no_wrong_cell(sign_in, server) -> 
         page.keyboard.press("Enter")
         page.wait_for_selector("text=The cells have new vectors")
         page.wait_for_selector(".map[data-chosen='0'][data-of='others']")
+        page.keyboard.press("l")
+        page.wait_for_selector("text=Point at a cell first")
         page.keyboard.press("a")
         page.wait_for_selector(CHOSEN)
         page.keyboard.press("Enter")
@@ -131,17 +151,23 @@ def test_fingers__come_closer_see_a_cell_and_draw_a_loop(sign_in) -> None:
         touch("touchEnd")
         return int(page.get_attribute(CHOSEN, "data-chosen"))
 
+    def pinch() -> None:
+        touch("touchStart", (x - 50, y))
+        touch("touchStart", (x - 50, y), (x + 50, y))
+        for step in range(1, 6):
+            touch("touchMove", (x - 50 - 10 * step, y), (x + 50 + 10 * step, y))
+        touch("touchEnd")
+
     far = loop(150)
-    touch("touchStart", (x - 50, y))
-    touch("touchStart", (x - 50, y), (x + 50, y))
-    for step in range(1, 6):
-        touch("touchMove", (x - 50 - 10 * step, y), (x + 50 + 10 * step, y))
-    touch("touchEnd")
+    pinch()
     expect(page.locator(".map")).to_have_attribute("data-chosen", str(far))
 
     assert abs(loop(300) - far) <= 3, (
         "twice as near, a loop of twice the size holds the same cells, but for rounded edges"
     )
+    pinch()
+    page.get_by_text("Open as gallery").click()
+    page.wait_for_selector(".gallery[data-ready]:not([data-ready='0'])")
 
 
 def test_map_that_is_not_there_yet__has_nothing_to_choose_and_says_what_to_do(sign_in) -> None:
@@ -153,6 +179,8 @@ def test_map_that_is_not_there_yet__has_nothing_to_choose_and_says_what_to_do(si
     page.wait_for_selector("text=There is no map yet.")
     page.keyboard.press("a")
     page.locator(".tool", has_text="choose all that is in view").click()
+    page.get_by_label("Colour by").select_option("slide")
+    page.wait_for_selector(".map[data-by='slide']")
 
     assert page.get_attribute(".map", "data-chosen") == "0"
     assert faults == []

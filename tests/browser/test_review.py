@@ -98,3 +98,23 @@ def test_keys__are_buttons_in_the_list_and_below_the_cell_which_no_verdict_reach
     page.wait_for_selector(".sheet.guide, .sheet .guide")
 
     assert page.get_attribute(".review", "data-open") == still_open
+
+
+def test_arrows__move_a_slider_or_scroll_the_list_and_leave_the_case_with_its_reason(sign_in) -> None:
+    page = sign_in("vera", "/review")
+    page.wait_for_selector(".review[data-loaded=true]")
+    if not page.is_checked("input[type=checkbox]"):
+        page.check("input[type=checkbox]")
+    page.wait_for_selector(".review[data-cell]")
+    page.fill(".noteinput", "nucleus too large")
+    page.press(".noteinput", "Enter")
+    page.keyboard.press("t")
+    slider = page.locator(".tone input").first
+    before = slider.input_value()
+    slider.press("ArrowRight")
+    expect(slider).not_to_have_value(before)
+    page.keyboard.press("?")
+    page.wait_for_selector(".sheet")
+    page.keyboard.press("ArrowRight")
+
+    expect(page.locator(".noteinput")).to_have_value("nucleus too large")

@@ -11,7 +11,10 @@ import openslide
 import pytest
 import tifffile
 
+from app.intake import take_in
+from app.services import Services
 from datasets.errors import UnreadableFile
+from datasets.public import FieldFile, Plan, Point
 from datasets.readers.pyramid import PyramidReader
 from datasets.readers.tiles import jpeg_levels
 from datasets.sandbox import Decoder
@@ -147,6 +150,24 @@ def test_regions__asked_for_together_are_what_each_alone_is(tmp_path: Path, pict
         assert len(together) == 27
         assert all(np.array_equal(a, b) for a, b in zip(together, alone, strict=True))
         assert list(decoder.read_regions([path], [], 130, 70)) == []
+
+
+def test_points__in_a_damaged_tile_are_named_and_the_others_come_in(
+    services: Services, tmp_path: Path, picture: np.ndarray
+) -> None:
+    path = tmp_path / "a.tif"
+    write_pyramid(path, np.tile(picture, (3, 3, 1)), mpp=0.25, levels=3)
+    with tifffile.TiffFile(path) as tif:
+        offset, size = tif.pages[0].dataoffsets[17], tif.pages[0].databytecounts[17]
+    content = bytearray(path.read_bytes())
+    content[offset : offset + size] = bytes(size)
+    path.write_bytes(bytes(content))
+    # Tile 17 begins at 512, 256.
+    points = tuple(Point(x=x, y=y, category="NILM") for x, y in ((130, 130), (640, 384), (130, 640), (1000, 130)))
+    found = take_in(services, Plan(layout="slides", fields=(FieldFile(path=path, points=points),)))
+
+    assert found.labels == 3
+    assert [reason.split(":")[0] for _, reason in found.report.refused] == ["the point 640, 384"]
 
 
 def test_tiles__that_a_region_takes_whole_are_not_kept_for_its_neighbours(path: Path) -> None:

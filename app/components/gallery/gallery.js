@@ -118,7 +118,7 @@ class Gallery {
     const key = keyOf(event), category = this.byKey.get(key), command = this.commands.get(key);
     const isOnButton = event.composedPath()[0].tagName === "BUTTON" && /^(Enter| )$/.test(event.key);
     const move = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -this.columns, ArrowDown: this.columns }[key];
-    if (isOnButton || (!category && !command && !move)) return;
+    if (isOnButton || (!category && !command && !move) || (move && this.sheetNode)) return;
     event.preventDefault(); event.stopPropagation();
     if (move) return this.moveTo(this.cursor + move, event.shiftKey);
     if (event.repeat) return;

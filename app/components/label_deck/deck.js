@@ -183,9 +183,9 @@ class Deck {
   // ---- keys
 
   key(event) {
-    if (isTyping(event) || isShortcut(event) || !this.root.isConnected) return;
+    if (isTyping(event) || isShortcut(event) || this.sheets.takes(event) || !this.root.isConnected) return;
     const key = keyOf(event), category = this.byKey.get(key), command = this.commands.get(key);
-    if (key.startsWith("Arrow") && this.view.zoom > 1 && event.composedPath()[0].type !== "range") {
+    if (key.startsWith("Arrow") && this.view.zoom > 1) {
       event.preventDefault();
       return this.view.pan(...{ ArrowLeft: [60, 0], ArrowRight: [-60, 0], ArrowUp: [0, 60], ArrowDown: [0, -60] }[key]);
     }

@@ -7,6 +7,8 @@ class Sheets {
 
   get isCovering() { return ["help", "guide", "opinion", "which"].includes(this.open); }
 
+  takes(event) { return event.key.startsWith("Arrow") && (this.isCovering || event.composedPath()[0].type === "range"); }    // to scroll, or for a slider
+
   toggle(name) {
     const isSame = this.open === name;
     this.close();

@@ -6,7 +6,7 @@ from app.components.answers import Reader
 from app.components.source import joined
 from app.pictures import MOST_TILES
 
-SCRIPTS = ("shared/base.js", "map/tools.js", "map/map.js")
+SCRIPTS = ("shared/base.js", "map/geometry.js", "map/tools.js", "map/map.js")
 _map = component(
     "cell_map",
     html='<div class="map" tabindex="-1"></div>',

@@ -4,20 +4,6 @@ const MAPS = new WeakMap();
 const LOOK_AGAIN = 10000;       // milliseconds, while there is no map yet
 const FULL = 65535, NEAR = 9, FINGER = 22;   // pixels within which a point is "under" the pointer, or under a finger
 
-function inside(polygon, x, y) {
-  let isIn = false;
-  for (let i = 0, j = polygon.length - 1; i < polygon.length; j = i++) {
-    const [xi, yi] = polygon[i], [xj, yj] = polygon[j];
-    if (yi > y !== yj > y && x < ((xj - xi) * (y - yi)) / (yj - yi) + xi) isIn = !isIn;
-  }
-  return isIn;
-}
-
-function rowsOfDisc(side) {  // how far each row of a disc begins behind its square's edge
-  const r = side / 2;
-  return Array.from({ length: side }, (_, row) => side < 5 ? 0 : Math.round(r - Math.sqrt(Math.max(0, r * r - (row + 0.5 - r) ** 2))));
-}
-
 class CellMap {
   constructor(root, data) {
     Object.assign(this, data);
@@ -39,8 +25,9 @@ class CellMap {
   // Rows are numbers of one set of vectors. Where the study has others by now, a number would be another cell.
   stale(error) {
     if (error.status === 409) {
-      [this.points, this.chosen, this.lasso, this.said] = [null, [], [], error.message];
-      this.tip.hidden = true; this.canvas.width = this.over.width = 0;
+      [this.points, this.chosen, this.lasso, this.before, this.said] = [null, [], [], null, error.message];
+      this.pointAtNone();
+      this.canvas.width = this.over.width = 0;
       this.layout = this.layouts.value = "pca";      // the one that there always is
       this.load();
     }
@@ -49,13 +36,14 @@ class CellMap {
 
   async load() {
     const isNewest = newest(this, "places");
+    clearTimeout(this.again);
     try {
       const started = performance.now();
       const [bytes, of] = await this.bytes(`/api/map/points?layout=${this.layout}`);
       if (!isNewest()) return;
       if (!bytes.byteLength) throw new HttpError(204);
       this.points = new Uint16Array(bytes); this.of = of;
-      await this.color(this.by);
+      await this.color(this.colorSelect.value);
       this.root.dataset.drawnMs = Math.round(performance.now() - started);
       this.problem = "";
     } catch (error) {
@@ -66,11 +54,13 @@ class CellMap {
     this.drawState();
   }
 
+  get asOf() { return this.of ? `&of=${this.of}` : ""; }
+
   // The same cells in other places; what was chosen stays chosen. Of two answers the one that was asked for last counts.
   async arrange(layout, select) {
-    const isNewest = newest(this, "places");
+    const isNewest = newest(this, "places"), isFirst = !this.points;
     try {
-      const [bytes] = await this.bytes(`/api/map/points?layout=${layout}&of=${this.of}`);
+      const [bytes] = await this.bytes(`/api/map/points?layout=${layout}${this.asOf}`);
       if (!isNewest()) return;
       if (!bytes.byteLength) { this.said = tr("That map is not drawn yet: a data manager or admin starts it on the page Jobs, Draw the map."); select.value = this.layout; }
       else { this.points = new Uint16Array(bytes); this.layout = layout; this.lasso = []; this.said = ""; }
@@ -79,13 +69,14 @@ class CellMap {
       this.said = error.message; select.value = this.layout;
     }
     this.root.dataset.layout = this.layout;
+    if (isFirst) return this.load();      // the one under way stopped for this
     this.draw(); this.drawState();
   }
 
   async color(by) {
     const isNewest = newest(this, "colors");
     try {
-      const bytes = new Uint8Array((await this.bytes(`/api/map/colors?by=${by}&of=${this.of}`))[0]), end = bytes.indexOf(10);
+      const bytes = new Uint8Array((await this.bytes(`/api/map/colors?by=${by}${this.asOf}`))[0]), end = bytes.indexOf(10);
       if (!isNewest()) return;
       this.legend = JSON.parse(new TextDecoder().decode(bytes.subarray(0, end)));
       this.codes = bytes.subarray(end + 1);
@@ -130,13 +121,14 @@ class CellMap {
       this.scaleBy(Math.exp(-e.deltaY / 400), at(e));
       this.soon();
     }, { passive: false });
-    pinched(this.over, { begin: () => { this.start = null; this.lasso = []; this.drawLasso(); },
+    pinched(this.over, { begin: () => this.endLoop(),
       move: (factor, grip, dx, dy) => { this.scaleBy(factor, at(grip)); this.x += dx; this.y += dy; this.soon(); } });
     this.over.addEventListener("pointerdown", e => {
       this.over.setPointerCapture(e.pointerId);
       this.start = at(e);
       this.isMoving = e.shiftKey || e.button === 1;
-      if (!this.isMoving) { this.lasso = [this.onMap(this.start)]; this.chosen = []; this.tip.hidden = true; }
+      this.before = [this.lasso, this.chosen];
+      if (!this.isMoving) { this.lasso = [this.onMap(this.start)]; this.chosen = []; this.pointAtNone(); }
     });
     this.over.addEventListener("pointermove", e => {
       const p = at(e);
@@ -148,9 +140,9 @@ class CellMap {
       const isLasso = this.start && !this.isMoving;
       this.start = null;
       if (isLasso) this.choose();
-      if (isLasso && !this.chosen.length && e.pointerType === "touch") this.hover(at(e), FINGER);
+      if (isLasso && !this.chosen.length) this.hover(at(e), e.pointerType === "touch" ? FINGER : NEAR);
     });
-    this.over.addEventListener("pointerleave", e => { if (e.pointerType !== "touch") { clearTimeout(this.hovering); this.hovered = -1; this.tip.hidden = true; } });
+    this.over.addEventListener("pointerleave", e => { if (e.pointerType !== "touch") { clearTimeout(this.hovering); this.tip.hidden = true; } });
     this.over.addEventListener("dblclick", () => this.reset());
     document.addEventListener("keydown", this.onKey = e => {
       const act = mapAct(this, keyOf(e));
@@ -161,6 +153,15 @@ class CellMap {
       this.soon();
     });
   }
+
+  endLoop() {     // the first of two fingers began a loop that nobody meant
+    this.start = null;
+    if (this.before) [this.lasso, this.chosen] = this.before;
+    this.before = null;
+    this.drawLasso(); this.drawState();
+  }
+
+  pointAtNone() { clearTimeout(this.hovering); this.hovered = -1; this.tip.hidden = true; }
 
   scaleBy(factor, [x, y] = this.size.map(side => side / 2)) {     // what lies there stays there
     const zoom = Math.max(1, Math.min(40, this.zoom * factor)), k = zoom / this.zoom;
@@ -238,8 +239,8 @@ class CellMap {
         if (d < nearest && !this.hidden.has(this.codes[i])) { nearest = d; best = i; }
       }
       this.tip.hidden = best < 0;
-      this.hovered = best;
       if (best < 0) return;
+      this.hovered = best;      // until the next: on the way to a button there are no cells
       const [cell] = await this.cells([best]).catch(() => []);
       if (!cell || this.hovered !== best) return;      // the pointer is elsewhere by now
       const image = new Image();

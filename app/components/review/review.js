@@ -83,7 +83,7 @@ class Review {
   }
 
   key(event) {
-    if (isTyping(event) || isShortcut(event) || !this.root.isConnected) return;
+    if (isTyping(event) || isShortcut(event) || this.sheets.takes(event) || !this.root.isConnected) return;
     const key = keyOf(event), category = this.byKey.get(key), command = this.commands.get(key);
     if (!category && !command) return;
     event.preventDefault(); event.stopPropagation();

@@ -90,6 +90,25 @@ def test_hospital_folder__with_one_folder_inside__is_a_folder_of_slides(tmp_path
     assert len(plan(tmp_path).fields) == 2
 
 
+def test_scans_beside_what_looks_like_a_set__are_not_left_out(tmp_path):
+    make(tmp_path / "years", "2023/a.tif", "2024/b.svs")
+    (tmp_path / "years" / "2023" / "list.csv").write_text("image,bethesda_system,x,y\na.tif,NILM,1,1\n")
+    make(tmp_path / "mixed", "A/light_dysplastic/1-2-001.bmp", "A/normal_columnar/1-2-002.bmp", "B/b.svs")
+    found = {name: {file.path.name for file in plan(tmp_path / name).fields} for name in ("years", "mixed")}
+
+    assert found == {"years": {"a.tif", "list.csv", "b.svs"}, "mixed": {"1-2-001.bmp", "1-2-002.bmp", "b.svs"}}
+    assert len(plan(tmp_path / "mixed" / "A").cells) == 2
+
+
+def test_table_that_cannot_be_read__is_none_of_points(tmp_path):
+    make(tmp_path, "in/a.png")
+    (tmp_path / "in" / "a.csv").mkdir()
+    (tmp_path / "in" / "b.csv").symlink_to(tmp_path / "nowhere.csv")
+    (tmp_path / "in" / "c.csv").write_text("x" * 200_000)
+
+    assert plan(tmp_path).layout == "slides"
+
+
 def test_cervix93__its_marks_are_points_and_its_planes_wait_for_a_distance(tmp_path):
     root = tmp_path / "cytology_dataset-0df8c8f" / "dataset"
     names = [f"EDF/frame{n:03d}.png" for n in range(2)] + [f"frame001_stack/fov{n:03d}.png" for n in range(3)]
