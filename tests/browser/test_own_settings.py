@@ -115,6 +115,29 @@ def test_sign_out__forgets_the_pictures_and_keeps_what_waits(sign_in, server) ->
     assert server.labels("ben") == [*before, (cell, "NILM")]
 
 
+def _forty_minutes_later(server) -> None:
+    services = Services.open(server.home)
+    with services.database.write() as session:
+        session.execute(update(SignIn).values(seen_at=utc_now() - timedelta(minutes=40)))
+    services.database.close()
+
+
+@pytest.mark.parametrize("path", ["/gallery", "/slide"])
+def test_forty_minutes_away__what_is_unfinished_stays_on_the_screen(sign_in, server, path) -> None:
+    page = sign_in("ben", path)
+    if path == "/gallery":
+        page.locator(".tile").first.click()
+    else:
+        page.wait_for_selector(".slideview[data-cells]:not([data-cells=''])")
+        page.keyboard.press("s")
+        page.get_by_label("Comment on the slide").fill("few cells")
+        page.get_by_role("button", name="Close").click()
+    _forty_minutes_later(server)
+    page.wait_for_selector(".notice:has-text('Signed out.') >> text=sign in again")
+
+    assert page.url == server.url + path
+
+
 def test_forty_minutes_away__lead_to_the_door_and_back_to_the_page_with_the_answer(sign_in, server) -> None:
     before = server.labels("ben")
     page = sign_in("ben", "/slide")
@@ -122,10 +145,7 @@ def test_forty_minutes_away__lead_to_the_door_and_back_to_the_page_with_the_answ
     page.keyboard.press("n")
     page.wait_for_selector(".slideview[data-claimed]")
     cell = page.get_attribute(".slideview", "data-claimed")
-    services = Services.open(server.home)
-    with services.database.write() as session:
-        session.execute(update(SignIn).values(seen_at=utc_now() - timedelta(minutes=40)))
-    services.database.close()
+    _forty_minutes_later(server)
     page.keyboard.press("1")
     page.wait_for_url("**/login?*locked=1")
     page.wait_for_selector("text=What you have answered is kept")

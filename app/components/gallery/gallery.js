@@ -20,7 +20,7 @@ class Gallery {
     this.tally = { taken: 0, saved: 0, refused: 0 };
     this.holds = new Holds(this.account);
     this.outbox = new Outbox({ name: "labels", account: this.account, url: "/api/v1/labels", csrf: this.csrf,
-      on: { change: () => this.drawState(), receipts: (list, own) => this.receive(list, own), elsewhere: e => this.elsewhere(e) } });
+      on: { change: () => this.drawState(), receipts: (list, own) => this.receive(list, own), elsewhere: e => this.elsewhere(e), isUnfinished: () => this.chosen.size > 0 } });
     this.build();
     document.addEventListener("keydown", this.onKey = e => this.key(e), true);
     window.addEventListener("pagehide", this.onHide = () => this.release());

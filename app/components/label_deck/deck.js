@@ -27,7 +27,7 @@ class Deck {
     this.holds = new Holds(this.account);
     this.which = new Which(this);
     this.outbox = new Outbox({ name: "labels", account: this.account, url: "/api/v1/labels", csrf: this.csrf,
-      on: { change: () => this.draw(), receipts: (list, own, body) => this.receive(list, own, body), elsewhere: e => this.elsewhere(e) } });
+      on: { change: () => this.draw(), receipts: (list, own, body) => this.receive(list, own, body), elsewhere: e => this.elsewhere(e), isUnfinished: () => Boolean(this.comment) } });
     this.build();
     document.addEventListener("keydown", this.onKey = e => this.key(e), true);
     document.addEventListener("keyup", this.onKeyUp = e => { if (this.commands.get(keyOf(e))?.id === "wide") this.wide(false); }, true);

@@ -12,7 +12,7 @@ const DISK_MOST = 1000;             // a disk that does not answer must not keep
 const GIVE_UP = 10000;              // for one message; then it is sent again
 
 class Outbox {
-  // on: { change(), receipts(list, own, body), elsewhere(event) }
+  // on: { change(), receipts(list, own, body), elsewhere(event), isUnfinished() }, the last one where there is work that is not in here yet
   constructor({ name, account, url, csrf, on }) {
     Object.assign(this, { url, csrf, on });
     this.prefix = `cytojepa/${name}/${encodeURIComponent(account)}/`;
@@ -25,12 +25,17 @@ class Outbox {
     this.ready = Promise.race([this.recover(), new Promise(done => setTimeout(done, DISK_MOST))]);
     window.addEventListener("storage", this.onStorage = e => this.seen(e));
     window.addEventListener("online", this.onOnline = () => { this.pause = 0; this.send(); });
+    window.addEventListener("cytojepa-leave", this.onLeave = e => {      // the lock, see lock/lock.js
+      if ((this.unkept && this.size) || on.isUnfinished?.()) e.preventDefault();
+      this.signedOut = true; on.change();
+    });
     this.adopter = setInterval(() => this.adopt(ORPHAN_AGE), ORPHAN_AGE);
   }
 
   destroy() {
     window.removeEventListener("storage", this.onStorage);
     window.removeEventListener("online", this.onOnline);
+    window.removeEventListener("cytojepa-leave", this.onLeave);
     clearInterval(this.adopter); clearTimeout(this.timer);
   }
 

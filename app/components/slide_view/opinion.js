@@ -9,7 +9,7 @@ class SlideOpinion {
     this.page = page;
     this.said = {}; this.history = []; this.node = null; this.slide = null;
     this.outbox = new Outbox({ name: "opinions", account: page.account, url: "/api/opinions", csrf: page.csrf,
-      on: { change: () => page.draw(), receipts: list => this.receive(list), elsewhere: () => page.draw() } });
+      on: { change: () => page.draw(), receipts: list => this.receive(list), elsewhere: () => page.draw(), isUnfinished: () => !this.isEmpty } });
     this.outbox.send();
   }
 

@@ -19,7 +19,7 @@ class SlidePage {
     this.said = ""; this.problem = ""; this.from = new URLSearchParams(location.search).get("from");
     this.tally = { taken: 0, saved: 0, refused: 0, ignored: 0 };
     this.outbox = new Outbox({ name: "labels", account: this.account, url: "/api/v1/labels", csrf: this.csrf,
-      on: { change: () => this.draw(), receipts: (list, own) => this.receive(list, own), elsewhere: e => this.elsewhere(e) } });
+      on: { change: () => this.draw(), receipts: (list, own) => this.receive(list, own), elsewhere: e => this.elsewhere(e), isUnfinished: () => Boolean(this.comment) } });
     this.root.classList.add("cj");
     this.claims = new Claims(this);
     this.rings = new SlideRings(this); this.heat = new Heat(this);
