@@ -83,8 +83,6 @@ def _probe_problems(services: Services) -> Iterator[str]:
     try:
         again = rebuild(store, services.probes_folder, probe.id)
         kept = np.load(services.probes_folder / probe.id / "weights.npy", allow_pickle=False)
-    except ProbeOutdated:
-        raise
     except (ProbeGone, OSError, ValueError, KeyError) as error:
         yield f"probe {probe.id}: cannot be made again ({error}); run `cytojepa fit`."
         return

@@ -179,7 +179,7 @@ def _plan_cells(folders: list[Path]) -> Plan:
     cells = tuple(
         CellFile(path=file, category=folder.name, group=None) for folder in folders for file in _files(folder)
     )
-    return _set_plan(None, cells=cells)
+    return Plan(layout="cells", cells=cells)
 
 
 def _archive(path: Path) -> tuple[PublicSet, list[Path]] | None:
@@ -234,10 +234,8 @@ def _plan_fields(known: PublicSet, found: Sequence[KnownField]) -> Plan:
     return replace(_set_plan(known, fields=tuple(fields)), refused=tuple(refused))
 
 
-def _set_plan(known: PublicSet | None, *, cells: tuple[CellFile, ...] = (), fields: tuple[FieldFile, ...] = ()) -> Plan:
+def _set_plan(known: PublicSet, *, cells: tuple[CellFile, ...] = (), fields: tuple[FieldFile, ...] = ()) -> Plan:
     layout: Layout = "slides" if fields else "cells"
-    if known is None:
-        return Plan(layout=layout, cells=cells, fields=fields)
     notes = [f"{known.name}: {known.citation} Terms: {known.terms}."]
     if known.holds_whole_fields:
         notes.append(known.told)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import gammaln, log_softmax, softmax
 
-from labeling.pool import Floats
+from labeling.pool import Floats, spaced_rows
 
 FEWEST_FOR_TEMPERATURE = 20
 """Labels below which a temperature is a coin toss."""
@@ -21,8 +21,8 @@ Chosen on draws of Herlev and CRIC (centres 0 to .3, spreads .2 to .5): few slid
 """
 _CONCENTRATIONS = np.array([1.0, 30.0])
 """Cells of each class that a prior of the classes' shares adds: any shares are as likely, or they are about alike."""
-_ASKED, _BLOCK = 1000, 4096
-"""Labelled cells whose neighbours novelty looks for, and labelled cells that are looked at together."""
+ASKED, _BLOCK = 1000, 4096
+"""Labelled cells whose own neighbours are looked for, and labelled cells that are looked at together."""
 _SHRINK = 20.0
 """Labels of a class at which its own quantile counts as much as that of all classes."""
 
@@ -266,7 +266,7 @@ def novelty(units: NDArray[np.floating], labelled: NDArray[np.floating]) -> Floa
     """
     if len(labelled) < 2:
         return np.ones(len(units))
-    asked = np.unique(np.linspace(0, len(labelled) - 1, _ASKED).astype(np.intp))
+    asked = spaced_rows(len(labelled), ASKED)
     own = np.sort(1.0 - nearest(labelled[asked], labelled, own_places=asked))
     share: Floats = np.searchsorted(own, 1.0 - nearest(units, labelled), side="left") / len(own)
     return share

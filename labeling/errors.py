@@ -6,8 +6,8 @@ LabelingError
 |-- LabelRefused      a label that cannot be stored; carries the reason
 |-- OrderRefused      an order of work that names what the study does not have
 |   `-- OrderTooLong  more slides than an order names
-`-- ProbeGone         a probe that cannot be made again
-    `-- ProbeOutdated  because another version of the program made it
+|-- ProbeGone         a probe that cannot be made again
+`-- ProbeOutdated     a probe that another version of the program made
 """
 
 from datasets.bethesda import LabelSet
@@ -56,7 +56,7 @@ class ProbeGone(LabelingError):
     """A probe whose files are deleted or whose vectors are not at hand."""
 
 
-class ProbeOutdated(ProbeGone):
+class ProbeOutdated(LabelingError):
     """A probe of another version of the program, which fitted in another way: nothing is wrong with it."""
 
 

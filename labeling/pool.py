@@ -57,6 +57,11 @@ def singles(rows: NDArray[np.floating], out: Singles | None = None) -> Singles:
     return target
 
 
+def spaced_rows(number: int, most: int) -> NDArray[np.intp]:
+    """Return the places of at most so many of a number of rows, evenly spaced, shape (rows,); always the same ones."""
+    return np.unique(np.linspace(0, number - 1, most).astype(np.intp))
+
+
 def keep_freed_memory() -> None:
     """Let this process keep up to 64 MB that it has freed, for its next refit.
 

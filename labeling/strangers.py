@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labeling.acquisition import unit_vectors
-from labeling.calibration import nearest
-from labeling.pool import Singles
+from labeling.calibration import ASKED, nearest
+from labeling.pool import Singles, spaced_rows
 from labeling.probes import Words
 from labeling.study import Study
 
@@ -15,8 +15,6 @@ _OWN_SHARE = 0.05
 """Of the labelled cells, how many are farther than the threshold from those of other slides."""
 _FEWEST_ON_SLIDE = 3
 """Cells of a slide in the sample below which nothing is said of it."""
-_ASKED = 1000
-"""Labelled cells, evenly spaced, from which the threshold is learned: all pairs of 100,000 would take 40 GB."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -74,7 +72,7 @@ def far_from(units: Singles, labelled: Singles, slides: Words) -> NDArray[np.boo
         labelled: Unit vectors, shape (m, d).
         slides: Slide of each labelled cell, at least two of them, shape (m,).
     """
-    asked = np.unique(np.linspace(0, len(labelled) - 1, _ASKED).astype(np.intp))
+    asked = spaced_rows(len(labelled), ASKED)
     likeness = labelled[asked] @ labelled[asked].T
     likeness[slides[asked][:, None] == slides[asked]] = -np.inf
     own = likeness.max(axis=1)

@@ -77,12 +77,18 @@ def test_annotator__sees_neither_page_nor_route_of_the_review(sign_in, server) -
     assert page.get_by_text("Review", exact=True).count() == 0
 
 
-def test_keys__are_buttons_in_the_list_and_below_the_cell_which_no_verdict_reaches_while_it_is_covered(sign_in) -> None:
+def _with_imported(sign_in):
+    """Open the page at a case that the labels which came with the data make one."""
     page = sign_in("vera", "/review")
     page.wait_for_selector(".review[data-loaded=true]")
     if not page.is_checked("input[type=checkbox]"):
         page.check("input[type=checkbox]")
     page.wait_for_selector(".review[data-cell]")
+    return page
+
+
+def test_keys__are_buttons_in_the_list_and_below_the_cell_which_no_verdict_reaches_while_it_is_covered(sign_in) -> None:
+    page = _with_imported(sign_in)
     still_open = page.get_attribute(".review", "data-open")
     page.keyboard.press("?")
     page.wait_for_selector(".sheet")
@@ -101,11 +107,7 @@ def test_keys__are_buttons_in_the_list_and_below_the_cell_which_no_verdict_reach
 
 
 def test_arrows__move_a_slider_or_scroll_the_list_and_leave_the_case_with_its_reason(sign_in) -> None:
-    page = sign_in("vera", "/review")
-    page.wait_for_selector(".review[data-loaded=true]")
-    if not page.is_checked("input[type=checkbox]"):
-        page.check("input[type=checkbox]")
-    page.wait_for_selector(".review[data-cell]")
+    page = _with_imported(sign_in)
     page.fill(".noteinput", "nucleus too large")
     page.press(".noteinput", "Enter")
     page.keyboard.press("t")

@@ -64,7 +64,7 @@ class Gallery {
       const { items, seed, until } = await getJson(`/api/gallery?limit=${this.size}&held=${held}${wanted}&order=${this.order}&suggested=${encodeURIComponent(this.suggested)}`);
       this.seed = seed; this.until = until;
       this.sheet = `/api/atlas?side=128&cells=${items.map(i => i.cell).join(",")}`;
-      if (items.length) { const image = new Image(); image.src = this.sheet; await image.decode().catch(() => { throw new HttpError(undefined, tr("The server did not answer.")); }); }
+      if (items.length) { const image = new Image(); image.src = this.sheet; await image.decode().catch(unanswered); }
       this.items = items.map((item, place) => ({ ...item, place }));
       this.holds.publish(items.map(i => i.cell));
     } catch (error) {

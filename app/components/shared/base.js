@@ -107,16 +107,18 @@ class HttpError extends Error {
 }
 
 // An error without a status: nothing came back. What the browser says of that is in its own words and language.
+function unanswered() { throw new HttpError(undefined, tr("The server did not answer.")); }
+
 async function ask(url, request = {}) {
   const answer = await fetch(url, { ...request, signal: request.signal || AbortSignal.timeout(15000) })
-    .catch(() => { throw new HttpError(undefined, tr("The server did not answer.")); });
+    .catch(unanswered);
   if (!answer.ok) throw new HttpError(answer.status, (await answer.json().catch(() => ({}))).error);
   return answer;
 }
 
 async function askJson(url, request) {
   const answer = await ask(url, request);
-  return answer.json().catch(() => { throw new HttpError(undefined, tr("The server did not answer.")); });     // cut off, or not ours
+  return answer.json().catch(unanswered);     // cut off, or not ours
 }
 
 function getJson(url) { return askJson(url, { headers: { Accept: "application/json" } }); }
