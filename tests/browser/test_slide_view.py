@@ -284,6 +284,37 @@ def test_mark_before_the_cells_are_there__is_still_there_after_them(slide, serve
     assert server.rows(f"SELECT annotator FROM finds WHERE cell_id = '{marked}'") == [("ada",)]
 
 
+@pytest.mark.parametrize("late", ["**/api/slide-cells/*", "**/api/slides/viewer.js*"])
+def test_keys_while_the_slide_is_on_its_way__follow_once_it_is_here(slide, server, late) -> None:
+    _next(slide)
+    slide.keyboard.press("1")
+    slide.wait_for_selector(f"{ALL_SAVED}[data-acknowledged='1']")
+    before = server.labels("ada")
+    held = Held(slide, late)
+    slide.reload()
+    held.wait()
+    for key in "nzn":
+        slide.keyboard.press(key)
+    slide.wait_for_selector("text=The slide is still on its way; what you pressed follows.")
+    slide.keyboard.press("1")
+    slide.wait_for_selector("text=Click a ring first, then press 1")
+    held.let_go()
+    slide.wait_for_selector(f"{ALL_SAVED}[data-acknowledged='1'][data-claimed='{before[-1][0]}']")  # the step back
+    slide.keyboard.press("5")
+    slide.wait_for_selector(f"{ALL_SAVED}[data-acknowledged='2']")
+
+    assert server.labels("ada") == [*before, (before[-1][0], "HSIL")]
+
+
+def test_cells_that_did_not_arrive__are_asked_for_again_by_the_key(slide) -> None:
+    slide.route("**/api/slide-cells/*", lambda route: route.abort())
+    slide.reload()
+    slide.wait_for_selector("text=The cells of this slide did not arrive: The server did not answer. N tries again.")
+    slide.unroute("**/api/slide-cells/*")
+    slide.keyboard.press("n")
+    slide.wait_for_selector(".slideview[data-claimed]")
+
+
 def test_opinion_that_is_begun_while_another_is_stored__keeps_its_words(slide) -> None:
     slide.keyboard.press("s")
     comment = slide.get_by_label("Comment on the slide")
