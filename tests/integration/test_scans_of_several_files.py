@@ -85,5 +85,5 @@ def test_vsi__is_refused_and_its_small_picture_is_not_taken_for_it(services: Ser
     assert report.slides == 0
     ((path, reason),) = report.refused
     assert path.name == "scan.vsi"
-    assert "_scan_" in reason
+    assert ".ets" in reason
     assert "OME-TIFF" in reason
