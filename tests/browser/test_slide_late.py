@@ -1,4 +1,4 @@
-"""The slide view while its slide, its viewer or its cells are on their way: no key is dropped, nothing false is said."""
+"""The slide view while slide, viewer or cells are on their way: no key is dropped, nothing false is said."""
 
 import pytest
 
