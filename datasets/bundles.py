@@ -8,10 +8,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from datasets.companions import is_known_scan
 from datasets.decoded import DicomPart
 from datasets.errors import UnreadableFile
 from datasets.folders import unreadable
-from datasets.public import MIRAX, MIRAX_HEADER, FieldFile
+from datasets.public import FieldFile
 from datasets.sandbox import Decoder
 
 _FLAT_MARKS = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"BM", b"RIFF")
@@ -70,29 +71,10 @@ def sort_files(
     return bundles
 
 
-def parts_of(path: Path) -> list[Path]:
-    """Return all files of a slide that is opened by one: of a MIRAX scan also those of its folder, which is the slide.
-
-    The file itself is a small picture that two scans may share, so it cannot tell them apart.
-    """
-    folder = path.with_suffix("")
-    if path.suffix != MIRAX or not (folder / MIRAX_HEADER).is_file():
-        return [path]
-    return [path, *sorted(part for part in folder.rglob("*") if part.is_file())]
-
-
 def _kind(path: Path, decoder: Decoder) -> bool | DicomPart:
     with path.open("rb") as stream:
         head = stream.read(16)
-    if path.suffix.lower() == MIRAX:
-        # The file itself is a small JPEG, the slide is the folder beside it.
-        if path.suffix != MIRAX:
-            raise UnreadableFile(f"OpenSlide knows MIRAX scans by the suffix {MIRAX} in small letters; rename it")
-        if not (path.with_suffix("") / MIRAX_HEADER).is_file():
-            raise UnreadableFile(
-                f"a MIRAX scan without its folder ({MIRAX_HEADER} and Data files in a folder of the same name); "
-                "copy both to the same place"
-            )
+    if is_known_scan(path):
         return True
     if head.startswith(_FLAT_MARKS):
         return False

@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from datasets import catalog, originals
-from datasets.bundles import ScanFiles, parts_of, sort_files
+from datasets.bundles import ScanFiles, sort_files
 from datasets.burned_in import burned_in_words
 from datasets.catalog import Cell, CellPlane, Scan, Slide, crop_path, field_path, plane_path
+from datasets.companions import parts_of
 from datasets.copies import CopyReport, compare_copies, copies_of, copy_dicom, copy_scan, is_exact
 from datasets.crops import Picture, cut_crop, encode_png
 from datasets.db import Database, utc_now

@@ -3,11 +3,12 @@
 Only names and tables are looked at here; no picture is opened.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+from datasets.companions import orphans, without_parts
 from datasets.errors import LayoutError
 from datasets.folders import files_below, is_left_out
 from datasets.public_fields import COLUMNS, KnownField, csv_points, known_fields, points_table, table_rows
@@ -15,8 +16,6 @@ from datasets.public_sets import PublicSet, recognise
 
 Layout = Literal["auto", "cells", "cric", "slides"]
 
-MIRAX, MIRAX_HEADER = ".mrxs", "Slidedat.ini"
-"""How a MIRAX scan is opened, and what its folder of the same name has."""
 CRIC_MPP = 0.247
 """Nominal scale of the CRIC fields as distributed at 1376 pixels (Rezende et al. 2021)."""
 
@@ -125,22 +124,13 @@ def plan(path: Path, layout: Layout = "auto") -> Plan:
         return _plan_archive(*known)
     if layout == "auto" and (fields := known_fields(path)) is not None:
         return _plan_fields(*fields)
-    closed = files_below(path)[1] if path.is_dir() else []
+    lost, closed = (orphans(path), files_below(path)[1]) if path.is_dir() else ([], [])
     files = tuple(FieldFile(path=file) for file in _files(path))
-    return Plan(layout="slides", fields=files, refused=(*_orphans(path), *closed))
+    return Plan(layout="slides", fields=files, refused=(*lost, *closed))
 
 
-def _files(path: Path) -> Iterator[Path]:
-    # A MIRAX slide is a file and a folder of the same name: the folder's files are its parts.
-    found = [path] if path.is_file() else files_below(path)[0]
-    yield from (child for child in found if child == path or not (child.parent / MIRAX_HEADER).is_file())
-
-
-def _orphans(path: Path) -> tuple[tuple[Path, str], ...]:
-    """Return folders of MIRAX scans without the file by which a scan is opened: nothing else would tell of them."""
-    folders = [header.parent for header in sorted(path.rglob(MIRAX_HEADER))] if path.is_dir() else []
-    reason = "the folder of a MIRAX scan without the .mrxs file of the same name beside it; copy both to the same place"
-    return tuple((f, reason) for f in folders if not f.with_name(f"{f.name}{MIRAX}").is_file())
+def _files(path: Path) -> list[Path]:
+    return [path] if path.is_file() else without_parts(files_below(path)[0])
 
 
 def _class_folders(path: Path) -> list[Path]:
@@ -149,17 +139,15 @@ def _class_folders(path: Path) -> list[Path]:
     folders = [child for child in sorted(path.iterdir()) if child.is_dir() and not is_left_out(child.name)]
     filled = [folder for folder in folders if any(child.is_file() for child in folder.iterdir())]
     # One folder is a folder of fields ("images"), not a set with one class; a folder that holds
-    # anything but pictures is a hospital's.
+    # anything but pictures, at whatever depth, is a hospital's.
     is_set = len(filled) > 1 and all(_holds_only_pictures(folder) for folder in filled)
     return filled if is_set else []
 
 
 def _holds_only_pictures(folder: Path) -> bool:
-    return all(
-        is_left_out(child.name) or child.suffix.lower() in _PICTURE_SUFFIXES | _COMPANION_SUFFIXES
-        for child in folder.iterdir()
-        if child.is_file()
-    )
+    names = files_below(folder)[0]
+    known = _PICTURE_SUFFIXES | _COMPANION_SUFFIXES
+    return any(map(_is_picture_name, folder.iterdir())) and all(name.suffix.lower() in known for name in names)
 
 
 _COMPANION_SUFFIXES = {".txt", ".csv", ".dat", ".md", ".db", ".ini"}

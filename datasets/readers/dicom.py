@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 from pydicom.pixels.processing import apply_color_lut
 from pydicom.pixels.utils import pixel_array
+from pydicom.uid import UID
 
 from datasets.crops import OUTSIDE, Picture
 from datasets.errors import WAY_OUT, UnreadableFile
@@ -221,10 +222,13 @@ def read_single(path: Path) -> Picture:
         UnreadableFile: It has several frames, or cannot be decoded.
     """
     header = read_header(path)
+    kind = UID(str(header.get("SOPClassUID", ""))).name[:64] or "unknown kind"
+    if not header.get("Rows"):
+        raise UnreadableFile(f"DICOM without a picture ({kind}); leave it out")
     frames = int(header.get("NumberOfFrames") or 1)
     if frames != 1:
         raise UnreadableFile(
-            f"DICOM with {frames} frames that is not a whole slide; export each frame, or leave it out"
+            f"DICOM with {frames} frames that is not a whole slide ({kind}); export each frame, or leave it out"
         )
     refuse_unknown_compression(header)
     return _true_colors(path, header, 0)

@@ -4,6 +4,7 @@ The format list is short on purpose: each decoder is attack surface. Metadata is
 nothing of it can be stored.
 """
 
+import re
 import warnings
 from pathlib import Path
 
@@ -22,6 +23,8 @@ _CONVERT = "convert it to one of them, or leave it out"
 _CUT = "save it as a pyramidal TIFF with tiles, or cut it into fields"
 _ARCHIVES = (b"PK\3\4", b"\x1f\x8b", b"7z\xbc\xaf\x27\x1c", b"Rar!\x1a\7", b"BZh", b"\xfd7zXZ\0", b"\x28\xb5\x2f\xfd")
 """First bytes of ZIP, gzip, 7z, RAR, bzip2, xz and Zstandard."""
+_JSON_MARK = re.compile(rb"\s*[\[{]\s*([\[\]{}\"0-9-]|true|false|null|$)")
+"""Begins JSON, and not a text with [sections]."""
 _JSON = (
     "JSON, no picture; points of a slide come in with --points, labels with cytojepa import, other texts can stay out"
 )
@@ -65,7 +68,7 @@ def read_picture(path: Path) -> Picture:
             head = stream.read(_TAR_MARK.stop)
             if head.startswith(_ARCHIVES) or head[_TAR_MARK] == b"ustar":
                 raise UnreadableFile("an archive; unpack it and give the folder") from error
-            if head.lstrip()[:1] in (b"{", b"["):
+            if _JSON_MARK.match(head):
                 raise UnreadableFile(_JSON) from error
         raise UnreadableFile(f"neither a slide nor a picture of a known format ({_KNOWN}); {_CONVERT}") from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:

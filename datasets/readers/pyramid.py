@@ -138,7 +138,10 @@ def _tiles_of(path: Path, sizes: list[tuple[int, int]]) -> TiledLevels | None:
 
 
 def _stack_of(path: Path) -> NdpiStack | None:
-    """Return the focal planes of an NDPI, None where it has one."""
+    """Return the focal planes of an NDPI, None where it has one, and of Hamamatsu's scans of several files."""
+    with path.open("rb") as stream:
+        if stream.read(2) not in (b"II", b"MM"):
+            return None
     stack = NdpiStack(path)
     if len(stack.planes_um) > 1:
         return stack

@@ -9,7 +9,15 @@ import numpy as np
 import pytest
 from PIL import Image
 from pydicom.dataset import Dataset
-from pydicom.uid import HTJ2K, MPEG2MPML, UID, HTJ2KLossless, HTJ2KLosslessRPCL, generate_uid
+from pydicom.uid import (
+    HTJ2K,
+    MPEG2MPML,
+    UID,
+    HTJ2KLossless,
+    HTJ2KLosslessRPCL,
+    MicroscopyBulkSimpleAnnotationsStorage,
+    generate_uid,
+)
 
 from datasets.crops import OUTSIDE
 from datasets.errors import UnreadableFile
@@ -70,6 +78,16 @@ def test_single__of_a_compression_that_is_not_decoded_is_not_called_damaged(tmp_
     header = single_frame(GREY[..., 0], "MONOCHROME2")
     compressed(header, b"\0" * 64, MPEG2MPML).save_as(tmp_path / "a.dcm", enforce_file_format=True)
     with pytest.raises(UnreadableFile, match=r"MPEG2.*not decoded here; export it"):
+        read_single(tmp_path / "a.dcm")
+
+
+def test_single__without_a_picture_is_told_by_its_kind_and_not_called_damaged(tmp_path: Path) -> None:
+    header = single_frame(GREY[..., 0], "MONOCHROME2")
+    header.SOPClassUID = header.file_meta.MediaStorageSOPClassUID = MicroscopyBulkSimpleAnnotationsStorage
+    for name in ("Rows", "Columns", "PixelData"):
+        delattr(header, name)
+    header.save_as(tmp_path / "a.dcm", enforce_file_format=True)
+    with pytest.raises(UnreadableFile, match=r"without a picture \(Microscopy Bulk Simple Annotations Storage\)"):
         read_single(tmp_path / "a.dcm")
 
 

@@ -102,6 +102,7 @@ REFUSED = {
     "tar": (lambda p: _tar(p), "an archive; unpack it"),
     "RAR": (lambda p: p.write_bytes(b"Rar!\x1a\7\1\0" + bytes(600)), "an archive; unpack it"),
     "GeoJSON": (lambda p: p.write_text('\n{"type": "FeatureCollection"}'), "JSON, no picture.*--points"),
+    "sections": (lambda p: p.write_text("[Virtual Specimen]\nNoLayers=1\n"), "neither a slide nor a picture"),
     "nothing": (Path.touch, "empty.*copy it again"),
     "half a JPEG": (
         lambda p: (Image.fromarray(PICTURE).save(p, "JPEG"), p.write_bytes(p.read_bytes()[:2000])),

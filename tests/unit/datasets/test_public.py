@@ -149,3 +149,13 @@ def test_isbi14__its_names_among_other_pictures_are_no_set_and_leave_none_out(tm
     make(tmp_path, "EDF000.png", "EDF001.png", "smear 7.jpg", "scan.svs")
 
     assert len(plan(tmp_path).fields) == 4
+
+
+def test_day_folders_with_scans_deeper_inside__are_no_classes(tmp_path):
+    for day in ("monday", "tuesday"):
+        (tmp_path / day / "batch").mkdir(parents=True)
+        (tmp_path / day / "read me.txt").write_text("scanned by night")
+        (tmp_path / day / "batch" / "a.svs").write_bytes(b"II*\0")
+        (tmp_path / day / "batch" / "b.jpg").write_bytes(b"\xff\xd8\xff")
+
+    assert plan(tmp_path).layout == "slides"
