@@ -147,7 +147,7 @@ class Kappas:
     """Shape (figures, K, K)."""
 
     def sums(self, ratings: Codes) -> csr_array:
-        """Return all pairs' confusions and how often each side gives a class: ratings (doctors, cells) to (cells, terms)."""
+        """Return confusions of pairs and classes of each side: ratings (doctors, cells) to (cells, terms)."""
         k, rows, terms, number = self.num_classes, [], [], self.num_classes**2
         for one, other in itertools.combinations(ratings, 2):
             both = np.flatnonzero((one != MISSING) & (other != MISSING))
