@@ -22,6 +22,7 @@ FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "-
 PEOPLE = {"ada": "annotator", "ben": "annotator", "vera": "adjudicator", "root": "admin", "dora": "data-manager",
           "otto": "auditor"}  # fmt: skip
 PATIENCE_MS = 150_000
+SLIDE_READY = ".slideview[data-cells]:not([data-cells='']):not([data-painted=''])[data-painted]"
 MOST_SHARED = 4
 """Studies of up to so many slides are copies of one."""
 expect.set_options(timeout=PATIENCE_MS)
@@ -120,6 +121,21 @@ def page(sign_in):
     opened = sign_in("ada")
     opened.wait_for_selector(".deck[data-cell]")
     return opened
+
+
+@pytest.fixture
+def slide(sign_in):
+    opened = sign_in("ada", "/slide")
+    opened.wait_for_selector(SLIDE_READY)
+    return opened
+
+
+def next_on_slide(page) -> str:
+    """Go to the nearest open cell of the slide view by keyboard; return it once it may be answered."""
+    before = page.get_attribute(".slideview", "data-claimed")
+    page.keyboard.press("n")
+    page.wait_for_selector(f".slideview[data-claimed]:not([data-claimed='{before}'])")
+    return page.get_attribute(".slideview", "data-claimed")
 
 
 class Held:

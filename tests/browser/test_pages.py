@@ -8,7 +8,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 
 from app.words import words
-from tests.browser.conftest import script_over
+from tests.browser.conftest import SLIDE_READY, script_over
 from tests.builders import add_disputes, add_doubt
 from tests.waiting import PATIENCE_SECONDS
 
@@ -19,7 +19,7 @@ PAGES = {
     "label": ("/", ".deck[data-cell]"),
     "gallery": ("/gallery", ".gallery[data-ready]"),
     "map": ("/map", ".map:not([data-ready='0'])[data-ready]"),
-    "slide": ("/slide", ".slideview[data-cells]:not([data-cells='']):not([data-painted=''])[data-painted]"),
+    "slide": ("/slide", SLIDE_READY),
     "slides": ("/slides", ".cj-cards img"),
     "quality": ("/quality", "text=All measures of the slides"),
     "progress": ("/progress", "text=Research use only"),

@@ -18,14 +18,13 @@ from datasets.search_report import FindOptions
 from datasets.stacks import as_stacks
 from labeling import accounts, labels
 from labeling.labels import LabelEvent
-from tests.browser.conftest import PEOPLE, small_vectors
+from tests.browser.conftest import PEOPLE, SLIDE_READY, small_vectors
 from tests.browser_server import PASSWORD, Server
 from tests.waiting import until
 
 pytestmark = pytest.mark.browser
 NOTE = "its scale of 0.635 um/px is taken, but its magnification of 40 means about 0.25 um/px"
 PLANES, STEP_UM, SHARP = 4, 1.5, 2
-READY = ".slideview[data-cells]:not([data-cells='']):not([data-painted=''])[data-painted]"
 
 
 def _stack_study(folder) -> Services:
@@ -108,7 +107,7 @@ def test_slides_page__shows_what_the_reader_of_a_scan_noticed(sign_in) -> None:
 
 def test_two_keys_on_the_slide__show_the_plane_above_and_below(sign_in) -> None:
     page = sign_in("ada", "/slide")
-    page.wait_for_selector(f"{READY}[data-plane='0']")
+    page.wait_for_selector(f"{SLIDE_READY}[data-plane='0']")
     sharp = _at_rest(page, ".openseadragon-canvas canvas")
     page.keyboard.press("j")
     page.wait_for_selector(f".slideview[data-plane='{-STEP_UM}']")
@@ -122,7 +121,7 @@ def test_two_keys_on_the_slide__show_the_plane_above_and_below(sign_in) -> None:
 def test_heat_of_suggestions__warms_the_slide_where_the_study_shows_them(sign_in, server) -> None:
     server.wait_for_probe()
     page = sign_in("ben", "/slide")
-    page.wait_for_selector(READY)
+    page.wait_for_selector(SLIDE_READY)
     warm = """canvas => { const d = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data;
       let n = 0; for (let i = 0; i < d.length; i += 4) n += d[i] > 150 && d[i + 2] < 90 && d[i + 3] > 20; return n; }"""
     page.keyboard.press("h")

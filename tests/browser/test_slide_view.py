@@ -5,13 +5,12 @@ import math
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.conftest import Held
+from tests.browser.conftest import SLIDE_READY, Held, next_on_slide
 
 pytestmark = pytest.mark.browser
 NUM_SLIDES = 4
 ALL_SAVED = ".slideview[data-waiting='0']"
 LABELS = "**/api/v1/labels"
-READY = ".slideview[data-cells]:not([data-cells='']):not([data-painted=''])[data-painted]"
 
 RESTS = """view => new Promise(resolve => {
   let at = "", frames = 0;
@@ -22,21 +21,6 @@ RESTS = """view => new Promise(resolve => {
   };
   look();
 })"""
-
-
-@pytest.fixture
-def slide(sign_in):
-    page = sign_in("ada", "/slide")
-    page.wait_for_selector(READY)
-    return page
-
-
-def _next(page) -> str:
-    """Go to the nearest open cell by keyboard; return it once it may be answered."""
-    before = page.get_attribute(".slideview", "data-claimed")
-    page.keyboard.press("n")
-    page.wait_for_selector(f".slideview[data-claimed]:not([data-claimed='{before}'])")
-    return page.get_attribute(".slideview", "data-claimed")
 
 
 def _settled(page) -> tuple[float, float]:
@@ -53,7 +37,7 @@ def test_ring__is_clicked_answered_by_a_key_and_taken_back(slide, server) -> Non
     slide.wait_for_selector("text=Click a ring, or press N for the nearest open cell")
     slide.keyboard.press("l")
     slide.wait_for_selector("text=Click a ring first, then press L")
-    cell = _next(slide)
+    cell = next_on_slide(slide)
     x, y = _settled(slide)
     slide.keyboard.press("Escape")
     slide.wait_for_selector(".slideview:not([data-selected])")
@@ -81,7 +65,7 @@ def test_answers__wait_without_network_and_survive_a_reload(slide, server) -> No
     before, answered = server.labels("ada"), []
     slide.route(LABELS, lambda route: route.abort())
     for key, category in (("1", "NILM"), ("3", "LSIL")):
-        answered.append((_next(slide), category))
+        answered.append((next_on_slide(slide), category))
         slide.keyboard.press(key)
     slide.wait_for_selector("text=NOT SAVED: 2 waiting")
     assert server.labels("ada") == before
@@ -95,7 +79,7 @@ def test_answers__wait_without_network_and_survive_a_reload(slide, server) -> No
 
     slide.route("**/api/slide-cells/*", late)
     slide.reload()
-    slide.wait_for_selector(READY)
+    slide.wait_for_selector(SLIDE_READY)
     slide.wait_for_selector(ALL_SAVED)
 
     assert server.labels("ada") == before + answered
@@ -125,7 +109,7 @@ def test_missed_cell__is_marked_by_a_click_and_labelled_at_once(slide, server) -
 def test_proxy_that_answers_for_the_server__refuses_no_cell(slide, server) -> None:
     answers = iter([{"status": 502, "body": "<h1>Bad Gateway</h1>"}, {"status": 200, "body": '{"item": {"cell'}])
     slide.route("**/claim", lambda route: route.fulfill(**next(answers)))
-    _, cell = _next(slide), _next(slide)
+    _, cell = next_on_slide(slide), next_on_slide(slide)
     slide.keyboard.press("1")
     slide.wait_for_selector(f"{ALL_SAVED}[data-acknowledged='1']")
     assert server.labels("ada")[-1] == (cell, "NILM")
@@ -201,7 +185,7 @@ def test_opinion__is_never_prefilled_kept_and_not_shown_to_the_next_reader(slide
     expect(slide.locator(".opinion [aria-pressed=true]")).to_have_count(0)
 
     other = sign_in("ben", f"/slide?slide={name}")
-    other.wait_for_selector(READY)
+    other.wait_for_selector(SLIDE_READY)
     other.keyboard.press("s")
     other.wait_for_selector(".opinion")
     other.get_by_role("button", name="Unsatisfactory").wait_for()
@@ -212,13 +196,13 @@ def test_opinion__is_never_prefilled_kept_and_not_shown_to_the_next_reader(slide
 
 def test_answer_on_its_way_back__its_cell_can_be_answered_again_also_after_another(slide, server) -> None:
     before = server.labels("ada")
-    cell = _next(slide)
+    cell = next_on_slide(slide)
     slide.keyboard.press("5")
     slide.wait_for_selector(f"{ALL_SAVED}[data-acknowledged='1']")
     slide.route(LABELS, lambda route: route.abort())
     slide.keyboard.press("z")
     slide.wait_for_selector(f".slideview[data-waiting='1'][data-claimed='{cell}']")
-    other = _next(slide)
+    other = next_on_slide(slide)
     slide.keyboard.press("1")
     slide.wait_for_selector(".slideview[data-waiting='2']")
     slide.keyboard.press("p")
@@ -255,7 +239,7 @@ def test_mark_that_is_stored_late__leaves_the_cell_chosen_that_was_chosen_meanwh
     slide.wait_for_selector(".slideview[data-marking='true']")
     slide.keyboard.press("Enter")
     marks.wait()
-    cell = _next(slide)
+    cell = next_on_slide(slide)
     marks.let_go()
     slide.wait_for_selector(f"{ALL_SAVED}[data-cells='{cells + 1}']")
     slide.keyboard.press("5")

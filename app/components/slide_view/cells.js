@@ -15,8 +15,7 @@ async function loadSlideCells(page, slide) {
     for (const [cell, a] of page.answers) if (gone.has(a.key)) { page.answers.delete(cell); page.claims.takenBack(a); }
     for (const e of [...sent, ...page.outbox.events()]) if (isMissing(page, e, gone)) rememberAnswer(page, e);
     page.root.dataset.cells = found.cells.length;
-    page.marking.place();
-  } catch (error) { page.failed(error); page.said = tr("The cells of this slide did not arrive: {reason}", { reason: error.message }); }
+  } catch (error) { page.failed(error); page.said = tr("The cells of this slide did not arrive: {reason} {key} tries again.", { reason: error.message, key: page.keyFor("next") }); }
   page.draw();
 }
 

@@ -25,7 +25,7 @@ class Marking {
     this.page.draw(); this.page.rings.draw();
   }
 
-  press(at) { this.box = { from: at, to: at }; }
+  press(at) { if (this.page.stage.transform()) this.box = { from: at, to: at }; }
   drag(at) { if (this.box) { this.box.to = at; this.page.rings.draw(); } }
 
   release() {
@@ -38,7 +38,10 @@ class Marking {
 
   justMarked() { return performance.now() - (this.markedAt ?? -1e9) < 400; }   // the click that ends a mark chooses nothing
 
-  markCenter() { const { x, y } = this.page.stage.center(); this.mark(x, y, 0, 0); }
+  markCenter() {
+    const at = this.page.stage.center();
+    if (at) this.mark(at.x, at.y, 0, 0); else this.page.say(tr("The slide is still on its way."));
+  }
 
   mark(x, y, width, height) {
     const { slide, plane } = this.page.stage, tenth = value => Math.round(value * 10) / 10;
@@ -63,7 +66,7 @@ class Marking {
   // the meantime stays chosen: his next key is meant for it.
   place() {
     const { page } = this;
-    if (page.root.dataset.cells === "") return;
+    if (page.opening || page.root.dataset.cells === "") return;
     for (const [cell, { event, isNew }] of this.placed) {
       if (event.slide !== page.root.dataset.slide) continue;
       let i = page.cells.ids.indexOf(cell);

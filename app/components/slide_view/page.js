@@ -4,6 +4,7 @@ const SLIDE_PAGES = new WeakMap();
 const MOST_WAITING_HERE = 200;
 const PAN_PX = 90;
 const SEEN_RING = 15;           // CSS pixels; a cell that is chosen with a smaller ring is brought closer
+const WAITS = /^(next|undo|redo)$/;     // commands that wait for a slide on its way
 
 class SlidePage {
   constructor(root, data) {
@@ -16,6 +17,7 @@ class SlidePage {
     this.slides = null; this.cells = noCells(null); this.answers = new Map(); this.past = []; this.redoStack = []; this.visited = [];
     this.acknowledged = new Set(); this.refused = new Set(); this.thumbs = new Map();
     this.selected = null; this.current = null; this.claiming = null; this.confidence = null; this.comment = "";
+    this.opening = {}; this.wishes = [];       // the slide on its way, null once it is here; and what was asked of it
     this.said = ""; this.problem = ""; this.from = new URLSearchParams(location.search).get("from");
     this.tally = { taken: 0, saved: 0, refused: 0, ignored: 0 };
     this.outbox = new Outbox({ name: "labels", account: this.account, url: "/api/v1/labels", csrf: this.csrf,
@@ -50,6 +52,7 @@ class SlidePage {
     this.draw();
     await this.outbox.ready;
     this.past = this.outbox.steps();
+    this.older = this.may_label ? olderSlideSteps(this) : null;
     this.outbox.send();
     try {
       const [{ slides, cell }] = await Promise.all([getJson(`/api/slides?cell=${encodeURIComponent(asked.get("cell") || "")}`), loadViewer(this.viewer)]);
@@ -59,9 +62,9 @@ class SlidePage {
       if (asked.get("cell") && !cell) this.said = tr("This cell came as a picture of its own: it has no place on a slide.");
       if (slides.length) await this.openSlide(slides.some(s => s.slide === wanted) ? wanted : slides[0].slide, cell ? asked.get("cell") : null);
     } catch (error) { this.failed(error); this.problem = error.message; }
+    if (!this.stage.slide) this.arrived();
     this.draw();
     this.root.dataset.ready = String(this.slides ? this.slides.length : "");
-    if (this.may_label) olderSlideSteps(this);
   }
 
   failed(error) { if (error.status === 401) this.outbox.signedOut = true; }
@@ -73,17 +76,31 @@ class SlidePage {
 
   async openSlide(name, cell = null) {
     this.deselect();
-    const slide = this.slides.find(s => s.slide === name);
+    const slide = this.slides.find(s => s.slide === name), opening = this.opening = {};
     this.cells = noCells(slide.mpp); this.answers = new Map(); this.visited = []; this.problem = "";
     this.root.dataset.slide = name; this.root.dataset.cells = "";
     const opened = this.stage.open(slide);
     this.draw();
     this.opinion?.load(name);
     if (this.may_label) await loadSlideCells(this, slide); else this.root.dataset.cells = 0;
-    await opened;
-    const place = cell === null ? -1 : this.cells.ids.indexOf(cell);
-    if (place >= 0) this.select(place, { closer: true });
+    await Promise.all([opened, this.older]);
+    if (this.opening !== opening) return;      // another slide was asked for meanwhile
+    this.arrived(cell === null ? -1 : this.cells.ids.indexOf(cell));
     this.rings.draw();
+  }
+
+  arrived(place = -1) {
+    const areHere = this.root.dataset.cells !== "", asked = this.wishes.splice(0).filter(id => areHere || id !== "next");
+    this.opening = null;
+    if (asked.length) this.said = "";
+    if (place >= 0) this.select(place, { closer: true });
+    this.marking?.place();
+    asked.forEach(id => this.command(id));
+  }
+
+  later(id) {  // every step back counts; of an impatient "next" one is meant
+    if (id !== "next" || !this.wishes.includes(id)) this.wishes.push(id);
+    this.say(tr("The slide is still on its way; what you pressed follows."));
   }
 
   elsewhere(event) {
@@ -157,6 +174,7 @@ class SlidePage {
 
   next() {
     const { ids, xs, ys } = this.cells;
+    if (this.root.dataset.cells === "" && this.stage.slide) { this.openSlide(this.stage.slide.slide); return this.later("next"); }   // they had not arrived
     const from = this.selected !== null ? { x: xs[this.selected], y: ys[this.selected] } : this.stage.center();
     if (!from) return;
     const best = this.rings.nearestOpen(from);
@@ -203,6 +221,7 @@ class SlidePage {
 
   command(id) {
     if (!this.offers(id)) return;
+    if (this.opening && WAITS.test(id)) return this.later(id);
     const { stage, sheets, rings } = this;
     ({
       next: () => this.next(), previous: () => this.previous(), undo: () => undoSlideStep(this), redo: () => redoSlideStep(this),
@@ -249,7 +268,7 @@ class SlidePage {
     this.past = [...this.past, step].slice(-60);
   }
 
-  undo() { undoSlideStep(this); }
+  undo() { this.command("undo"); }
   isKnown(label) { return this.acknowledged.has(label.key); }
 
   thumb(item, place) {
