@@ -1,6 +1,5 @@
 """Nothing is answered to a stranger, and to each role only what is its own: route by route."""
 
-import re
 import time
 from datetime import timedelta
 
@@ -289,24 +288,3 @@ def test_websocket__another_origin_is_refused(site) -> None:
         "/_stcore/stream", headers={"origin": "http://evil.example"}
     ):  # fmt: skip
         pytest.fail("accepted")
-
-
-def test_frame__opens_no_windows_over_the_cell(site) -> None:
-    """Its own answer lets it: raw JSON covered every page a minute after the sign-in had ended."""
-    services, inner, _ = site
-    client = _client(inner, accounts.open_sign_in(services.database, "annotator"))
-
-    assert client.get("/_stcore/host-config").json()["blockErrorDialogs"] is True
-
-
-def test_frame__is_ours_and_says_where_the_server_is(site) -> None:
-    services, inner, _ = site
-    client = _client(inner, accounts.open_sign_in(services.database, "annotator"))
-    for path in ("/", "/gallery"):
-        page = client.get(path, headers={"accept": "text/html", "accept-language": "de"}).text
-        assert "<title>CytoJEPA</title>" in page
-        assert '<html lang="de">' in page
-        assert "BACKEND_BASE_URL: location.origin" in page
-        assert re.search(r'<script type="module" [^>]*src="\./static/js/index\.', page)
-        assert 'rel="stylesheet"' in page
-        assert "Diese Seiten brauchen JavaScript" in page
