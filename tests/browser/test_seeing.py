@@ -5,6 +5,7 @@ import math
 import pytest
 from playwright.sync_api import expect
 
+from tests.browser.conftest import Held
 from tests.waiting import until
 
 pytestmark = pytest.mark.browser
@@ -162,3 +163,16 @@ def test_sentence_that_comes__moves_nothing(page) -> None:
     page.evaluate("() => new Promise(resolve => requestAnimationFrame(() => requestAnimationFrame(resolve)))")
 
     assert page.locator(".lens").bounding_box() == before
+
+
+def test_first_picture__shares_a_slow_line_with_no_other(page, server) -> None:
+    page.goto("about:blank")  # what the fixture's page has asked for does not count
+    pictures = Held(page, "**/api/v1/cells/*/image")
+    page.goto(server.url)
+    pictures.wait()
+    page.wait_for_timeout(300)  # those ahead would have been asked for in the same moment
+    assert len(pictures.found) == 1
+    pictures.let_go()
+    page.wait_for_selector(".deck[data-cell]")
+    pictures.wait(4)
+    pictures.end()

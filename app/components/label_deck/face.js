@@ -67,7 +67,7 @@ class Face {
       return card;
     });
     const now = current ? [el("div", "card now", this.deck.thumb(current, "s"))] : [];
-    this.strip.replaceChildren(...old, ...now, ...[...queue, ...aside].slice(0, 12).map(i => el("div", "card next", this.deck.thumb(i, "s"))));
+    this.strip.replaceChildren(...old, ...now, ...[...queue, ...aside].filter(i => this.deck.images.has(i.cell)).slice(0, 12).map(i => el("div", "card next", this.deck.thumb(i, "s"))));
   }
 
   drawNotice() {

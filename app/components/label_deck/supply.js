@@ -40,8 +40,9 @@ function arrived(deck, { items, done, progress, until, edition }, isNewest) {
   deck.problem = "";
   deck.isEmpty = !deck.queue.length && !deck.current;
   if (deck.isEmpty) { clearTimeout(deck.refill); deck.refill = setTimeout(() => deck.fill(true), EMPTY_AGAIN); }
-  deck.queue.forEach(item => deck.decode(item));
   if (!deck.current) deck.next();
+  const ahead = () => { deck.queue.forEach(item => deck.decode(item)); deck.draw(); };
+  if (deck.current && !deck.painted) deck.decode(deck.current).then(ahead, ahead); else ahead();   // on a slow line they would share it
   if (deck.which.isOn) deck.which.count();
 }
 
