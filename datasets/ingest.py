@@ -24,7 +24,7 @@ from datasets.identity import cell_code, study_code
 from datasets.intake_report import IngestOptions, IngestReport, ProgressCallback
 from datasets.pictures import ScanPicture
 from datasets.places import give_scale
-from datasets.public import CellFile, FieldFile, Plan, Point, StackFiles
+from datasets.public import CellFile, FieldFile, Plan, Point, StackFiles, same_picture
 from datasets.readers.base import Level, SlideInfo
 from datasets.sandbox import Decoder
 
@@ -70,7 +70,7 @@ class _Ingest:
         self.report = IngestReport(refused=list(plan.refused), mpp=self._mpp, mpp_source=self._mpp_source)
         self._known_cells = set(catalog.cell_ids(database))
         self._known_slides = catalog.slide_ids(database)
-        self._seen: set[str] = set()
+        self._seen: dict[str, CellFile | FieldFile | ScanFiles | StackFiles] = {}
         self._slides: dict[str, Slide] = {}
         self._scans: list[Scan] = []
         self._cells: list[Cell] = []
@@ -111,9 +111,8 @@ class _Ingest:
             sha256 = sha256_of_json(sha256_of_each(file.paths))
         else:
             (sha256,) = sha256_of_each([file.path])
-        if sha256 in self._seen:
-            raise UnreadableFile("the same picture as an earlier file of this import")
-        self._seen.add(sha256)
+        if (earlier := self._seen.setdefault(sha256, file)) is not file:
+            raise UnreadableFile(same_picture(earlier, file))
         if isinstance(file, CellFile):
             self._take_cell(file, sha256)
         elif isinstance(file, FieldFile):
