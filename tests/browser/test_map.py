@@ -14,6 +14,12 @@ from tests.browser.conftest import Held
 pytestmark = pytest.mark.browser
 NUM_SLIDES = 2
 MANY = 100_000
+THIRD_FINGER = """over => {
+  over.setPointerCapture = () => null;      // no finger is really there
+  for (const [kind, pointerId] of [["down", 1], ["down", 2], ["down", 3], ["up", 3], ["down", 3], ["up", 3], ["up", 1], ["up", 2]])
+    over.dispatchEvent(new PointerEvent(`pointer${kind}`, { pointerId, pointerType: "touch", clientX: 300 + 90 * pointerId, clientY: 300 }));
+  delete over.setPointerCapture;
+}"""
 CHOSEN = ".map[data-chosen]:not([data-chosen='0'])"
 
 
@@ -159,6 +165,8 @@ def test_fingers__come_closer_see_a_cell_and_draw_a_loop(sign_in) -> None:
         touch("touchEnd")
 
     far = loop(150)
+    page.locator(".over").evaluate(THIRD_FINGER)
+    expect(page.locator(".map")).to_have_attribute("data-chosen", str(far))
     pinch()
     expect(page.locator(".map")).to_have_attribute("data-chosen", str(far))
 
