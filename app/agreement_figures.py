@@ -2,9 +2,8 @@
 
 import itertools
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,8 +16,9 @@ from datasets.bethesda import LabelSet
 from datasets.files import write_json
 from labeling import agreement
 from labeling.adjudication import standing_verdicts
-from labeling.agreement import MISSING, Agreement, Codes
+from labeling.agreement import MISSING, Codes
 from labeling.answers import counts, current_labels
+from labeling.intervals import Agreement, with_intervals
 from labeling.mixture import REPEAT
 from labeling.records import IMPORTED, Assignment, Label
 from labeling.stopping import SAMPLE_ROWS, ArmComparison, StopSignal, compare_arms, stop_signals
@@ -185,7 +185,7 @@ def measure_study(services: Services, study: Study | None) -> Quality:
         rows = np.sort(np.random.default_rng(0).permutation(len(study.store))[:SAMPLE_ROWS])
         sample = study.vectors[rows].astype(np.float64)
         stop = stop_signals(study.training, study.scale, sample, strength=study.strength())
-        arms = compare_arms(study.training, study.scale)
+        arms = compare_arms(study.training, study.scale, strength=study.strength())
         looks = likely_errors(study)
         strange = strange_cells(study, rows)
     return Quality(
@@ -199,25 +199,19 @@ def between(services: Services) -> dict[str, Agreement]:
         answers = [(x.cell_id, x.annotator, x.category) for x in current_labels(session)]
     classes = services.label_set.class_ids
     ratings, _, _ = agreement.ratings_table(answers, classes)
-    figures: dict[str, Callable[[Codes], float | None]] = {
-        "kappa": lambda r: agreement.pairwise_kappa(r, len(classes)),
-        "alpha": lambda r: agreement.krippendorff_alpha(r, len(classes)),
-    }
-    figures |= {name: partial(agreement.category_kappa, category=code) for code, name in enumerate(classes)}
-    found = {name: agreement.with_interval(ratings, figure) for name, figure in figures.items()}
-    found["Fleiss' kappa"] = agreement.with_interval(
-        agreement.equally_read(ratings), lambda r: agreement.fleiss_kappa(agreement.answer_counts(r, len(classes)))
-    )
+    number = len(classes)
+    penalties = [1.0 - np.eye(number), *(agreement.category_penalty(number, code) for code in range(number))]
+    kappas = with_intervals(ratings, agreement.Kappas(number, np.array(penalties)))
+    found = {"kappa": kappas[0], "alpha": with_intervals(ratings, agreement.Alpha(number))[0]}
+    found |= zip(classes, kappas[1:], strict=True)
+    found["Fleiss' kappa"] = with_intervals(agreement.equally_read(ratings), agreement.Fleiss(number))[0]
     squamous = [name for name in ORDERED if name in classes]
     if len(squamous) > 2:
         ordered, _, _ = agreement.ratings_table(answers, squamous)
-        weights = agreement.bethesda_weights(len(squamous))
-        found["weighted kappa"] = agreement.with_interval(
-            ordered, lambda r: agreement.pairwise_kappa(r, len(squamous), weights)
-        )
-        for code, name in enumerate(squamous[1:], start=1):
-            cut = partial(agreement.threshold_kappa, category=code)
-            found[f"{name}{_CUT}"] = agreement.with_interval(ordered, cut)
+        cuts = [agreement.cut_penalty(len(squamous), code) for code in range(1, len(squamous))]
+        penalties = [agreement.bethesda_weights(len(squamous)), *cuts]
+        kappas = with_intervals(ordered, agreement.Kappas(len(squamous), np.array(penalties)))
+        found |= zip(("weighted kappa", *(f"{name}{_CUT}" for name in squamous[1:])), kappas, strict=True)
     return {name: value for name, value in found.items() if value.pairs}
 
 
@@ -238,7 +232,7 @@ def pairs(
             continue
         both = ratings[[first, second]]
         both = both[:, (both != MISSING).all(axis=0)]
-        kappa = agreement.with_interval(both, lambda r: agreement.pairwise_kappa(r, len(classes)))
+        kappa = _kappa(both, classes)
         if kappa.pairs:
             same = float((both[0] == both[1]).mean())
             found.append(DoctorPair(doctors=(doctors[first], doctors[second]), kappa=kappa, same_answer=same))
@@ -266,5 +260,10 @@ def within(services: Services) -> dict[str, Agreement]:
     found = {}
     for doctor, answers in pairs.items():
         ratings, _, _ = agreement.ratings_table(answers, classes)
-        found[doctor] = agreement.with_interval(ratings, lambda r: agreement.pairwise_kappa(r, len(classes)))
+        found[doctor] = _kappa(ratings, classes)
     return found
+
+
+def _kappa(ratings: Codes, classes: Sequence[str]) -> Agreement:
+    plain = 1.0 - np.eye(len(classes))
+    return with_intervals(ratings, agreement.Kappas(len(classes), plain[None]))[0]

@@ -13,7 +13,8 @@ from app.services import Services
 from app.study_findings import StudyFindings, Work, gather
 from datasets.bethesda import LabelSet
 from datasets.files import write_atomically
-from labeling.agreement import LITERATURE, Agreement
+from labeling.agreement import LITERATURE
+from labeling.intervals import Agreement
 from labeling.records import IMPORTED
 
 _FEW_CELLS = 20

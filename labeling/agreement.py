@@ -1,41 +1,30 @@
-"""How much doctors agree, beyond chance: pure functions of arrays, always with pairs and an interval.
+"""How much doctors agree, beyond chance: pure functions of arrays. Intervals are those of `intervals`.
 
 Higher agreement is not proof of truth: suggestions shown beforehand raise it and hide errors.
 """
 
-from collections.abc import Callable, Sequence
+import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
 Codes = NDArray[np.intp]
 Floats = NDArray[np.float64]
 
 MISSING = -1
 """Code of a cell that a doctor has not decided."""
-_BOOTSTRAPS, _FEWEST_BOOTSTRAPS, _PAIR_BOOTSTRAPS = 1000, 200, 15_000
+_NO_ROOM = 1e-12
+"""Disagreement by chance below which a figure is not defined."""
 
 LITERATURE = {
     "inter": (0.29, 0.58, "cytology, Bethesda categories, unaided readers; weighted 0.39 to 0.81"),
     "intra": (0.88, 0.95, "1,619 slides, same reader twice; kappa and weighted kappa"),
 }
 """Published ranges, so that a figure of 0.45 is not read as failure: low, high, of what."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Agreement:
-    """One figure with what it rests on."""
-
-    value: float | None
-    """None where it is not defined: no pair, or all answers alike."""
-    low: float | None
-    """Lower end of the 95 % interval, bootstrapped over cells; None where nothing is defined."""
-    high: float | None
-    pairs: int
-    """Pairs of answers to the same cell."""
-    cells: int
-    """Cells with at least two answers."""
 
 
 def cohen_kappa(first: Codes, second: Codes, num_classes: int, weights: Floats | None = None) -> float | None:
@@ -50,13 +39,7 @@ def cohen_kappa(first: Codes, second: Codes, num_classes: int, weights: Floats |
     Returns:
         None where it is not defined: no cell, or chance alone leaves no room to disagree.
     """
-    if not len(first):
-        return None
-    table = np.zeros((num_classes, num_classes))
-    np.add.at(table, (first, second), 1 / len(first))
-    penalty = 1.0 - np.eye(num_classes) if weights is None else weights
-    expected = (penalty * np.outer(table.sum(axis=1), table.sum(axis=0))).sum()
-    return None if expected <= 1e-12 else float(1.0 - (penalty * table).sum() / expected)
+    return pairwise_kappa(np.stack([first, second]), num_classes, weights)
 
 
 def fleiss_kappa(counts: Floats) -> float | None:
@@ -73,10 +56,7 @@ def fleiss_kappa(counts: Floats) -> float | None:
         return None
     if (readers != readers[0]).any():
         raise ValueError("cells with different numbers of answers: use Krippendorff's alpha.")
-    number = readers[0]
-    agreed = ((counts**2).sum(axis=1) - number) / (number * (number - 1))
-    by_chance = float(((counts.sum(axis=0) / counts.sum()) ** 2).sum())
-    return None if by_chance >= 1 - 1e-12 else float((agreed.mean() - by_chance) / (1 - by_chance))
+    return _whole(Fleiss(counts.shape[1]), _fleiss_sums(counts))
 
 
 def krippendorff_alpha(ratings: Codes, num_classes: int, distance: Floats | None = None) -> float | None:
@@ -87,17 +67,8 @@ def krippendorff_alpha(ratings: Codes, num_classes: int, distance: Floats | None
         num_classes: Number of classes K.
         distance: Between classes, shape (K, K), zero on the diagonal; None: nominal.
     """
-    counts = answer_counts(ratings, num_classes)
-    counts = counts[counts.sum(axis=1) >= 2]
-    if not len(counts):
-        return None
-    delta = 1.0 - np.eye(num_classes) if distance is None else distance
-    readers = counts.sum(axis=1, keepdims=True)
-    coincidence = (counts.T @ (counts / (readers - 1))) - np.diag((counts / (readers - 1)).sum(axis=0))
-    totals = coincidence.sum(axis=0)
-    number = totals.sum()
-    expected = (delta * (np.outer(totals, totals) - np.diag(totals))).sum() / (number - 1)
-    return None if expected <= 1e-12 else float(1.0 - (delta * coincidence).sum() / expected)
+    figure = Alpha(num_classes, distance)
+    return _whole(figure, figure.sums(ratings))
 
 
 def bethesda_weights(num_classes: int) -> Floats:
@@ -118,32 +89,34 @@ def answer_counts(ratings: Codes, num_classes: int) -> Floats:
     return counts
 
 
+def category_penalty(num_classes: int, category: int) -> Floats:
+    """Return penalties that ask of one class against all others, shape (K, K)."""
+    is_it = np.arange(num_classes) == category
+    return (is_it[:, None] != is_it).astype(np.float64)
+
+
+def cut_penalty(num_classes: int, category: int) -> Floats:
+    """Return penalties that ask at one cut of ordered classes, this one and above, shape (K, K)."""
+    is_above = np.arange(num_classes) >= category
+    return (is_above[:, None] != is_above).astype(np.float64)
+
+
 def pairwise_kappa(ratings: Codes, num_classes: int, weights: Floats | None = None) -> float | None:
-    """Return the mean of Cohen's kappa over pairs of doctors, each by its number of shared cells.
+    """Return Cohen's kappa over all pairs of doctors.
+
+    Disagreements that are seen and those that chance would bring are added up over the pairs before one is divided
+    by the other (pooled kappa, De Vries et al. 2008, Using Pooled Kappa to Summarize Interrater Agreement across Many
+    Items; they weigh items alike, here each pair counts by its cells): the mean of many pairs' own kappas, of a few
+    cells each, is too low.
 
     Args:
         ratings: Classes by doctor and cell, shape (doctors, cells); `MISSING` where there is none.
         num_classes: Classes are 0 up to this.
         weights: Of disagreements, shape (classes, classes); None: all weigh the same.
     """
-    total, values = 0, 0.0
-    for a in range(len(ratings)):
-        for b in range(a + 1, len(ratings)):
-            both = (ratings[a] != MISSING) & (ratings[b] != MISSING)
-            kappa = cohen_kappa(ratings[a][both], ratings[b][both], num_classes, weights)
-            if kappa is not None:
-                total, values = total + int(both.sum()), values + kappa * int(both.sum())
-    return values / total if total else None
-
-
-def category_kappa(ratings: Codes, category: int) -> float | None:
-    """Return the pairwise kappa of one class against all others; ratings as in `pairwise_kappa`."""
-    return pairwise_kappa(np.where(ratings == MISSING, MISSING, (ratings == category).astype(np.intp)), 2)
-
-
-def threshold_kappa(ratings: Codes, category: int) -> float | None:
-    """Return the pairwise kappa at one cut of ordered classes, this one and above; as in `pairwise_kappa`."""
-    return pairwise_kappa(np.where(ratings == MISSING, MISSING, (ratings >= category).astype(np.intp)), 2)
+    penalty = 1.0 - np.eye(num_classes) if weights is None else weights
+    figure = Kappas(num_classes, penalty[None])
+    return _whole(figure, figure.sums(ratings))
 
 
 def equally_read(ratings: Codes) -> Codes:
@@ -153,31 +126,118 @@ def equally_read(ratings: Codes) -> Codes:
     return ratings[:, readers == int(numbers.argmax())] if len(readers) and numbers.any() else ratings[:, :0]
 
 
-Figure = Callable[[Codes], float | None]
+class Figure(Protocol):
+    """Figures that are made of sums over cells, so that a thousand draws of the cells are one product."""
+
+    def sums(self, ratings: Codes) -> csr_array:
+        """Return what each cell adds, shape (cells, terms), of ratings (doctors, cells)."""
+        ...
+
+    def of(self, totals: Floats) -> Floats:
+        """Return the figures, shape (draws, figures), of totals (draws, terms); NaN where they are not defined."""
+        ...
 
 
-def with_interval(ratings: Codes, figure: Figure, *, seed: int = 0, bootstraps: int | None = None) -> Agreement:
-    """Compute a figure with a 95 % percentile interval over cells.
+@dataclass(frozen=True, slots=True)
+class Kappas:
+    """Kappa over pairs of doctors, see `pairwise_kappa`, once for each of the penalties."""
 
-    Args:
-        ratings: Shape (doctors, cells), `MISSING` where not decided.
-        figure: A function of such ratings.
-        seed: Source of chance of the bootstrap.
-        bootstraps: Resamples; None: 1000, fewer where many pairs of doctors make each one slow.
-    """
-    readers = (ratings != MISSING).sum(axis=0)
-    shared = np.flatnonzero(readers >= 2)
-    pairs = int((readers[shared] * (readers[shared] - 1) // 2).sum())
-    value = figure(ratings[:, shared]) if len(shared) else None
-    if value is None:
-        return Agreement(value=None, low=None, high=None, pairs=pairs, cells=len(shared))
-    generator = np.random.default_rng(seed)
-    usual = max(_FEWEST_BOOTSTRAPS, min(_BOOTSTRAPS, 2 * _PAIR_BOOTSTRAPS // (len(ratings) * (len(ratings) - 1))))
-    draws = usual if bootstraps is None else bootstraps
-    drawn = (figure(ratings[:, generator.choice(shared, len(shared))]) for _ in range(draws))
-    values = [found for found in drawn if found is not None]
-    low, high = np.quantile(values, [0.025, 0.975])
-    return Agreement(value=value, low=float(low), high=float(high), pairs=pairs, cells=len(shared))
+    num_classes: int
+    penalties: Floats
+    """Shape (figures, K, K)."""
+
+    def sums(self, ratings: Codes) -> csr_array:
+        """Return confusions of pairs and classes of each side: ratings (doctors, cells) to (cells, terms)."""
+        k, rows, terms, number = self.num_classes, [], [], self.num_classes**2
+        for one, other in itertools.combinations(ratings, 2):
+            both = np.flatnonzero((one != MISSING) & (other != MISSING))
+            if len(both):
+                rows += [both] * 3
+                terms += [one[both] * k + other[both], number + one[both], number + k + other[both]]
+                number += 2 * k
+        return _counted(rows, terms, (ratings.shape[1], number))
+
+    def of(self, totals: Floats) -> Floats:
+        """Return a kappa for each of the penalties: totals (draws, terms) to (draws, figures)."""
+        k = self.num_classes
+        seen, sides = totals[:, : k * k], totals[:, k * k :].reshape(len(totals), -1, 2, k)
+        cells = np.maximum(sides[:, :, 0].sum(axis=2, keepdims=True), 1)
+        chance = ((sides[:, :, 0] / cells).transpose(0, 2, 1) @ sides[:, :, 1]).reshape(seen.shape)
+        penalties = self.penalties.reshape(-1, k * k).T
+        return _one_minus(seen @ penalties, chance @ penalties)
+
+
+@dataclass(frozen=True, slots=True)
+class Alpha:
+    """Krippendorff's alpha, see `krippendorff_alpha`."""
+
+    num_classes: int
+    distance: Floats | None = None
+
+    def sums(self, ratings: Codes) -> csr_array:
+        """Return each cell's coincidences: ratings (doctors, cells) to (cells, K * K)."""
+        counts = answer_counts(ratings, self.num_classes)
+        shares = counts / np.maximum(counts.sum(axis=1, keepdims=True) - 1, 1)
+        table = counts[:, :, None] * shares[:, None] - shares[:, None] * np.eye(self.num_classes)
+        table[counts.sum(axis=1) < 2] = 0
+        return csr_array(table.reshape(len(counts), self.num_classes**2))
+
+    def of(self, totals: Floats) -> Floats:
+        """Return alpha: totals (draws, K * K) to (draws, 1)."""
+        k = self.num_classes
+        delta = 1.0 - np.eye(k) if self.distance is None else self.distance
+        coincidence = totals.reshape(-1, k, k)
+        margins = coincidence.sum(axis=1)
+        expected = np.einsum("bi,ij,bj->b", margins, delta, margins) - (margins * np.diag(delta)).sum(axis=1)
+        number = np.maximum(margins.sum(axis=1) - 1, 1e-12)
+        return _one_minus((delta * coincidence).sum(axis=(1, 2)), expected / number)[:, None]
+
+
+@dataclass(frozen=True, slots=True)
+class Fleiss:
+    """Fleiss' kappa, see `fleiss_kappa`, of cells with the same number of answers."""
+
+    num_classes: int
+
+    def sums(self, ratings: Codes) -> csr_array:
+        """Return each cell's agreement and answers: ratings (doctors, cells) to (cells, K + 2)."""
+        return csr_array(_fleiss_sums(answer_counts(ratings, self.num_classes)))
+
+    def of(self, totals: Floats) -> Floats:
+        """Return kappa: totals (draws, K + 2) to (draws, 1)."""
+        cells, answers = totals[:, :1], totals[:, 2:]
+        shares = answers / np.maximum(answers.sum(axis=1, keepdims=True), 1)
+        room = np.where(cells > 0, 1 - (shares**2).sum(axis=1, keepdims=True), 0)
+        return _one_minus(1 - totals[:, 1:2] / np.maximum(cells, 1), room)
+
+
+def _whole(figure: Figure, sums: csr_array | Floats) -> float | None:
+    value = float(figure.of(total(sums))[0, 0])
+    return None if np.isnan(value) else value
+
+
+def total(sums: csr_array | Floats) -> Floats:
+    """Return the sums of all cells as one draw, shape (1, terms), of sums (cells, terms)."""
+    return np.asarray(sums.sum(axis=0), np.float64)[None]
+
+
+def _one_minus(seen: Floats, expected: Floats) -> Floats:
+    """Return one minus the ratio, NaN where chance leaves no room to disagree."""
+    return 1.0 - np.divide(seen, expected, out=np.full_like(seen, np.nan), where=expected > _NO_ROOM)
+
+
+def _counted(rows: list[Codes], terms: list[Codes], shape: tuple[int, int]) -> csr_array:
+    if not rows:
+        return csr_array(shape, dtype=np.float64)
+    places = (np.concatenate(rows), np.concatenate(terms))
+    return csr_array((np.ones(len(places[0])), places), shape=shape)
+
+
+def _fleiss_sums(counts: Floats) -> Floats:
+    """Return for each cell 1, its agreement and its answers of each class, shape (cells, K + 2)."""
+    readers = counts.sum(axis=1)
+    agreed = ((counts**2).sum(axis=1) - readers) / np.maximum(readers * (readers - 1), 1)
+    return np.column_stack([np.ones(len(counts)), agreed, counts])
 
 
 def ratings_table(

@@ -253,22 +253,23 @@ def _quantile(scores: Floats, weights: Floats, alpha: float, slides: int) -> flo
     return float(scores[order][place]) if place < len(scores) else 1.0
 
 
-def novelty(units: NDArray[np.floating], labelled: NDArray[np.floating]) -> Floats:
+def novelty(
+    units: NDArray[np.floating], labelled: NDArray[np.floating], own_places: NDArray[np.intp] | None = None
+) -> Floats:
     """Return how unusual rows are for the labelled cells: shape (n,), 0 (familiar) to 1 (like none of them).
 
-    The share of labelled cells that have a closer labelled neighbour than the row has; 1 without two
-    labelled cells. Of more than a thousand labelled cells a thousand are asked, evenly spaced: all pairs of
-    100,000 would take 40 GB.
+    The share of labelled cells with a closer labelled neighbour than the row has; 1 without two. A thousand are asked.
 
     Args:
         units: Unit vectors, shape (n, d).
         labelled: Unit vectors of the labelled cells, shape (m, d).
+        own_places: Which labelled cell each row is, shape (n,); None: they are others.
     """
     if len(labelled) < 2:
         return np.ones(len(units))
     asked = spaced_rows(len(labelled), ASKED)
     own = np.sort(1.0 - nearest(labelled[asked], labelled, own_places=asked))
-    share: Floats = np.searchsorted(own, 1.0 - nearest(units, labelled), side="left") / len(own)
+    share: Floats = np.searchsorted(own, 1.0 - nearest(units, labelled, own_places), side="left") / len(own)
     return share
 
 

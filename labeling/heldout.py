@@ -93,7 +93,7 @@ def held_out(
         train = np.concatenate([np.flatnonzero(extra & ~np.isin(groups, groups[test])), rows[fold_train]])
         if len(set(y[train])) < len(classes):
             continue
-        fold = _starting_at(probe).fit(vectors[train], y[train], sample_weight=weights[train])
+        fold = starting_at(probe).fit(vectors[train], y[train], sample_weight=weights[train])
         logits[test] = fold.logits(vectors[test])
         has_logits[test] = True
     if not has_logits.any():
@@ -133,8 +133,8 @@ def choose_strength(
     return min(losses, key=losses.__getitem__)
 
 
-def _starting_at(probe: LinearProbe) -> LinearProbe:
-    """Return a fresh probe with the same settings that begins at the given one's solution."""
+def starting_at(probe: LinearProbe) -> LinearProbe:
+    """Return a fresh probe with the same settings that begins at the given one's solution, where that is fitted."""
     fresh: LinearProbe = clone(probe).set_params(warm_start=True)
     for name in ("classes_", "coef_", "intercept_", "mean_", "scale_"):
         if hasattr(probe, name):

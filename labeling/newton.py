@@ -21,6 +21,8 @@ _MOST_INNER = 200
 """Steps of the search for one step: of rows whose numbers differ by millions, rounding lets it not end."""
 _MANY = 1_000
 """Rows from which inner steps are float32: that halves their time, and changes the way and not the end."""
+_PLENTY = 4_000
+"""Rows from which the axes of their spread are looked for: that costs as much as some ten inner steps."""
 
 
 class _Space:
@@ -30,12 +32,17 @@ class _Space:
         self.z, self.num_classes = z, num_classes
         self.gram: Reals | None = z @ z.T if len(z) < z.shape[1] else None
         self.map: Reals = np.ascontiguousarray(z.T) if self.gram is None else self.gram
+        self.axes: Reals | None = None
+        self.spread: Reals | None = None
 
-    def rounded(self) -> "_Space":
-        """Return the same in float32."""
+    def rounded(self, weights: Floats) -> "_Space":
+        """Return the same in float32; of many rows, weights (n,), with the axes along which they spread and how far."""
         other = copy.copy(self)
         other.z, other.map = self.z.astype(np.float32), self.map.astype(np.float32)
         other.gram = None if self.gram is None else other.map
+        if len(self.z) >= _PLENTY and self.gram is None:
+            shares = (weights / weights.sum()).astype(np.float32)
+            other.spread, other.axes = np.linalg.eigh((other.map * shares) @ other.z)
         return other
 
     def point(self, coefs: Reals | float, intercepts: Reals | float) -> "_Point":
@@ -51,9 +58,31 @@ class _Space:
         return np.column_stack([weights, point.intercepts])
 
     def gradient(self, errors: Reals, shrunk: Reals) -> "_Point":
-        """Return the gradient of errors of the logits, shape (K, n), and of the penalty, as coefficients."""
-        coefs = errors if self.gram is not None else errors @ self.z
-        return self.point(coefs + shrunk, errors.sum(axis=1))
+        """Return the gradient of errors of the logits, shape (K, n), and of the penalty, as coefficients.
+
+        Its own logits are there in a Gram matrix alone, where `dot` needs them: they are a product with all rows.
+        """
+        point = _Point.zero(self)
+        np.add(errors if self.gram is not None else errors @ self.z, shrunk, out=point.coefs)
+        point.intercepts[:] = errors.sum(axis=1)
+        if self.gram is not None:
+            np.matmul(point.coefs, self.map, out=point.logits)
+        return point
+
+    def turned(self, rest: "_Point", bends: Reals, shrink: np.floating) -> "_Point":
+        """Return a rest of the gradient with its logits, divided by how the loss bends there where axes are known.
+
+        Args:
+            rest: What is left of the gradient.
+            bends: Of the loss by each class's intercept, shape (K,).
+            shrink: Of the penalty.
+        """
+        if self.gram is not None:
+            return rest
+        if self.axes is None or self.spread is None:
+            return self.point(rest.coefs, rest.intercepts)
+        coefs = ((rest.coefs @ self.axes) / (np.outer(bends, self.spread) + shrink)) @ self.axes.T
+        return self.point(coefs, rest.intercepts / bends)
 
     def dot(self, one: "_Point", other: "_Point") -> float:
         """Return the product of two sets of weights and intercepts."""
@@ -112,7 +141,7 @@ class Problem:
             start: Weights and intercepts to begin at, shape (K, d + 1); zero where that is better.
         """
         space = _Space(self.z, self.num_classes)
-        rough = space if len(self.z) < _MANY else space.rounded()
+        rough = space if len(self.z) < _MANY else space.rounded(self.weights)
         point = self._start(space, start)
         loss, goal, first, steps = self._loss(space, point), tol * self.weights.sum(), 0.0, 0
         while steps < most_steps:
@@ -163,11 +192,12 @@ class Problem:
         kind = space.z.dtype.type
         step, rest, way = _Point.zero(space), _Point.zero(space), _Point.zero(space)
         rest.all[:] = -gradient
-        way.all[:] = rest.all
         shares, weights, shrink = shares.astype(kind), self.weights.astype(kind), kind(1 / self.strength)
         weighted = shares * weights
-        left = space.dot(rest, rest)
-        stop = share**2 * left
+        bends = np.maximum((weighted * (1 - shares)).sum(axis=1), shrink)
+        goal = share**2 * space.dot(rest, rest)
+        turned = space.turned(rest, bends, shrink)
+        way.all[:], left = turned.all, space.dot(rest, turned)
         for _ in range(min(_MOST_INNER, way.all.size)):
             change = weighted * way.total()
             change -= shares * change.sum(axis=0)
@@ -176,11 +206,12 @@ class Problem:
             step.all += length * way.all
             bent.all *= length
             rest.all -= bent.all
-            before, left = left, space.dot(rest, rest)
-            if left <= stop:
+            if space.dot(rest, rest) <= goal:
                 break
+            turned = space.turned(rest, bends, shrink)
+            before, left = left, space.dot(rest, turned)
             way.all *= kind(left / before)
-            way.all += rest.all
+            way.all += turned.all
         return step
 
     def _move(

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
 from labeling.pool import Floats
 
@@ -34,9 +35,10 @@ class Votes:
 
     def counts(self, weights: Floats | None = None) -> Floats:
         """Return the answers of each cell and class, shape (cells, classes), by weights of shape (annotators,)."""
-        table = np.zeros((self.num_cells, self.num_classes))
-        np.add.at(table, (self.cells, self.classes), 1.0 if weights is None else weights[self.annotators])
-        return table
+        places = self.cells * self.num_classes + self.classes
+        trust = None if weights is None else weights[self.annotators]
+        flat = np.bincount(places, trust, self.num_cells * self.num_classes)
+        return flat.reshape(self.num_cells, self.num_classes).astype(np.float64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,18 +74,18 @@ def dawid_skene(
     num_classes = votes.num_classes
     counts = votes.counts() + 1e-12
     truth = counts / counts.sum(axis=1, keepdims=True)
+    of_answer = _sums(votes.annotators * num_classes + votes.classes, votes.num_annotators * num_classes)
+    of_cell = _sums(votes.cells, votes.num_cells)
     base = smoothing * (0.6 * np.eye(num_classes) + 0.4 / num_classes)
     for _ in range(iterations):
         shares = truth.mean(axis=0)
         confusion = np.tile(base, (votes.num_annotators, 1, 1))
-        by_answer = np.zeros((votes.num_annotators, num_classes, num_classes))
-        np.add.at(by_answer, (votes.annotators, votes.classes), truth[votes.cells])
+        by_answer = (of_answer @ truth[votes.cells]).reshape(votes.num_annotators, num_classes, num_classes)
         confusion += by_answer.transpose(0, 2, 1)
         totals = confusion.sum(axis=2, keepdims=True)
         confusion = np.where(totals > 0, confusion / np.maximum(totals, 1e-300), 1 / num_classes)
         prior = np.log(np.maximum(shares if cell_prior is None else cell_prior, 1e-10))
-        logs = np.broadcast_to(prior, truth.shape).copy()
-        np.add.at(logs, votes.cells, np.log(np.maximum(confusion, 1e-10))[votes.annotators, :, votes.classes])
+        logs = prior + of_cell @ np.log(np.maximum(confusion, 1e-10))[votes.annotators, :, votes.classes]
         logs -= logs.max(axis=1, keepdims=True)
         after = np.exp(logs)
         after /= after.sum(axis=1, keepdims=True)
@@ -92,6 +94,11 @@ def dawid_skene(
         if change < _TOLERANCE:
             break
     return Reference(truth, confusion)
+
+
+def _sums(places: Codes, number: int) -> csr_array:
+    """Return the matrix that adds up rows (m, K) by the place of each, shape (number, m)."""
+    return csr_array((np.ones(len(places)), (places, np.arange(len(places)))), shape=(number, len(places)))
 
 
 def reliability(votes: Votes) -> Floats:

@@ -6,7 +6,7 @@ import numpy as np
 
 from labeling.curves import Truth, interval, split_by_slide
 from labeling.fitting import Training
-from labeling.heldout import held_out
+from labeling.heldout import held_out, starting_at
 from labeling.pool import Floats, PoolScale
 from labeling.probes import LinearProbe
 
@@ -16,7 +16,8 @@ NEXT_LABELS = 100
 SAMPLE_ROWS = 2000
 FEWEST_LABELS = 20
 """Labels of a class below which nothing is said about it."""
-_SEEDS = 5
+_SEEDS, _MANY_SEEDS, _MANY = 5, 3, 10_000
+"""Draws of a class's gain; of so many labels fewer: a hundred more move it there by hundredths of a point."""
 _STEADY = 0.01
 _SMALL_GAIN = 0.01
 _FEWEST_OF_AN_ARM = 30
@@ -66,14 +67,23 @@ def stop_signals(training: Training, scale: PoolScale, sample: Floats, *, streng
     training = training.answers()
     names = np.unique(training.classes)
     counts = {str(name): float(training.weights[training.classes == name].sum()) for name in names}
-    probe = LinearProbe(C=strength, mean=scale.mean, std=scale.std)
+    probe = _fitted(training, LinearProbe(C=strength, mean=scale.mean, std=scale.std))
     churn = _churn(probe, training, sample)
     gains = _gains(probe, training, [str(name) for name in names])
-    return [_signal(name, counts[name], churn.get(name), gains.get(name)) for name in counts]
+    draws = _draws(len(training.cell_ids))
+    return [_signal(name, counts[name], churn.get(name), gains.get(name), draws) for name in counts]
 
 
-def compare_arms(training: Training, scale: PoolScale, *, seeds: int = 20) -> ArmComparison | None:
+def compare_arms(
+    training: Training, scale: PoolScale, *, strength: float, seeds: int = 20
+) -> ArmComparison | None:  # fmt: skip
     """Ask whether the study's own queue has taught the probe more than as many random labels.
+
+    Args:
+        training: All labelled rows.
+        scale: Of the pool.
+        strength: The probe's C.
+        seeds: Draws of the slides.
 
     Returns:
         None while either arm has fewer than 30 labels, or no draw leaves two classes.
@@ -82,7 +92,7 @@ def compare_arms(training: Training, scale: PoolScale, *, seeds: int = 20) -> Ar
     random, active = np.flatnonzero(training.is_random), np.flatnonzero(~training.is_random)
     if min(len(random), len(active)) < _FEWEST_OF_AN_ARM:
         return None
-    probe = LinearProbe(mean=scale.mean, std=scale.std)
+    probe = LinearProbe(C=strength, mean=scale.mean, std=scale.std)
     pairs, sizes = [], []
     for seed in range(seeds):
         generator = np.random.default_rng(seed)
@@ -149,15 +159,20 @@ def growth(training: Training, scale: PoolScale, *, strength: float, seeds: int 
     return points
 
 
+def _fitted(training: Training, probe: LinearProbe) -> LinearProbe:
+    """Fit a probe where there are two classes. Fits of parts of the labels that begin there take half the time."""
+    if len(set(training.classes)) < 2:
+        return probe
+    return probe.fit(training.vectors, training.classes, sample_weight=training.weights)
+
+
 def _churn(probe: LinearProbe, training: Training, sample: Floats) -> dict[str, float]:
     """Return for each class the share of its suggestions in the sample that the last labels have moved."""
     before = training.first(max(0, len(training.cell_ids) - LAST_LABELS))
     if len(set(before.classes)) < 2:
         return {}
-    guesses = [
-        probe.fit(part.vectors, part.classes, sample_weight=part.weights).predict(sample)
-        for part in (before, training)
-    ]  # fmt: skip
+    earlier = _fitted(before, starting_at(probe))
+    guesses = [earlier.predict(sample), probe.predict(sample)]
     moved = {}
     for name in np.unique(training.classes):
         either = (guesses[0] == name) | (guesses[1] == name)
@@ -170,7 +185,7 @@ def _gains(probe: LinearProbe, training: Training, names: list[str]) -> dict[str
     """Return for each class what the next labels would add to its recall, one figure per draw."""
     number = len(training.cell_ids)
     found: dict[str, list[float]] = {name: [] for name in names}
-    for seed in range(_SEEDS):
+    for seed in range(_draws(number)):
         half = np.sort(np.random.default_rng(seed).permutation(number)[: number // 2])
         recalls = [_recalls(probe, training, rows, seed) for rows in (half, np.arange(number))]
         for name in set(recalls[0]) & set(recalls[1]):
@@ -180,7 +195,7 @@ def _gains(probe: LinearProbe, training: Training, names: list[str]) -> dict[str
 
 def _recalls(probe: LinearProbe, training: Training, rows: np.ndarray, seed: int) -> dict[str, float]:
     out = held_out(
-        training.vectors[rows], training.classes[rows], training.slides[rows], probe=LinearProbe(**probe.get_params()),
+        training.vectors[rows], training.classes[rows], training.slides[rows], probe=probe,
         sample_weight=training.weights[rows], seed=seed,
     )  # fmt: skip
     if out is None:
@@ -199,8 +214,12 @@ def _recall(probe: LinearProbe, training: Training, train: np.ndarray, test: np.
     return float(np.mean([is_right[training.classes[test] == c].mean() for c in np.unique(training.classes[test])]))
 
 
-def _signal(name: str, labels: float, churn: float | None, gains: list[float] | None) -> StopSignal:
-    if labels < FEWEST_LABELS or churn is None or not gains or len(gains) < _SEEDS:
+def _draws(labels: int) -> int:
+    return _SEEDS if labels < _MANY else _MANY_SEEDS
+
+
+def _signal(name: str, labels: float, churn: float | None, gains: list[float] | None, draws: int) -> StopSignal:
+    if labels < FEWEST_LABELS or churn is None or not gains or len(gains) < draws:
         return StopSignal(category=name, labels=labels, churn=None, gain=None, low=None, high=None, advice="too early")
     mean, half = float(np.mean(gains)), 1.96 * float(np.std(gains)) / (len(gains) - 1) ** 0.5
     is_enough = churn <= _STEADY and mean + half < _SMALL_GAIN

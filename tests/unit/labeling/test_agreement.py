@@ -8,17 +8,19 @@ from sklearn.metrics import cohen_kappa_score
 
 from labeling.agreement import (
     MISSING,
+    Alpha,
+    Kappas,
     bethesda_weights,
-    category_kappa,
+    category_penalty,
     cohen_kappa,
+    cut_penalty,
     equally_read,
     fleiss_kappa,
     krippendorff_alpha,
     pairwise_kappa,
     ratings_table,
-    threshold_kappa,
-    with_interval,
 )
+from labeling.intervals import with_intervals
 
 # Fleiss 1971 as worked out in most textbooks: 10 subjects, 14 raters, 5 categories.
 FLEISS = np.array([
@@ -31,6 +33,10 @@ KRIPPENDORFF = np.array([
     [0, 1, 2, 2, 1, 0, 3, 0, 1, _DOT, _DOT, _DOT], [0, 1, 2, 2, 1, 1, 3, 0, 1, 4, _DOT, 2],
     [_DOT, 2, 2, 2, 1, 2, 3, 1, 1, 4, 0, _DOT], [0, 1, 2, 2, 1, 3, 3, 0, 1, 4, 0, _DOT],
 ])  # fmt: skip
+
+
+def _plain(classes: int) -> Kappas:
+    return Kappas(classes, 1.0 - np.eye(classes)[None])
 
 
 def test_fleiss__the_published_table() -> None:
@@ -81,7 +87,7 @@ def test_undefined__is_none_and_not_a_number() -> None:
     assert cohen_kappa(same, same, 3) is None
     assert cohen_kappa(same[:0], same[:0], 3) is None
     assert krippendorff_alpha(np.array([[0, MISSING], [MISSING, 1]]), 2) is None
-    assert with_interval(np.array([[0, MISSING], [MISSING, 1]]), lambda r: pairwise_kappa(r, 2)).value is None
+    assert with_intervals(np.array([[0, MISSING], [MISSING, 1]]), _plain(2))[0].value is None
     with pytest.raises(ValueError, match="Krippendorff"):
         fleiss_kappa(np.array([[2.0, 0], [1, 2]]))
 
@@ -98,12 +104,39 @@ def test_interval__holds_the_value_and_counts_the_pairs() -> None:
     truth = generator.integers(4, size=200)
     ratings = np.where(generator.random((3, 200)) < 0.7, truth, generator.integers(4, size=(3, 200)))
     ratings[2, 50:] = MISSING
-    found = with_interval(ratings, lambda r: pairwise_kappa(r, 4), bootstraps=200)
+    found = with_intervals(ratings, _plain(4), draws=200)[0]
 
     assert (found.cells, found.pairs) == (200, 150 + 3 * 50)
     assert found.low < found.value < found.high
     assert 0.05 < found.high - found.low < 0.25
-    assert with_interval(ratings, lambda r: pairwise_kappa(r, 4), bootstraps=200) == found
+    assert with_intervals(ratings, _plain(4), draws=200)[0] == found
+
+
+def test_interval__of_many_pairs_with_few_cells_each_holds_the_truth() -> None:
+    generator = np.random.default_rng(1)
+    truth = (generator.random(1200) < 0.05).astype(np.intp)
+    ratings = np.full((12, 1200), MISSING)
+    for cell in range(1200):
+        readers = generator.choice(12, 2, replace=False)
+        ratings[readers, cell] = np.where(generator.random(2) < 0.97, truth[cell], 1 - truth[cell])
+    found = with_intervals(ratings, _plain(2))[0]
+
+    by_chance = 0.077**2 + 0.923**2
+    assert found.low < (0.97**2 + 0.03**2 - by_chance) / (1 - by_chance) < found.high
+
+
+def test_interval__is_that_of_the_same_draws_one_by_one() -> None:
+    generator = np.random.default_rng(2)
+    truth, other = generator.integers(3, size=40), generator.integers(3, size=(3, 40))
+    ratings = np.where(generator.random((3, 40)) < 0.6, truth, other)
+    ratings[0, :9] = MISSING
+    for figure, one in ((_plain(3), pairwise_kappa), (Alpha(3), krippendorff_alpha)):
+        found = with_intervals(ratings, figure, draws=50)[0]
+        places = np.random.default_rng(0).integers(40, size=(50, 40))
+
+        assert np.quantile([one(ratings[:, row], 3) for row in places], [0.025, 0.975]) == pytest.approx(
+            [found.low, found.high]
+        )
 
 
 def test_categories_and_cuts__the_confused_pair_is_found() -> None:
@@ -111,8 +144,8 @@ def test_categories_and_cuts__the_confused_pair_is_found() -> None:
     other = truth.copy()
     other[50:150] = np.random.default_rng(0).permutation(other[50:150])
     ratings = np.vstack([truth, other])
-    by_category = [category_kappa(ratings, c) for c in range(4)]
-    by_cut = [threshold_kappa(ratings, c) for c in range(1, 4)]
+    by_category = [pairwise_kappa(ratings, 4, category_penalty(4, c)) for c in range(4)]
+    by_cut = [pairwise_kappa(ratings, 4, cut_penalty(4, c)) for c in range(1, 4)]
 
     assert by_category[0] == by_category[3] == by_cut[0] == by_cut[2] == 1.0
     assert max(by_category[1], by_category[2], by_cut[1]) < 0.6

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from sklearn.base import clone
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
+from labeling import newton
 from labeling.pool import PoolScale
 from labeling.probes import LinearProbe
 
@@ -33,6 +34,22 @@ def test_fit__the_gradient_vanishes_in_row_space_and_in_full(rows: int, dim: int
 
     assert np.abs(error.T @ z + probe.coef_ / probe.C).max() < 1e-4
     assert np.abs(error.sum(axis=0)).max() < 1e-4
+
+
+def test_fit__of_thousands_of_rows_takes_few_products_and_ends_at_the_optimum(monkeypatch: pytest.MonkeyPatch) -> None:
+    generator = np.random.default_rng(0)
+    spread = 1 / np.arange(1, 65)
+    y = generator.choice(4, 4500, p=[0.85, 0.1, 0.03, 0.02])
+    x = (generator.normal(size=(4500, 64)) + 0.6 * generator.normal(size=(4, 64))[y]) * spread
+    counted, gradient = [], newton._Space.gradient
+    monkeypatch.setattr(newton._Space, "gradient", lambda *given: counted.append(1) or gradient(*given))
+    probe = LinearProbe(C=200, mean=np.zeros(64), std=np.full(64, 0.1), tol=1e-6).fit(x, y)
+    z = (x - probe.mean_) / probe.scale_
+    weights = len(y) / (4 * np.bincount(y)[y])
+    error = weights[:, None] * (probe.predict_proba(x) - (y[:, None] == probe.classes_))
+
+    assert np.abs(error.T @ z + probe.coef_ / probe.C).max() < 1e-6 * len(y)
+    assert len(counted) < 270
 
 
 def test_fit__a_repeated_row_equals_a_weight_of_two() -> None:

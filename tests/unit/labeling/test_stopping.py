@@ -60,12 +60,12 @@ def test_arms__a_queue_that_asks_useless_cells_is_seen() -> None:
     training = _training(400, gap=2.0, is_random=is_random)
     training.vectors[~is_random] = np.random.default_rng(3).normal(size=(200, 8))
     scale = PoolScale.of(training.vectors)
-    bad, fair = compare_arms(training, scale), compare_arms(_training(400, gap=2.0), scale)
+    bad, fair = compare_arms(training, scale, strength=20), compare_arms(_training(400, gap=2.0), scale, strength=20)
 
     assert bad.high < 0
     assert bad.active < bad.random - 0.2
     assert fair.low < 0 < fair.high
-    assert compare_arms(_training(50, gap=2.0), scale) is None
+    assert compare_arms(_training(50, gap=2.0), scale, strength=20) is None
 
 
 def test_growth__follows_the_order_of_the_labels() -> None:
