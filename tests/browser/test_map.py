@@ -16,8 +16,10 @@ NUM_SLIDES = 2
 MANY = 100_000
 THIRD_FINGER = """over => {
   over.setPointerCapture = () => null;      // no finger is really there
-  for (const [kind, pointerId] of [["down", 1], ["down", 2], ["down", 3], ["up", 3], ["down", 3], ["up", 3], ["up", 1], ["up", 2]])
-    over.dispatchEvent(new PointerEvent(`pointer${kind}`, { pointerId, pointerType: "touch", clientX: 300 + 90 * pointerId, clientY: 300 }));
+  for (const [kind, id] of ["d1", "d2", "d3", "u3", "d3", "u3", "u1", "u2"]) {
+    const at = { pointerId: Number(id), pointerType: "touch", clientX: 300 + 90 * id, clientY: 300 };
+    over.dispatchEvent(new PointerEvent(kind === "d" ? "pointerdown" : "pointerup", at));
+  }
   delete over.setPointerCapture;
 }"""
 CHOSEN = ".map[data-chosen]:not([data-chosen='0'])"
