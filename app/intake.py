@@ -45,7 +45,7 @@ class Intake:
 
 
 def take_in(
-    services: Services, plan: Plan, *, mpp: float | None = None,
+    services: Services, plan: Plan, *, mpp: float | None = None, mpp_wins: bool = False,
     on_progress: Callable[[int, int], None] = lambda done, total: None, workers: Workers | None = None,
     keep: Keep = "refer",
 ) -> Intake:  # fmt: skip
@@ -54,7 +54,8 @@ def take_in(
     Args:
         services: The open workspace.
         plan: From `datasets.public.plan`.
-        mpp: Scale of all files in um/px, None for what the set publishes.
+        mpp: Scale of all files in um/px that do not tell, None for what the set publishes.
+        mpp_wins: Also of scans that tell another one.
         on_progress: Called with (files done, files in all).
         workers: Who reads the files; None: this process.
         keep: What becomes of scans.
@@ -64,7 +65,7 @@ def take_in(
         cells are in.
     """
     settings = services.settings
-    options = IngestOptions(side_um=settings.crop_um, side_px=settings.crop_px, mpp=mpp, keep=keep)
+    options = IngestOptions(side_um=settings.crop_um, side_px=settings.crop_px, mpp=mpp, mpp_wins=mpp_wins, keep=keep)
     if workers is None:
         report = ingest(services.database, services.home, services.secret_key, plan, options, on_progress)
     else:
@@ -80,7 +81,7 @@ def take_in(
     count = store_labels(services.database, labels).new
     notes = plan.notes
     if report.scaled:
-        notes = (*notes, f"{report.scaled} fields that had no scale have one now. Next: cytojepa detect.")
+        notes = (*notes, f"{report.scaled} fields or scans have the given scale now. Next: cytojepa detect.")
     if report.mpp is None and not (plan.cells or report.cells) and report.fields_without_scale:
         notes = (
             *notes,

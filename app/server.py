@@ -17,8 +17,8 @@ from starlette.middleware import Middleware
 from streamlit import config
 
 from app.api import api_routes
-from app.calm_frame import CalmFrame
 from app.jobs import start_refit_watcher
+from app.page_frame import PageFrame
 from app.pictures import Pictures
 from app.services import Services
 from app.settings import announce_home
@@ -38,6 +38,7 @@ _OPTIONS: dict[str, Any] = {
     "client.showErrorLinks": False,
     "client.toolbarMode": "minimal",
     "client.showSidebarNavigation": True,
+    "server.enableAgentApi": False,  # programs have the public interface, whose tokens and limits are ours
     "server.enableStaticServing": False,
     "server.enableXsrfProtection": True,
     "server.fileWatcherType": "none",
@@ -85,7 +86,7 @@ def build_app(home: Path) -> Any:
         ],
         middleware=[
             Middleware(SignInGate, database=services.database, has_sign_on=sign_on is not None),
-            Middleware(CalmFrame),
+            Middleware(PageFrame, database=services.database),
         ],
         lifespan=lifespan,
     )

@@ -4,13 +4,21 @@ ACCENT = "#3f5fc4"
 INK = "#1c2230"
 PAPER = "#fbfbf9"
 SURFACE = "#f1f1ee"
+PAPER_AT_NIGHT = "#15181e"
+
+ICON = (
+    "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 32 32'%3E"
+    "%3Cpath d='M16 2c9 0 14 5 14 13s-6 15-14 15S2 24 2 16 8 2 16 2z' fill='%238fa4e6'/%3E"
+    "%3Ccircle cx='17' cy='16' r='6.5' fill='%232b3f92'/%3E%3C/svg%3E"
+)
+"""A cell with its nucleus, for the browser's tab."""
 
 STREAMLIT_THEME = {
     "theme.primaryColor": ACCENT,
     "theme.light.backgroundColor": PAPER,
     "theme.light.secondaryBackgroundColor": SURFACE,
     "theme.light.textColor": INK,
-    "theme.dark.backgroundColor": "#15181e",
+    "theme.dark.backgroundColor": PAPER_AT_NIGHT,
     "theme.dark.secondaryBackgroundColor": "#20242c",
     "theme.dark.textColor": "#e8e9ec",
     "theme.baseRadius": "0.5rem",
@@ -37,6 +45,6 @@ a.button {{ display: block; text-align: center; margin-top: 1rem; padding: .65re
 [role=status] {{ padding: .6rem .75rem; border-radius: .5rem; background: color-mix(in srgb, {ACCENT} 15%, transparent);
   font-size: .92rem; }}
 footer {{ margin-top: 2rem; font-size: .82rem; opacity: .65; }}
-@media (prefers-color-scheme: dark) {{ body {{ background: #15181e; color: #e8e9ec; }}
+@media (prefers-color-scheme: dark) {{ body {{ background: {PAPER_AT_NIGHT}; color: #e8e9ec; }}
   input {{ background: #20242c; color: #e8e9ec; border-color: #3b414d; }} }}
 """

@@ -1,6 +1,6 @@
 """The catalogue: which slides and cells the study has. The only writer of both tables."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -68,8 +68,12 @@ event.listen(
 )
 
 
+ODD_TILES = "odd_tiles"
+"""Among a scan's facts: how many tiles gave nothing, by the pattern that says why."""
+
+
 class Scan(Base):
-    """Technical facts of one scanned slide, beside its row in `slides`. Written by ingest only."""
+    """Technical facts of one scanned slide, beside its row in `slides`. Written by ingest, `ODD_TILES` by detection."""
 
     __tablename__ = "scans"
 
@@ -165,9 +169,17 @@ def add_found(
     cells: Sequence[Cell],
     nuclei: Sequence[Nucleus],
     planes: Sequence[CellPlane] = (),
+    *,
+    odd: Mapping[str, int] | None = None,
 ) -> int:
-    """Add a searched tile's cells (rows as in `add`) and how far the search is, at once; return how many were new."""
+    """Add a searched tile's cells (rows as in `add`) and how far the search is, at once; return how many were new.
+
+    `odd` is kept as the scan's `ODD_TILES`.
+    """
     with database.write() as session:
+        scan = None if odd is None else session.get(Scan, search.slide_id)
+        if scan is not None and scan.info.get(ODD_TILES, {}) != odd:
+            scan.info = {**scan.info, ODD_TILES: dict(odd or {})}
         added = _add_rows(session, Cell, cells)
         _add_rows(session, Nucleus, nuclei)
         _add_rows(session, CellPlane, planes)
@@ -282,19 +294,7 @@ def cells_of_slide(database: Database, slide_id: str) -> list[Cell]:
         return list(session.scalars(select(Cell).where(Cell.slide_id == slide_id).order_by(Cell.id)))
 
 
-def slides_with_points(database: Database) -> set[str]:
-    """Return the slides that have cells which came with their files."""
-    with database.read() as session:
-        return set(session.scalars(select(Cell.slide_id).where(Cell.origin == "imported").distinct()))
-
-
 def searches(database: Database) -> dict[str, Search]:
     """Return the searches for nuclei by slide."""
     with database.read() as session:
         return {search.slide_id: search for search in session.scalars(select(Search))}
-
-
-def nuclei(database: Database, wanted: Sequence[str]) -> dict[str, Nucleus]:
-    """Return the boxes of those of the wanted cells that were detected."""
-    with database.read() as session:
-        return {n.cell_id: n for n in session.scalars(select(Nucleus).where(Nucleus.cell_id.in_(wanted)))}

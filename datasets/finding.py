@@ -21,11 +21,14 @@ from datasets.errors import DatasetError, UnreadableFile
 from datasets.files import write_many
 from datasets.focus import WINDOW_UM, sharpest, window
 from datasets.identity import cell_code
+from datasets.notices import DARK_TILES, NOISY_TILES
 from datasets.nuclei import VERSION, Nuclei, find_nuclei, lie_near, most_nuclei, white_point
 from datasets.pictures import SlidePicture, open_picture
+from datasets.places import slides_with_points
 from datasets.sandbox import Decoder
 from datasets.search_report import FindOptions, FindReport
 from datasets.search_tiles import Tile, count_tiles, tiles_of
+from datasets.told import told
 
 _MARGIN_UM = 24.0
 """Seen around a tile, so that a nucleus on its edge looks as it does elsewhere."""
@@ -34,8 +37,6 @@ _SAME_UM = 4.5
 _MOST_BAD_TILES = 0.01
 _OVERVIEW_TILE_PX = 16
 """A tile of the overview smaller than this tells nothing about what is in it."""
-_IS_DARK = "are dark: nuclei are found as dark spots on a light ground"
-_IS_NOISE = "hold as many light spots as dark ones, as noise, print and dirty glass do and smears do not"
 
 OnProgress = Callable[[int, int], None]
 
@@ -94,7 +95,7 @@ def slides_to_search(database: Database, slide_ids: Sequence[str] | None = None)
 def _wanted(database: Database, slide_ids: Sequence[str] | None) -> list[Slide]:
     slides = catalog.slides_with_pictures(database)
     if slide_ids is None:
-        marked = catalog.slides_with_points(database)
+        marked = slides_with_points(database)
         return [slide for slide in slides if slide.id not in marked]
     known = {slide.id: slide for slide in slides}
     for slide_id in slide_ids:
@@ -136,7 +137,8 @@ class _SlideSearch:
         self._done = before.tiles_done if before else 0
         self._bad = before.unreadable_tiles if before else 0
         self._cells = before.cells if before else 0
-        self._odd = Counter[str]()
+        info = catalog.scan_info(database, slide.id) if before else None
+        self._odd = Counter[str]((info or {}).get(catalog.ODD_TILES, {}))
 
     def run(self, report: FindReport) -> Iterator[int]:
         # Yields how many tiles are done, and raises when too many cannot be read.
@@ -144,7 +146,7 @@ class _SlideSearch:
             yield from self._tiles_left(report)
         finally:
             whys = self._odd.items()
-            report.odd += [(self._slide.id, f"{n} of its {len(self._tiles)} tiles {why}") for why, n in whys]
+            report.odd += [(self._slide.id, told(why, n=n, tiles=len(self._tiles))) for why, n in whys]
 
     def _tiles_left(self, report: FindReport) -> Iterator[int]:
         for index in range(self._done, len(self._tiles)):
@@ -167,7 +169,7 @@ class _SlideSearch:
                 slide_id=self._slide.id, version=VERSION, tiles_done=self._done, tiles=len(self._tiles),
                 unreadable_tiles=self._bad, cells=self._cells, updated_at=utc_now(),
             )  # fmt: skip
-            report.cells += catalog.add_found(self._database, row, cells, nuclei, planes)
+            report.cells += catalog.add_found(self._database, row, cells, nuclei, planes, odd=self._odd)
             report.grid += len(cells) - len(nuclei)
             report.area_mm2 += tile.width * tile.height * self._mpp**2 / 1e6
             yield self._done
@@ -201,11 +203,11 @@ class _SlideSearch:
         if (pixels == OUTSIDE).all():
             return [], [], []
         if not is_bright_field(pixels):
-            self._odd[_IS_DARK] += 1
+            self._odd[DARK_TILES] += 1
             return [], [], []
         found = find_nuclei(pixels, self._mpp * down, white=self._white)
         if looks_like_noise(pixels, self._mpp * down, len(found)):
-            self._odd[_IS_NOISE] += 1
+            self._odd[NOISY_TILES] += 1
             return [], [], []
         report.crowded += len(found) == most_nuclei(pixels, self._mpp * down)
         places = found.centers_px * down + (left, top)

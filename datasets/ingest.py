@@ -18,15 +18,16 @@ from datasets.db import Database, utc_now
 from datasets.errors import DatasetError, UnreadableFile
 from datasets.files import sha256_of_each, sha256_of_json, write_atomically, write_many
 from datasets.focus import WINDOW_UM, sharpest, window
-from datasets.folders import unreadable
+from datasets.folders import is_no_room, unreadable
 from datasets.geometry import LARGEST_MPP, SMALLEST_MPP, plausible_mpp
 from datasets.identity import cell_code, study_code
 from datasets.intake_report import IngestOptions, IngestReport, ProgressCallback
 from datasets.pictures import ScanPicture
-from datasets.places import give_scale
+from datasets.places import give_scale, overrule_scale, scale_of_slide
 from datasets.public import CellFile, FieldFile, Plan, Point, StackFiles, same_picture
 from datasets.readers.base import Level, SlideInfo
 from datasets.sandbox import Decoder
+from datasets.scan_scale import with_scale
 
 _FLUSH_CELLS = 64
 _WORDS = "something in the picture looks like printed words or a bar code: look at it before it leaves the house"
@@ -64,9 +65,7 @@ class _Ingest:
                  options: IngestOptions, decoder: Decoder) -> None:  # fmt: skip
         self._database, self._home, self._key = database, home, secret_key
         self._plan, self._options, self._decoder = plan, options, decoder
-        is_given = options.mpp is not None
-        self._mpp = options.mpp if is_given else plan.mpp
-        self._mpp_source = "given" if is_given else plan.mpp_source
+        self._mpp, self._mpp_source = (plan.mpp, plan.mpp_source) if options.mpp is None else (options.mpp, "given")
         self.report = IngestReport(refused=list(plan.refused), mpp=self._mpp, mpp_source=self._mpp_source)
         self._known_cells = set(catalog.cell_ids(database))
         self._known_slides = catalog.slide_ids(database)
@@ -96,6 +95,8 @@ class _Ingest:
             except UnreadableFile as error:
                 self.report.refused.append((path, error.reason))
             except OSError as error:
+                if is_no_room(error):  # of the study's disk; the file can be read
+                    raise
                 self.report.refused.append((path, unreadable(error)))
             if len(self._cells) >= _FLUSH_CELLS:
                 self._flush()
@@ -157,15 +158,13 @@ class _Ingest:
         slide_id = study_code(self._key, "SL", sha256)
         points = scan.points.points
         ids = [cell_code(self._key, sha256, p.x, p.y) for p in points]
+        self.report.scaled += overrule_scale(self._database, slide_id, self._options)
         if not (slide_id in self._known_slides and self._known_cells.issuperset(ids)):
             info = self._decoder.open_slide(scan.paths)
-            mpp = info.mpp or self._options.mpp
-            if mpp is None:
-                told = "".join(f"{note}; " for note in info.notes)
-                raise UnreadableFile(f"{told}no scale in the file: give it with --mpp, or leave the slide out")
+            info, mpp, source = with_scale(info, self._options, known=scale_of_slide(self._database, slide_id))
             slide = self._slide("slide", slide_id, sha256)
             slide.width_px, slide.height_px = info.size
-            slide.mpp, slide.mpp_source = mpp, "file" if info.mpp else "given"
+            slide.mpp, slide.mpp_source = mpp, source
             if info.format == "dicom" or self._options.keep != "refer":
                 self.report.removed.update(self._copy(scan, slide_id, info).difference(info.removed))
             self._slides[slide_id] = slide

@@ -22,6 +22,8 @@ class IngestOptions:
     """Side of a crop in pixels."""
     mpp: float | None = None
     """Scale in um/px of files that do not tell; None: what the known set publishes, else unknown."""
+    mpp_wins: bool = False
+    """The given scale also counts for scans whose file tells another."""
     keep: Keep = "refer"
 
 
@@ -43,7 +45,7 @@ class IngestReport:
     """Kinds of identifying content that stayed behind, and in how many slides."""
     fields_without_scale: int = 0
     scaled: int = 0
-    """Fields that were there without a scale and have one now."""
+    """Fields and scans that were there without a scale, or with a wrong one, and have the given one now."""
     referred: int = 0
     """Scans that are read where they are, with their label pictures and texts."""
     moved: int = 0

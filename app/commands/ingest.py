@@ -29,6 +29,8 @@ _SHOWN_REFUSALS = 20
 @click.option("--points", type=click.Path(path_type=Path, exists=True, dir_okay=False),
               help="GeoJSON of labelled points in the one slide that is given.")  # fmt: skip
 @click.option("--mpp", type=float, help="Micrometres per pixel of files that do not tell.")
+@click.option("--mpp-wins", is_flag=True,
+              help="--mpp also for scans whose file tells another scale; each is told.")  # fmt: skip
 @click.option("--stack", "step_um", type=float, metavar="UM",
               help="The pictures of each folder are planes of one field, so many um apart, lowest first.")  # fmt: skip
 @click.option("--copy", "is_copied", is_flag=True,
@@ -40,12 +42,14 @@ _SHOWN_REFUSALS = 20
 @home_option
 @json_option
 @long_verb("ingest")
-def ingest(paths: tuple[Path, ...], layout: str, points: Path | None, mpp: float | None, step_um: float | None,
-           is_copied: bool, is_moved: bool, workers: int, cluster: str | None, home: Path,
+def ingest(paths: tuple[Path, ...], layout: str, points: Path | None, mpp: float | None, mpp_wins: bool,
+           step_um: float | None, is_copied: bool, is_moved: bool, workers: int, cluster: str | None, home: Path,
            as_json: bool) -> None:  # fmt: skip
     """Take files into the catalogue. Running it again changes nothing."""
     if points is not None and len(paths) != 1:
         raise click.UsageError("--points goes with one slide.")
+    if mpp_wins and mpp is None:
+        raise click.UsageError("--mpp-wins goes with --mpp.")
     services, crew = Services.open(home), workers_for(workers, cluster)
     totals = {"slides": 0, "cells": 0, "labels": 0}
     refused: list[dict[str, str]] = []
@@ -60,7 +64,7 @@ def ingest(paths: tuple[Path, ...], layout: str, points: Path | None, mpp: float
         services, sentence = adopt_label_set(services, found)
         bar = ProgressBar(f"ingest {shown(path.name)}", "file")
         try:
-            intake = take_in(services, found, mpp=mpp, on_progress=bar, workers=crew,
+            intake = take_in(services, found, mpp=mpp, mpp_wins=mpp_wins, on_progress=bar, workers=crew,
                              keep="move" if is_moved else "copy" if is_copied else "refer")  # fmt: skip
         finally:
             bar.close()

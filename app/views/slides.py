@@ -1,5 +1,8 @@
 """The study's slides with their pictures and what is known of each."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import streamlit as st
 
 from app.views import people, pieces
@@ -7,6 +10,7 @@ from app.views.pieces import Card
 from app.words import Words
 from datasets import catalog, places
 from datasets.catalog import Search, Slide
+from datasets.notices import noticed
 
 _PER_PAGE = 24
 
@@ -20,6 +24,13 @@ def facts(slide: Slide, cells: int, search: Search | None, tr: Words) -> tuple[s
     if search is not None:
         counted += tr(", {n} of them nuclei found by the program", n=search.cells)
     return (tr("{width} x {height} px", width=slide.width_px, height=slide.height_px), scale, counted)
+
+
+def notes(info: Mapping[str, Any] | None, search: Search | None, tr: Words) -> list[str]:
+    """Return what was noticed when a scan was read and searched, in the reader's language; of a field nothing."""
+    told = [tr.of(noticed(note)) for note in (info or {}).get("notes", ())]
+    odd = (info or {}).get(catalog.ODD_TILES, {}) if search else {}
+    return told + [tr(pattern, n=n, tiles=search.tiles) for pattern, n in odd.items() if search]
 
 
 def scale_source(source: str, tr: Words) -> str:
@@ -39,18 +50,20 @@ if not slides:
            "then they appear here."),
     )  # fmt: skip
 else:
-    counts, searches = places.cell_counts(services.database), catalog.searches(services.database)
-    infos = places.scan_infos(services.database)
+    shown = pieces.page_of(slides, _PER_PAGE, tr, key="slides-page")
+    codes = [slide.id for slide in shown]
+    counts, searches = places.cell_counts(services.database, codes), catalog.searches(services.database)
+    infos = places.scan_infos(services.database, codes)
     pieces.cards(
         [
             Card(
                 pictures=((f"/api/slides/{slide.id}/small", tr("Slide {slide}", slide=slide.id)),),
                 title=slide.id,
                 lines=(*((fact, ()) for fact in facts(slide, counts.get(slide.id, 0), searches.get(slide.id), tr)),
-                       *((note, ()) for note in infos.get(slide.id, {}).get("notes", ())),
+                       *((note, ()) for note in notes(infos.get(slide.id), searches.get(slide.id), tr)),
                        ("", ((f"/slide?slide={slide.id}", tr("open")),))),
             )
-            for slide in pieces.page_of(slides, _PER_PAGE, tr, key="slides-page")
+            for slide in shown
         ],
         width_rem=13, shape="4/3",
     )  # fmt: skip

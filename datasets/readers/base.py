@@ -14,6 +14,8 @@ import numpy as np
 
 from datasets.crops import OUTSIDE, Picture
 from datasets.geometry import plausible_mpp
+from datasets.notices import NO_SCALE, NOT_SQUARE, OTHER_LENS, OTHER_SCALE
+from datasets.told import told
 
 _SQUARE = 1.05
 """Sides of a pixel differ by less than this factor in every scanner's files."""
@@ -143,15 +145,12 @@ def scale_of(x_um: float | None, y_um: float | None) -> tuple[float | None, tupl
     """
     if not x_um or not y_um:
         return None, ()
-    told = (x_um + y_um) / 2
-    if plausible_mpp(told) is None:
-        return None, (f"its scale of {told:.4g} um/px is not one of a microscope and was left out",)
+    side = (x_um + y_um) / 2
+    if plausible_mpp(side) is None:
+        return None, (told(NO_SCALE, mpp=f"{side:.4g}"),)
     if max(x_um, y_um) / min(x_um, y_um) > _SQUARE:
-        return told, (
-            f"its pixels are {x_um:.4g} x {y_um:.4g} um, not square: their mean is taken, so lengths and shapes "
-            "are wrong; scan it anew for measuring",
-        )
-    return told, ()
+        return side, (told(NOT_SQUARE, x=f"{x_um:.4g}", y=f"{y_um:.4g}"),)
+    return side, ()
 
 
 def _told_once(what: re.Pattern[str], text: str) -> float | None:
@@ -176,13 +175,10 @@ def doubts_of(mpp: float | None, objective: float | None = None, *, text: str = 
     side = plausible_mpp(other_um or _told_once(_SIDE, text))
     found = []
     if side is not None and max(side, mpp) / min(side, mpp) > _OTHER_SIDE:
-        found.append(f"it tells {side:.4g} um/px in another place")
+        found.append(told(OTHER_SCALE, mpp=f"{mpp:.4g}", other=f"{side:.4g}"))
     if power and _LENSES[0] <= power <= _LENSES[1] and not _OF_LENS[0] < mpp * power / 10 < _OF_LENS[1]:
-        found.append(f"its magnification of {power:g} means about {10 / power:.2g} um/px")
-    if not found:
-        return ()
-    return (f"its scale of {mpp:.4g} um/px is taken, but {' and '.join(found)}: measure something of known size, and "
-            "where the scale is wrong have the file written anew",)  # fmt: skip
+        found.append(told(OTHER_LENS, mpp=f"{mpp:.4g}", lens=f"{power:g}", other=f"{10 / power:.2g}"))
+    return tuple(found)
 
 
 def inner_box(level: Level, x: int, y: int, width: int, height: int) -> tuple[int, int, int, int]:

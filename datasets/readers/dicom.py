@@ -21,8 +21,10 @@ from pydicom.uid import UID
 from datasets.crops import OUTSIDE, Picture
 from datasets.errors import WAY_OUT, UnreadableFile
 from datasets.geometry import plausible_mpp
+from datasets.notices import LAID_OUT, MISSING_TILES, OTHER_LIGHTS
 from datasets.readers.base import Level, SlideInfo, doubts_of, inner_box, paste, scale_of
 from datasets.readers.dicom_headers import flavor, read_header, refuse_unknown_compression
+from datasets.told import told
 
 _IDENTIFYING = ("LABEL", "OVERVIEW")
 
@@ -73,7 +75,7 @@ class DicomReader:
         notes += doubts_of(mpp, other_um=other_um)
         paths_of_light = int(headers[0].get("NumberOfOpticalPaths") or 1)
         if paths_of_light > 1:
-            notes = (*notes, f"of its {paths_of_light} optical paths only the first is read")
+            notes = (*notes, told(OTHER_LIGHTS, n=paths_of_light))
         is_dropped = {flavor(header) for header in headers}.intersection(_IDENTIFYING)
         self._info = SlideInfo(
             format="dicom", levels=levels, mpp=mpp, notes=notes,
@@ -83,7 +85,7 @@ class DicomReader:
         self._places: dict[tuple[int, float], NDArray[np.bool_] | None] = {}
         missing = self._missing(0, self._info.z_um[0])
         if missing is not None:
-            note = f"{missing.mean():.0%} of its tiles are not in the file: shown grey, as what was not scanned"
+            note = told(MISSING_TILES, share=f"{missing.mean():.0%}")
             self._info = replace(self._info, notes=(*notes, note))
         self._range: tuple[float, float] | None = None
         if int(headers[0].get("BitsAllocated") or 8) > 8:
@@ -184,7 +186,7 @@ class StitchedReader:
         self._info = SlideInfo(
             format="dicom", levels=(Level(width_px=size[0], height_px=size[1], downsample=1.0),),
             mpp=plausible_mpp(1000 * width_mm / size[0]),
-            notes=(f"the header lacks {lacking}; repaired: its {frames} frames were laid out row by row",),
+            notes=(told(LAID_OUT, names=lacking, n=frames),),
         )  # fmt: skip
 
     @property

@@ -11,11 +11,13 @@ from datasets.crops import OUTSIDE, Picture
 from datasets.errors import UnreadableFile
 from datasets.extensions import Registry
 from datasets.files import is_dicom
+from datasets.notices import DARK, FALSE_COLORS, NOT_WHITE
 from datasets.readers.base import ReaderKind, SlideInfo, SlideReader
 from datasets.readers.dicom import DicomReader, StitchedReader, ycc_to_rgb
 from datasets.readers.dicom_headers import describe, read_header, refuse_missing_parts
 from datasets.readers.pyramid import PyramidReader
 from datasets.readers.tiff import TiffReader, is_own
+from datasets.told import told
 
 OVERVIEW_PX = 2048
 """Longest side of the picture by which a slide is judged as a whole."""
@@ -114,12 +116,11 @@ def _glass(picture: Picture) -> float:
 def _with_true_colors(reader: SlideReader, picture: Picture) -> SlideReader:
     spread = _glass(picture)
     if reader.info.format == "dicom" and spread >= _ODD and _glass(ycc_to_rgb(picture)) <= _NEUTRAL:
-        note = "declares RGB but holds YCbCr frames; repaired: colours were converted"
-        return _Converted(reader, replace(reader.info, notes=(*reader.info.notes, note)))
+        return _Converted(reader, replace(reader.info, notes=(*reader.info.notes, FALSE_COLORS)))
     if float(np.median(picture.max(axis=2))) < _DARK:
-        return _Noted(reader, "its ground is dark: not bright field; nuclei cannot be found in it")
+        return _Noted(reader, DARK)
     if spread > _NEUTRAL:
-        return _Noted(reader, f"its ground is not white (channels differ by {spread:.0f} of 255): check the colours")
+        return _Noted(reader, told(NOT_WHITE, spread=f"{spread:.0f}"))
     return reader
 
 

@@ -14,8 +14,10 @@ import tifffile
 
 from datasets.crops import Picture
 from datasets.errors import WAY_OUT, UnreadableFile
+from datasets.notices import OTHER_SCENES, UNKNOWN_STEP
 from datasets.readers.base import MAX_SLIDE_PIXELS, Level, SlideInfo, doubts_of, inner_box, paste, scale_of
 from datasets.readers.tiles import TiledLevels, is_readable, kind_of, open_tiff
+from datasets.told import told
 
 _MARKS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _COMMON = frozenset({1, 5, 7, 8, 32773, 32946, 50000})
@@ -157,9 +159,9 @@ def _info(tif: tifffile.TiffFile, series: tifffile.TiffPageSeries, planes: int) 
     # The second place of an OME-TIFF is the resolution that TIFF has for itself.
     notes += doubts_of(mpp, text=pages[0].description, other_um=_page_scale(pages[0])[0] if tif.is_ome else None)
     if planes > 1 and step is None:
-        notes = (*notes, "the distance of its focal planes is not told: 1 um is taken")
+        notes = (*notes, UNKNOWN_STEP)
     if _scenes(tif) > 1:
-        notes = (*notes, f"of its {_scenes(tif)} scenes only the largest is read: save each in a file of its own")
+        notes = (*notes, told(OTHER_SCENES, n=_scenes(tif)))
     return SlideInfo(
         format="ome-tiff" if tif.is_ome else "generic-tiff", mpp=mpp, notes=notes,
         levels=tuple(Level(width_px=page.imagewidth, height_px=page.imagelength,

@@ -57,8 +57,6 @@ ALLOWED = {
     "otto": ("progress", "bias", "audit", "settings"),
 }
 SEEN_BY = {"runs": "root", "jobs": "root", "audit": "root", "team": "root", "export": "dora", "study": "root"}
-# Streamlit looks for its server below the page's own address first; only a missing one is told.
-_LOOKING_FOR_THE_SERVER = ("/_stcore/health", "/_stcore/host-config")
 # Faults of Streamlit's own frame, which this program does not draw.
 _NOT_OURS = {"landmark-one-main", "region", "page-has-heading-one", "meta-viewport", "bypass"}
 
@@ -72,14 +70,7 @@ def _doubts(server) -> None:
 def _watched(page) -> list[str]:
     faults: list[str] = []
     page.on("pageerror", lambda error: faults.append(str(error)))
-    page.on(
-        "console",
-        lambda line: (
-            faults.append(f"{line.text} {line.location}")
-            if line.type == "error" and not line.location.get("url", "").endswith(_LOOKING_FOR_THE_SERVER)
-            else None
-        ),
-    )
+    page.on("console", lambda line: faults.append(f"{line.text} {line.location}") if line.type == "error" else None)
     return faults
 
 

@@ -288,11 +288,3 @@ def test_websocket__another_origin_is_refused(site) -> None:
         "/_stcore/stream", headers={"origin": "http://evil.example"}
     ):  # fmt: skip
         pytest.fail("accepted")
-
-
-def test_frame__opens_no_windows_over_the_cell(site) -> None:
-    """Its own answer lets it: raw JSON covered every page a minute after the sign-in had ended."""
-    services, inner, _ = site
-    client = _client(inner, accounts.open_sign_in(services.database, "annotator"))
-
-    assert client.get("/_stcore/host-config").json()["blockErrorDialogs"] is True

@@ -1,13 +1,27 @@
-"""A field whose file does not tell its scale: what is said, and the way out that is named."""
+"""Scales that a file does not tell or tells wrong: what is said, what is kept, and the way out that is named."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import cv2
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
 from app.cli import cytojepa
+from app.intake import take_in
+from app.services import Services
+from datasets import catalog
+from datasets.crops import read_own_png
 from datasets.demo_slides import DRAWN_MPP, write_drawn_slides
+from datasets.finding import find_cells
+from datasets.intake_report import IngestReport
+from datasets.public import Point, plan
+from datasets.search_report import FindOptions
+from datasets.synthetic import draw_slide
+from tests.slide_files import write_pyramid
 
 
 @pytest.mark.parametrize("stack", [[], ["--stack=1"]], ids=["field", "planes"])
@@ -28,8 +42,55 @@ def test_field_without_scale__gets_it_where_the_same_file_comes_again(tmp_path: 
     searched, _ = say("detect")
     assert searched["cells"] == 0
     found, told = say("ingest", str(tmp_path / "fields"), *stack, f"--mpp={DRAWN_MPP}")
-    assert (found["slides"], "1 fields that had no scale have one now" in told) == (0, True)
+    assert (found["slides"], "1 fields or scans have the given scale now" in told) == (0, True)
     searched, _ = say("detect")
     assert searched["cells"] > 5
     _, told = say("ingest", str(tmp_path / "fields"), *stack, "--mpp=0.5")
-    assert "have one now" not in told  # the cells are cut: the scale stays
+    assert "given scale now" not in told  # the cells are cut: the scale stays
+
+
+def test_scan_whose_file_tells_a_wrong_scale__gets_the_given_one_and_says_so(
+    services: Services, tmp_path: Path
+) -> None:
+    picture = draw_slide(np.random.default_rng(5)).image[:512, :1024]
+    write_pyramid(tmp_path / "a.tif", picture, mpp=0.635)  # inches for centimetres
+    write_pyramid(tmp_path / "b.tif", picture[::-1], mpp=0.25)
+    database = services.database
+
+    def known(files: str, **options: Any) -> tuple[list[tuple[float, str]], list[str], IngestReport]:
+        report = take_in(services, plan(tmp_path / files), **options).report
+        slides = catalog.slides_with_pictures(database)
+        notes = [note for slide in slides for note in (catalog.scan_info(database, slide.id) or {})["notes"]]
+        return [(round(slide.mpp or 0, 3), slide.mpp_source) for slide in slides], notes, report
+
+    scales, notes, report = known("a.tif", mpp=0.25)
+    assert scales == [(0.635, "file")], "a given scale is for files that do not tell"
+    assert [note for _, note in report.notes] == notes
+    assert notes == ["its file tells 0.635 um/px, which is taken and not the given 0.25; --mpp-wins overrules a file"]
+    scales, notes, report = known("a.tif", mpp=0.25, mpp_wins=True)
+    assert (scales, report.scaled) == ([(0.25, "given")], 1)
+    assert notes == ["its file tells 0.635 um/px; 0.25 was given at the import and is taken"]
+    assert known("a.tif", mpp=0.25, mpp_wins=True)[2].scaled == 0
+    find_cells(database, services.home, services.secret_key, FindOptions(side_um=64, side_px=256))
+    assert catalog.cells(database)
+    scales, notes, report = known("a.tif", mpp=0.5, mpp_wins=True)
+    assert scales == [(0.25, "given")]
+    assert ["cut at 0.25 um/px" in reason for _, reason in report.refused] == [True]
+    scales, _, report = known("b.tif", mpp=0.5, mpp_wins=True)
+    assert sorted(scales) == [(0.25, "given"), (0.5, "given")]
+    assert [note for _, note in report.notes] == ["its file tells 0.25 um/px; 0.5 was given at the import and is taken"]
+
+
+def test_points_that_come_later__are_cut_by_the_scale_that_won(services: Services, tmp_path: Path) -> None:
+    write_pyramid(tmp_path / "a.tif", draw_slide(np.random.default_rng(5)).image[:512, :1024], mpp=0.25)
+    take_in(services, plan(tmp_path), mpp=0.5, mpp_wins=True)
+    points = replace(plan(tmp_path).fields[0], points=(Point(x=300, y=200, category=None),))
+    take_in(services, replace(plan(tmp_path), fields=(points,)))
+
+    (slide,) = catalog.slides_with_pictures(services.database)
+    (cell,) = catalog.cells(services.database)
+    crop = read_own_png(catalog.crop_path(services.home, cell.id))
+    truth = draw_slide(np.random.default_rng(5)).image[200 - 64 : 200 + 64, 300 - 64 : 300 + 64]
+
+    assert slide.mpp == 0.5
+    assert np.abs(cv2.resize(truth, (256, 256)).astype(int) - crop).mean() < 8, "64 um are 128 pixels of 0.5 um"

@@ -14,6 +14,7 @@ from datasets.db import utc_now
 from datasets.detection import looks_like_noise
 from datasets.errors import UnreadableFile
 from datasets.finding import find_cells
+from datasets.notices import NOISY_TILES
 from datasets.public import plan
 from datasets.search_report import FindOptions
 from datasets.search_tiles import tiles_of
@@ -61,6 +62,29 @@ def test_detect__takes_nothing_from_noise_patterns_and_dark_tiles_and_says_so(
     assert (
         sorted(told) == ["1 of its 1 tiles are dark"] + ["1 of its 1 tiles hold as many light spots as dark ones"] * 4
     )
+
+
+def test_detect__stopped_and_gone_on_with_counts_all_odd_tiles_and_the_scan_keeps_them(
+    services: Services, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("datasets.search_tiles.TILE_PX", 640)
+    white = np.random.default_rng(0).integers(0, 256, (640, 1920, 3))
+    write_pyramid(tmp_path / "a.tif", np.where(white[..., :1] < 26, 20, 235).repeat(3, 2).astype(np.uint8), mpp=1.0)
+    take_in(services, plan(tmp_path))
+
+    def stop(done: int, total: int) -> None:
+        if done == 2:
+            raise KeyboardInterrupt
+
+    options = services.database, services.home, services.secret_key, OPTIONS
+    with pytest.raises(KeyboardInterrupt):
+        find_cells(*options, on_progress=stop)
+    report = find_cells(*options)
+    ((slide, why),) = report.odd
+    facts = catalog.scan_info(services.database, slide) or {}
+
+    assert why.startswith("4 of its 4 tiles hold as many light spots")
+    assert facts[catalog.ODD_TILES] == {NOISY_TILES: 4}
 
 
 def test_noise__no_field_of_cells_is_taken_for_it(real_data: Path) -> None:

@@ -1,6 +1,5 @@
 // Many cells at one scale: choose with keys or mouse, answer the chosen ones in one step.
 const GALLERIES = new WeakMap();
-const SIZES = { 60: "60", 120: "120", 200: "200" };
 const HOLD_MOST = 600000;
 
 class Gallery {
@@ -50,8 +49,11 @@ class Gallery {
     return postJson("/api/v1/release", this.csrf, { cells, until: this.until }, { keepalive: true }).catch(() => null);
   }
 
+  reload() { if (this.isLoading) this.isOutdated = true; else this.load(""); }     // the doctor wants other cells than those under way
+
   async load(like) {
     if (this.isLoading) return;
+    this.like = like;           // what "Try again" asks for
     this.isLoading = true; this.problem = ""; this.said = "";
     const released = this.release();
     this.items = []; this.chosen.clear(); this.answers.clear(); this.foils.clear(); this.cursor = this.anchor = 0;
@@ -60,12 +62,12 @@ class Gallery {
     try {
       const held = [...this.outbox.cells(), ...this.holds.others(HOLD_MOST)].slice(0, 400).join(",");
       const wanted = this.wanted ? `&cells=${encodeURIComponent(this.wanted)}` : like ? `&like=${encodeURIComponent(like)}` : "";
-      this.wanted = "";
       const { items, seed, until } = await getJson(`/api/gallery?limit=${this.size}&held=${held}${wanted}&order=${this.order}&suggested=${encodeURIComponent(this.suggested)}`);
       this.seed = seed; this.until = until;
       this.sheet = `/api/atlas?side=128&cells=${items.map(i => i.cell).join(",")}`;
       if (items.length) { const image = new Image(); image.src = this.sheet; await image.decode().catch(unanswered); }
       this.items = items.map((item, place) => ({ ...item, place }));
+      this.wanted = "";
       this.holds.publish(items.map(i => i.cell));
     } catch (error) {
       if (error.status === 401) this.outbox.signedOut = true;
@@ -73,15 +75,14 @@ class Gallery {
     }
     this.isLoading = false;
     this.draw();
+    if (this.isOutdated) { this.isOutdated = false; return this.load(""); }
     this.root.dataset.ready = String(this.items.length);
   }
 
   async older() {
-    try {
-      const { steps } = await getJson("/api/v1/recent?limit=12");
-      withEarlier(this, steps);
-      this.drawState();
-    } catch { /* undo reaches this page's own steps only; the notice of the page tells that the server is away */ }
+    const error = await readEarlier(this);
+    this.drawState();
+    return error;
   }
 
   receive(receipts, own) {
@@ -104,13 +105,15 @@ class Gallery {
 
   elsewhere(event) {
     if (event.kind === "label" && this.items.some(i => i.cell === event.cell)) this.answers.set(event.cell, { ...event, suggestion: null });
-    if (event.kind === "undo") this.past = withoutUndone(this.past, event);
+    if (event.kind === "undo") withoutUndone(this, event);
     this.drawTiles();
   }
 
   // ---- choosing and answering
 
   get columns() { return Math.max(1, getComputedStyle(this.grid).gridTemplateColumns.split(" ").length); }
+  isKnown(label) { return this.acknowledged.has(label.key); }
+  say(sentence) { this.said = sentence; this.drawState(); }
   isOpen(item) { return !this.answers.has(item.cell); }
 
   key(event) {
@@ -127,7 +130,7 @@ class Gallery {
   }
 
   moveTo(index, isExtending) {
-    if (!this.items.length) return;
+    if (!this.items.length) return this.isLoading ? this.say(notHere()) : null;
     this.cursor = Math.max(0, Math.min(this.items.length - 1, index));
     if (isExtending) this.range(this.anchor, this.cursor); else this.anchor = this.cursor;
     this.drawTiles();
@@ -150,6 +153,7 @@ class Gallery {
 
   command(id) {
     const open = this.items.filter(i => this.isOpen(i)).map(i => i.cell);
+    if (this.isLoading && /^(pick|all|invert|like|slide|example)$/.test(id)) return this.say(notHere());
     ({
       pick: () => { this.toggle(this.cursor); this.drawTiles(); },
       all: () => { open.forEach(c => this.chosen.add(c)); this.drawTiles(); },
@@ -165,7 +169,7 @@ class Gallery {
   answer(category) {
     const cells = this.items.filter(i => this.chosen.has(i.cell) && this.isOpen(i));
     if (this.outbox.signedOut) return;
-    if (!cells.length) { this.said = tr("Choose cells first, then press {key}: it answers all chosen cells at once.", { key: category.key }); return this.drawState(); }
+    if (!cells.length) return this.say(this.isLoading ? notHere() : tr("Choose cells first, then press {key}: it answers all chosen cells at once.", { key: category.key }));
     const step = uuid();
     this.redoStack = [];
     this.push({ step, labels: cells.map(i => ({ cell: i.cell, image: i.image, mpp: i.mpp, key: uuid(), category: category.id, suggestion: null })) });
@@ -183,9 +187,13 @@ class Gallery {
     this.outbox.send();
   }
 
-  async example() {
+  // One after the other: a second press means the outcome of the first.
+  example() {
     const item = this.items[this.cursor];
-    if (!item || this.outbox.signedOut) return;
+    if (item && !this.outbox.signedOut) this.exampling = Promise.resolve(this.exampling).then(() => this.toggleExample(item));
+  }
+
+  async toggleExample(item) {
     const category = this.byId.get(this.answers.get(item.cell)?.category), was = this.examples.get(item.cell);
     const [now, said] = await toggleExample(this.csrf, item.cell, was ? this.byId.get(was) : category, Boolean(was));
     if (now) this.examples.set(item.cell, now); else this.examples.delete(item.cell);
@@ -194,8 +202,8 @@ class Gallery {
   }
 
   undo() { return undoGalleryStep(this); }
-
   redo() { return redoGalleryStep(this); }
+  renewed(csrf) { this.outbox.renew(csrf); if (this.problem) this.load(this.like); }
 
   // ---- drawing
 
@@ -271,15 +279,11 @@ class Gallery {
     drawGalleryTitle(this, open);
     Object.assign(this.root.dataset, { chosen: this.chosen.size, open, waiting: n, taken: this.tally.taken, acknowledged: this.tally.saved });
     for (const b of this.bar.children) b.disabled = !this.chosen.size;
-    this.drawMessage(); this.drawScale();
-    const content = this.outbox.signedOut ? [keptLabels(n), signInAgain(), "."] : this.outbox.why || this.said ? [this.outbox.why || this.said] : [];
-    this.notice.classList.toggle("calm", !this.outbox.signedOut && !this.outbox.why);
-    this.notice.replaceChildren(...content);
+    drawGalleryMessage(this); drawGalleryScale(this);
+    const trouble = troubleOf(this.outbox);
+    this.notice.classList.toggle("calm", !trouble);
+    this.notice.replaceChildren(...(trouble || (this.said ? [this.said] : [])));
   }
-
-  drawMessage() { return drawGalleryMessage(this); }
-
-  drawScale() { return drawGalleryScale(this); }
 
   help() {
     if (this.sheetNode) { this.sheetNode.remove(); this.sheetNode = null; return; }
@@ -290,8 +294,5 @@ class Gallery {
 
 export default function ({ parentElement, data }) {
   const root = parentElement.querySelector(".gallery");
-  let gallery = GALLERIES.get(root);
-  if (!gallery) GALLERIES.set(root, gallery = new Gallery(root, data));
-  else gallery.csrf = gallery.outbox.csrf = data.csrf;
-  return () => { gallery.destroy(); GALLERIES.delete(root); };
+  return mounted(GALLERIES, root, data, () => new Gallery(root, data));
 }

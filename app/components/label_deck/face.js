@@ -33,6 +33,7 @@ class Face {
     this.rate.textContent = times.length > 4 ? tr("{n} / min", { n: times.filter(t => t > performance.now() - 60000).length }) : "";
     const bar = el("i");
     bar.style.width = `${p.cells ? (100 * p.labelled) / p.cells : 0}%`;
+    this.count.hidden = !p.cells;          // not known yet
     this.count.replaceChildren(el("b", "", String(p.mine)), tr(" yours, {labelled} of {cells} cells", p), el("div", "bar", bar));
     drawSaved(this.saved, outbox);
     this.saved.title = tr("Since this page was opened: {taken} taken, {saved} saved, {refused} refused, {ignored} not taken", tally);
@@ -74,11 +75,10 @@ class Face {
     const { outbox, deck } = { outbox: this.deck.outbox, deck: this.deck }, n = outbox.size;
     let isCalm = false, content = [];
     const offer = tourOffer(deck);
-    if (outbox.signedOut) {
-      content = [keptLabels(n), signInAgain(), "."];
-    } else if (n >= MOST_WAITING) content = [tr("{n} labels wait for the server and are kept in this browser. Labelling goes on when they are saved.", { n })];
-    else if (outbox.unkept) content = [tr("This browser does not let the page keep unsaved labels: do not close it while labels are waiting.")];
-    else if (outbox.why || deck.said) { content = [outbox.why || deck.said]; isCalm = !outbox.why && deck.isCalm; }
+    const trouble = troubleOf(outbox);
+    if (n >= MOST_WAITING && !outbox.signedOut && !outbox.isUnkept) content = [tr("{n} labels wait for the server and are kept in this browser. Labelling goes on when they are saved.", { n })];
+    else if (trouble) content = trouble;
+    else if (deck.said) { content = [deck.said]; isCalm = deck.isCalm; }
     else if (deck.sittingAt && deck.lastAt - deck.sittingAt > SITTING) {
       isCalm = true;
       content = [tr("25 minutes of labelling. A short break? Your place is kept."), button("quiet", () => { deck.sittingAt = Date.now(); this.draw(); }, tr("Go on"))];

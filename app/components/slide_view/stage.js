@@ -120,11 +120,11 @@ class SlideStage {
   }
 
   center() { return this.pixel(this.node.clientWidth / 2, this.node.clientHeight / 2); }
-  zoomBy(factor) { this.viewer?.viewport.zoomBy(factor); this.viewer?.viewport.applyConstraints(); }
-  whole() { this.viewer?.viewport.goHome(); }
+  zoomBy(factor) { this.viewer?.viewport?.zoomBy(factor); this.viewer?.viewport?.applyConstraints(); }
+  whole() { this.viewer?.viewport?.goHome(); }
 
   pan(dx, dy) {
-    if (!this.viewer) return;
+    if (!this.viewer?.viewport) return;
     this.viewer.viewport.panBy(this.viewer.viewport.deltaPointsFromPixels(new OpenSeadragon.Point(dx, dy)));
     this.viewer.viewport.applyConstraints();
   }
@@ -159,8 +159,9 @@ class SlideStage {
   }
 
   focus(step) {
+    if (!this.slide) return this.page.say(tr("The slide is still on its way."));
     const next = this.plane + step;
-    if (!this.slide || this.slide.planes.length < 2) return this.page.say(tr("This slide has one focal plane."));
+    if (this.slide.planes.length < 2) return this.page.say(tr("This slide has one focal plane."));
     if (this.slide.planes[next] === undefined) return this.page.say(step > 0 ? tr("This is the highest plane.") : tr("This is the lowest plane."));
     this.page.said = "";
     this.plane = next;

@@ -11,6 +11,7 @@ from app.components.answers import Reader, answer_rows
 from app.words import best_language, languages, said_in_script, words
 from datasets.bethesda import BETHESDA, LABEL_SETS
 from datasets.criteria import CRITERIA
+from datasets.notices import NOTICES
 from labeling.errors import comment_refused
 from labeling.labels import Receipt
 
@@ -39,7 +40,7 @@ def _sentences() -> set[str]:
         found |= set(said_in_script(path.read_text()))
     for label_set in LABEL_SETS.values():
         found |= {text for c in label_set.categories for text in (c.name, c.description, c.group)}
-    return found | {text for texts in CRITERIA.values() for text in texts}
+    return found | set(NOTICES) | {text for texts in CRITERIA.values() for text in texts}
 
 
 @pytest.mark.parametrize("language", OTHERS)
