@@ -216,7 +216,6 @@ class Gallery {
   build() {
     const r = this.root;
     r.classList.add("cj");
-    this.view = { node: r };           // where sheets open
     this.sheets = new Sheets(this);
     this.title = el("div", "ask"); this.saved = el("div", "saved"); this.saved.setAttribute("role", "status");
     const help = button("pill help", () => this.command("help"), "?");
@@ -224,6 +223,7 @@ class Gallery {
     this.grid = el("div", "grid"); this.grid.setAttribute("role", "listbox"); this.grid.setAttribute("aria-multiselectable", "true"); this.grid.setAttribute("aria-label", tr("Cells of this page"));
     this.grid.tabIndex = 0;
     this.message = el("div", "message"); this.notice = el("div", "notice"); this.notice.setAttribute("role", "alert");
+    this.view = { node: el("div", "frame", el("div", "board", this.grid, this.message), this.notice) };      // where sheets open
     this.scale = el("div", "scalebar"); this.bar = el("div", "answerbar"); this.tools = el("div", "keys");
     for (const c of this.categories) {
       const b = button("answer", () => this.answer(c), keycap(c.key, c.color), shapeOf(c), el("span", "", c.name));
@@ -235,7 +235,7 @@ class Gallery {
     }
     r.replaceChildren(el("div", "top", this.title,
       ...galleryChoices(this),
-      this.saved, help), el("div", "frame", el("div", "board", this.grid, this.message), this.notice), this.bar, el("div", "foot", this.tools, el("div", "grow"), this.scale));
+      this.saved, help), this.view.node, this.bar, el("div", "foot", this.tools, el("div", "grow"), this.scale));
   }
 
   draw() {
