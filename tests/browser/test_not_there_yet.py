@@ -3,7 +3,7 @@
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.conftest import Held
+from tests.browser.conftest import SLIDE_READY, Held
 from tests.waiting import until
 
 pytestmark = pytest.mark.browser
@@ -28,6 +28,8 @@ def test_undo_before_the_earlier_answers_are_known__counts_when_they_are(sign_in
     earlier = Held(page, "**/api/v1/recent?*")
     page.goto(server.url + path)
     earlier.wait()
+    if path == "/slide":
+        page.wait_for_selector(SLIDE_READY)
     page.keyboard.press("z")
     page.wait_for_selector("text=Earlier answers are being fetched")
     earlier.let_go()

@@ -64,3 +64,8 @@ function tellFoils(gallery, receipts) {
   gallery.said = missed ? tr("{missed} of {all} known cells among these got another answer than is known. They are marked; look at the sweep once more, or go on.", { missed, all })
     : all === 1 ? tr("There was a known cell among these, and you saw it.") : tr("There were {all} known cells among these, and you saw them all.", { all });
 }
+
+function galleryLead() {
+  return tr("Find the cells that do not belong: choose and answer them, then choose all that is left and answer those. All chosen cells get the answer in one step, and one undo takes that step back. " +
+    "Arrows move; with \u21e7 they choose a range. After your answer, \u2260 tells that the suggestion was another one. A few known cells are mixed in; after a sweep you are told whether you saw them.");
+}

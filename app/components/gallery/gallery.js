@@ -16,7 +16,7 @@ class Gallery {
     const asked = new URLSearchParams(location.search);
     this.like = asked.get("like") || ""; this.wanted = asked.get("cells") || "";   // one page of certain cells, from the map
     this.size = kept("cytojepa/gallery-size", 120); this.tile = kept("cytojepa/gallery-tile", 96);
-    this.tally = { taken: 0, saved: 0, refused: 0 };
+    this.tally = { taken: 0, saved: 0, refused: 0, ignored: 0 };
     this.holds = new Holds(this.account);
     this.outbox = new Outbox({ name: "labels", account: this.account, url: "/api/v1/labels", csrf: this.csrf,
       on: { change: () => this.drawState(), receipts: (list, own) => this.receive(list, own), elsewhere: e => this.elsewhere(e), isUnfinished: () => this.chosen.size > 0 } });
@@ -112,16 +112,18 @@ class Gallery {
   // ---- choosing and answering
 
   get columns() { return Math.max(1, getComputedStyle(this.grid).gridTemplateColumns.split(" ").length); }
+  offers() { return true; }
+  get helpLead() { return galleryLead(); }
   isKnown(label) { return this.acknowledged.has(label.key); }
   say(sentence) { this.said = sentence; this.drawState(); }
   isOpen(item) { return !this.answers.has(item.cell); }
 
   key(event) {
-    if (isTyping(event) || isShortcut(event) || !this.root.isConnected) return;
+    if (isTyping(event) || isShortcut(event) || this.sheets.takes(event) || !this.root.isConnected) return;
     const key = keyOf(event), category = this.byKey.get(key), command = this.commands.get(key);
     const isOnButton = event.composedPath()[0].tagName === "BUTTON" && /^(Enter| )$/.test(event.key);
     const move = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -this.columns, ArrowDown: this.columns }[key];
-    if (isOnButton || (!category && !command && !move) || (move && this.sheetNode)) return;
+    if (isOnButton || (!category && !command && !move)) return;
     event.preventDefault(); event.stopPropagation();
     if (move) return this.moveTo(this.cursor + move, event.shiftKey);
     if (event.repeat) return;
@@ -158,17 +160,21 @@ class Gallery {
       pick: () => { this.toggle(this.cursor); this.drawTiles(); },
       all: () => { open.forEach(c => this.chosen.add(c)); this.drawTiles(); },
       invert: () => { this.chosen = new Set(open.filter(c => !this.chosen.has(c))); this.drawTiles(); },
-      none: () => { this.chosen.clear(); this.said = ""; this.sheetNode?.remove(); this.sheetNode = null; this.draw(); },
+      none: () => { if (!this.sheets.close()) this.chosen.clear(); this.said = ""; this.draw(); },
       undo: () => this.undo(), redo: () => this.redo(),
       like: () => { if (this.items[this.cursor]) this.load(this.items[this.cursor].cell); },
       slide: () => { if (this.items[this.cursor]) location.assign(`/slide?cell=${this.items[this.cursor].cell}&from=gallery`); },
-      example: () => this.example(), next: () => this.load(""), help: () => this.help(),
+      example: () => this.example(), next: () => this.load(""), help: () => this.sheets.toggle("help"),
     })[id]();
   }
 
   answer(category) {
     const cells = this.items.filter(i => this.chosen.has(i.cell) && this.isOpen(i));
     if (this.outbox.signedOut) return;
+    if (this.sheets.isCovering) {
+      this.sheets.close(); this.tally.ignored++;
+      return this.say(tr("Key {key} was not taken: the cells were covered.", category));
+    }
     if (!cells.length) return this.say(this.isLoading ? notHere() : tr("Choose cells first, then press {key}: it answers all chosen cells at once.", { key: category.key }));
     const step = uuid();
     this.redoStack = [];
@@ -210,12 +216,14 @@ class Gallery {
   build() {
     const r = this.root;
     r.classList.add("cj");
+    this.sheets = new Sheets(this);
     this.title = el("div", "ask"); this.saved = el("div", "saved"); this.saved.setAttribute("role", "status");
-    const help = button("pill help", () => this.help(), "?");
+    const help = button("pill help", () => this.command("help"), "?");
     help.setAttribute("aria-label", tr("Keys and help"));
     this.grid = el("div", "grid"); this.grid.setAttribute("role", "listbox"); this.grid.setAttribute("aria-multiselectable", "true"); this.grid.setAttribute("aria-label", tr("Cells of this page"));
     this.grid.tabIndex = 0;
     this.message = el("div", "message"); this.notice = el("div", "notice"); this.notice.setAttribute("role", "alert");
+    this.view = { node: el("div", "frame", el("div", "board", this.grid, this.message), this.notice) };      // where sheets open
     this.scale = el("div", "scalebar"); this.bar = el("div", "answerbar"); this.tools = el("div", "keys");
     for (const c of this.categories) {
       const b = button("answer", () => this.answer(c), keycap(c.key, c.color), shapeOf(c), el("span", "", c.name));
@@ -227,7 +235,7 @@ class Gallery {
     }
     r.replaceChildren(el("div", "top", this.title,
       ...galleryChoices(this),
-      this.saved, help), el("div", "frame", el("div", "board", this.grid, this.message), this.notice), this.bar, el("div", "foot", this.tools, el("div", "grow"), this.scale));
+      this.saved, help), this.view.node, this.bar, el("div", "foot", this.tools, el("div", "grow"), this.scale));
   }
 
   draw() {
@@ -283,12 +291,6 @@ class Gallery {
     const trouble = troubleOf(this.outbox);
     this.notice.classList.toggle("calm", !trouble);
     this.notice.replaceChildren(...(trouble || (this.said ? [this.said] : [])));
-  }
-
-  help() {
-    if (this.sheetNode) { this.sheetNode.remove(); this.sheetNode = null; return; }
-    this.root.append(this.sheetNode = galleryHelp(this));
-    this.sheetNode.focus({ preventScroll: true });
   }
 }
 

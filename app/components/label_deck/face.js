@@ -11,7 +11,8 @@ class Face {
     deck.view.node.append(this.message);
     this.strip = el("div", "strip"); this.keys = el("div", "keys"); this.notice = el("div", "notice");
     this.notice.setAttribute("role", "alert");
-    const tools = ["wide", "slide", "ring", "stain", "guide", "note", "like"].map(id => this.tool(id));
+    this.planes = ["focusUp", "focusDown"].map(id => this.tool(id));      // without a keyboard they had no way
+    const tools = [...this.planes, ...["wide", "slide", "ring", "stain", "guide", "note", "like"].map(id => this.tool(id))];
     this.keys.append(this.hint("?", tr("all keys")), this.hint("Z", tr("take back")), this.hint("\u21e7Z", tr("put back")), ...tools);
     deck.root.replaceChildren(el("div", "top", this.why, deck.which.node, el("div", "grow"), this.rate, this.count, this.saved, help),
       deck.view.node, deck.panel.node, this.strip, el("div", "foot", this.keys));
@@ -21,7 +22,8 @@ class Face {
   hint(key, text) { return el("span", "", keycap(key), text); }
 
   tool(id) {
-    const text = { wide: tr("hold: wider field"), slide: tr("on the slide"), ring: tr("nucleus ring"), stain: tr("haematoxylin"), guide: tr("criteria"), note: tr("note"), like: tr("cells like this") }[id];
+    const text = { wide: tr("hold: wider field"), slide: tr("on the slide"), ring: tr("nucleus ring"), stain: tr("haematoxylin"), guide: tr("criteria"), note: tr("note"), like: tr("cells like this"),
+      focusUp: tr("plane above"), focusDown: tr("plane below") }[id];
     const node = button("tool", () => { if (id !== "wide") this.deck.command(id); }, keycap(this.deck.keyFor(id)), text);
     return id === "wide" ? held(node, isOn => this.deck.wide(isOn)) : node;
   }
@@ -30,6 +32,7 @@ class Face {
     const { current: item, outbox, progress: p, tally, times, root } = this.deck, n = outbox.size;
     this.why.textContent = item ? tr("Why this cell: {reason}", { reason: item.reason }) : tr("No cell on screen");
     this.why.title = this.why.textContent;
+    for (const node of this.planes) node.hidden = !item?.planes;
     this.rate.textContent = times.length > 4 ? tr("{n} / min", { n: times.filter(t => t > performance.now() - 60000).length }) : "";
     const bar = el("i");
     bar.style.width = `${p.cells ? (100 * p.labelled) / p.cells : 0}%`;

@@ -166,6 +166,8 @@ function keyLine(key, text, { color, act } = {}) {
 // Of a key that means a cell which is not there yet: it must not count for the next one.
 function tooEarly(key) { return tr("Key {key} was not taken: the cell was not on screen yet.", { key: shownKey(key) }); }
 
+function signed(um) { return (um > 0 ? "+" : um < 0 ? "\u2212" : "") + Math.abs(um); }
+
 function percent(probability) { return `${Math.round(100 * probability)} %`; }
 
 // How the saved state is told on every page that stores something.

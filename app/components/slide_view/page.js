@@ -92,7 +92,7 @@ class SlidePage {
     this.draw();
     this.opinion?.load(name);
     if (this.may_label) await loadSlideCells(this, slide); else this.root.dataset.cells = 0;
-    await Promise.all([opened, this.reading]);
+    await Promise.all([opened, this.wishes.includes("undo") && this.reading]);     // other keys need not wait for earlier answers
     if (this.opening !== opening) return;      // another slide was asked for meanwhile
     this.arrived(cell === null ? -1 : this.cells.ids.indexOf(cell));
     this.rings.draw();
