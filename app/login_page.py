@@ -5,11 +5,9 @@ import re
 from typing import Any
 from urllib.parse import urlencode
 
-from starlette.datastructures import Headers
-
 from app.bare_page import bare_page
 from app.page_rights import PAGES
-from app.words import ENGLISH, Words, best_language, word, words
+from app.words import ENGLISH, Words, word, words
 
 
 def login_page(
@@ -47,11 +45,6 @@ def page_of(wanted: str) -> str:
     """Return an address of this site as it was asked for; that of the first page for any other."""
     path, _, query = wanted.partition("?")
     return wanted if path in _PATHS and _QUERY.fullmatch(query) else "/"
-
-
-def words_of_browser(headers: Headers) -> Words:
-    """Return the words of the language that a browser asks for: nobody has signed in yet."""
-    return words(best_language(headers.get("accept-language", "")))
 
 
 _LOCKED = word("You are signed out. What you have answered is kept in this browser; sign in and go on where you were.")

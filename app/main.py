@@ -48,7 +48,7 @@ st.html(
 if person.may("label"):
     pages.append(st.Page("views/tour.py", title="Tour", url_path="tour", visibility="hidden"))
 page = st.navigation(pages, position="top")
-lock()
+lock(person.csrf_token)
 try:
     page.run()
 except Exception:  # whatever it is: Streamlit's own sentence is English and speaks of its makers' cloud

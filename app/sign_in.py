@@ -18,10 +18,11 @@ from starlette.responses import (
 )
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.login_page import login_page, page_of, words_of_browser
+from app.login_page import login_page, page_of
 from app.open_pages import REVOKED, OpenPage
 from app.unknown_page import is_for_a_page, unknown_page
-from app.unstored import UNSTORED, told_of
+from app.unstored import UNSTORED, told_of, unstored
+from app.words import words_of_browser
 from datasets.db import Database
 from datasets.errors import DatabaseError
 from labeling import accounts, tokens
@@ -174,11 +175,11 @@ def _refusal(scope: Scope, headers: Headers, person: SignedIn | None) -> Respons
 
 
 def _unstored(scope: Scope, error: DatabaseError, *, has_sign_on: bool) -> Response:
-    sentence, status = told_of(error)
+    headers = Headers(scope=scope)
     if scope["path"] == "/login":
-        tr = words_of_browser(Headers(scope=scope))
+        (sentence, status), tr = told_of(error), words_of_browser(headers)
         return HTMLResponse(login_page(tr.of(sentence), has_sign_on=has_sign_on, tr=tr), status)
-    return JSONResponse({"error": sentence}, status)
+    return unstored(headers, error)
 
 
 def _is_too_long(path: str, headers: Headers) -> bool:

@@ -10,9 +10,9 @@ from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Re
 from starlette.routing import Route
 
 from app.guesses import guess
-from app.login_page import login_page, page_of, words_of_browser
+from app.login_page import login_page, page_of
 from app.sign_in import COOKIE, session_token
-from app.words import Words
+from app.words import Words, words_of_browser
 from datasets.db import Database
 from datasets.told import told
 from labeling import accounts

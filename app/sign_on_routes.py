@@ -5,9 +5,10 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from app.login_page import login_page, page_of, words_of_browser
+from app.login_page import login_page, page_of
 from app.sign_in_routes import BUSY, is_full, is_https, signed_in_response
 from app.sign_on import FLOW_SECONDS, SignOn, SignOnRefused
+from app.words import words_of_browser
 from datasets.db import Database
 from datasets.told import sentence_of
 from labeling import identities

@@ -1,5 +1,9 @@
 """What is answered while the study's database does not answer, or has no room for what was sent."""
 
+from starlette.datastructures import Headers
+from starlette.responses import JSONResponse
+
+from app.words import words_of_browser
 from datasets.errors import ConnectionLost, DatabaseError, DiskFull
 from datasets.told import Told, told
 
@@ -15,3 +19,9 @@ def told_of(error: DatabaseError) -> tuple[Told, int]:
     if isinstance(error, DiskFull):
         return told("The disk of the study is full or broken: nothing of this was stored. Send it again later."), 507
     return told("The database does not answer. Nothing that was saved is lost; send it again."), 503
+
+
+def unstored(headers: Headers, error: DatabaseError) -> JSONResponse:
+    """Answer one of `UNSTORED` as JSON, in the language that the request asks for: nobody's own can be read now."""
+    sentence, status = told_of(error)
+    return JSONResponse({"error": words_of_browser(headers).of(sentence)}, status)

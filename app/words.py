@@ -8,6 +8,7 @@ A language is added by a folder: what it lacks is said in English. Values stand 
 import json
 import re
 import tomllib
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 
@@ -91,6 +92,11 @@ def best_language(wanted: str) -> str:
         if code in languages():
             return code
     return ENGLISH
+
+
+def words_of_browser(headers: Mapping[str, str]) -> Words:
+    """Return the words of the language that a request asks for, where nobody has signed in or can be asked."""
+    return words(best_language(headers.get("accept-language", "")))
 
 
 def reader_words(database: Database, name: str | None, spoken: str) -> Words:

@@ -7,14 +7,16 @@
 Written as a draft, read again and compared with the original, and renamed when whole.
 """
 
+import fcntl
 import hashlib
 import hmac
 import os
 import shutil
 import tempfile
+import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -30,6 +32,9 @@ from datasets.recode import write_anew
 from datasets.sandbox import Decoder
 
 _CHUNK_BYTES = 1 << 20
+_DRAFT = ".draft-"
+_FRESH_SECONDS = 60.0
+"""A younger draft may be one that another run has made but not locked yet."""
 _COPIED_AS_THEY_ARE = ("aperio", "hamamatsu", "generic-tiff")
 _ANEW = ".anew.tif"
 _LOOK_PX = 256
@@ -142,7 +147,9 @@ def copy_scan(decoder: Decoder, path: Path, home: Path, slide_id: str, info: Sli
 def _draft(folder: Path) -> Iterator[Path]:
     """Give a folder to write into that takes the place of `folder` when all went well."""
     folder.parent.mkdir(parents=True, exist_ok=True)
-    draft = Path(tempfile.mkdtemp(prefix=".draft-", dir=folder.parent))
+    _remove_lost_drafts(folder.parent)
+    draft = Path(tempfile.mkdtemp(prefix=_DRAFT, dir=folder.parent))
+    held = _hold(draft)
     try:
         yield draft
         if folder.exists():
@@ -152,7 +159,29 @@ def _draft(folder: Path) -> Iterator[Path]:
         draft.rename(folder)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
+        if held is not None:
+            os.close(held)
     sync_folder(folder.parent)
+
+
+def _hold(draft: Path) -> int | None:
+    """Lock a draft as long as this process works on it; None where somebody holds it, or nothing can be locked."""
+    number = os.open(draft, os.O_RDONLY)
+    try:
+        fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(number)
+        return None
+    return number
+
+
+def _remove_lost_drafts(folder: Path) -> None:
+    """Remove what killed runs have left: as large as a scan each, and hidden."""
+    for draft in folder.glob(f"{_DRAFT}*"):
+        with suppress(OSError):  # another run has just finished it
+            if time.time() - draft.stat().st_mtime > _FRESH_SECONDS and (held := _hold(draft)) is not None:
+                shutil.rmtree(draft, ignore_errors=True)
+                os.close(held)
 
 
 def _write_clean(target: Path, original: Path, clean: CleanTiff) -> None:

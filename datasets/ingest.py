@@ -18,13 +18,13 @@ from datasets.db import Database, utc_now
 from datasets.errors import DatasetError, UnreadableFile
 from datasets.files import sha256_of_each, sha256_of_json, write_atomically, write_many
 from datasets.focus import WINDOW_UM, sharpest, window
-from datasets.folders import unreadable
+from datasets.folders import is_no_room, unreadable
 from datasets.geometry import LARGEST_MPP, SMALLEST_MPP, plausible_mpp
 from datasets.identity import cell_code, study_code
 from datasets.intake_report import IngestOptions, IngestReport, ProgressCallback
 from datasets.pictures import ScanPicture
 from datasets.places import give_scale, overrule_scale, scale_of_slide
-from datasets.public import CellFile, FieldFile, Plan, Point, StackFiles
+from datasets.public import CellFile, FieldFile, Plan, Point, StackFiles, same_picture
 from datasets.readers.base import Level, SlideInfo
 from datasets.sandbox import Decoder
 from datasets.scan_scale import with_scale
@@ -65,13 +65,11 @@ class _Ingest:
                  options: IngestOptions, decoder: Decoder) -> None:  # fmt: skip
         self._database, self._home, self._key = database, home, secret_key
         self._plan, self._options, self._decoder = plan, options, decoder
-        is_given = options.mpp is not None
-        self._mpp = options.mpp if is_given else plan.mpp
-        self._mpp_source = "given" if is_given else plan.mpp_source
+        self._mpp, self._mpp_source = (plan.mpp, plan.mpp_source) if options.mpp is None else (options.mpp, "given")
         self.report = IngestReport(refused=list(plan.refused), mpp=self._mpp, mpp_source=self._mpp_source)
         self._known_cells = set(catalog.cell_ids(database))
         self._known_slides = catalog.slide_ids(database)
-        self._seen: set[str] = set()
+        self._seen: dict[str, CellFile | FieldFile | ScanFiles | StackFiles] = {}
         self._slides: dict[str, Slide] = {}
         self._scans: list[Scan] = []
         self._cells: list[Cell] = []
@@ -97,6 +95,8 @@ class _Ingest:
             except UnreadableFile as error:
                 self.report.refused.append((path, error.reason))
             except OSError as error:
+                if is_no_room(error):  # of the study's disk; the file can be read
+                    raise
                 self.report.refused.append((path, unreadable(error)))
             if len(self._cells) >= _FLUSH_CELLS:
                 self._flush()
@@ -112,9 +112,8 @@ class _Ingest:
             sha256 = sha256_of_json(sha256_of_each(file.paths))
         else:
             (sha256,) = sha256_of_each([file.path])
-        if sha256 in self._seen:
-            raise UnreadableFile("the same picture as an earlier file of this import")
-        self._seen.add(sha256)
+        if (earlier := self._seen.setdefault(sha256, file)) is not file:
+            raise UnreadableFile(same_picture(earlier, file))
         if isinstance(file, CellFile):
             self._take_cell(file, sha256)
         elif isinstance(file, FieldFile):

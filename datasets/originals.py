@@ -5,9 +5,11 @@ exports and not in backups of the database; deleting it makes the study one-way,
 scans cannot be looked at any more.
 """
 
+import fcntl
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from datasets.copies import copies_of
@@ -19,17 +21,18 @@ ORIGINALS_FILE = "originals.json"
 
 def remember(home: Path, slide_id: str, paths: Sequence[Path]) -> None:
     """Keep which files a slide is read from; the newest place wins."""
-    known = _load(home)
     places = [str(path.absolute()) for path in paths]
-    if known.get(slide_id) != places:
-        write_json(home / ORIGINALS_FILE, {**known, slide_id: places}, mode=0o600)
+    if _load(home).get(slide_id) != places:
+        with _alone(home):
+            write_json(home / ORIGINALS_FILE, {**_load(home), slide_id: places}, mode=0o600)
 
 
 def forget(home: Path, slide_id: str) -> None:
     """Forget where a slide's files were: its clean copies are read from now on."""
-    known = _load(home)
-    if known.pop(slide_id, None) is not None:
-        write_json(home / ORIGINALS_FILE, known, mode=0o600)
+    if slide_id in _load(home):
+        with _alone(home):
+            left = {known: places for known, places in _load(home).items() if known != slide_id}
+            write_json(home / ORIGINALS_FILE, left, mode=0o600)
 
 
 def files_of(home: Path, slide_id: str) -> list[Path]:
@@ -51,6 +54,14 @@ def files_of(home: Path, slide_id: str) -> list[Path]:
             "their new place"
         )
     return paths
+
+
+@contextmanager
+def _alone(home: Path) -> Iterator[None]:
+    """Be the only one who changes the list: of two ingests at once one would drop what the other has just added."""
+    with (home / ORIGINALS_FILE).with_suffix(".wlock").open("ab") as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        yield
 
 
 def _load(home: Path) -> dict[str, list[str]]:

@@ -96,6 +96,16 @@ class Plan:
     """What the operator should know of the set: whose it is, its terms, what of it cannot be used."""
 
 
+def same_picture(earlier: object, file: object) -> str:
+    """Say that a file has the bytes of an earlier one of the import, and of which class that is if of another."""
+    if isinstance(earlier, CellFile) and isinstance(file, CellFile) and earlier.category != file.category:
+        return (
+            f"the same picture lies in {earlier.category} ({earlier.path.name}), and that label counts. "
+            "Leave it in the right class alone"
+        )
+    return "the same picture as an earlier file of this import"
+
+
 def plan(path: Path, layout: Layout = "auto") -> Plan:
     """Find out what a path holds.
 

@@ -82,10 +82,10 @@ def _shots(truth: Truth, *, shots: int, seeds: int) -> Iterator[tuple[Indices, I
 
 
 def interval(values: Sequence[float]) -> tuple[float, float, float]:
-    """Return mean, low and high: a 95 % interval of the mean over draws."""
+    """Return mean, low and high of shares, 0 to 1: a 95 % interval of the mean over draws."""
     mean = float(np.mean(values))
     half = 1.96 * float(np.std(values)) / max(1, len(values) - 1) ** 0.5
-    return mean, mean - half, mean + half
+    return mean, max(0.0, mean - half), min(1.0, mean + half)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -5,6 +5,7 @@ equal weight: in cervical cytology the rare classes are the ones that matter.
 """
 
 import functools
+import numbers
 from typing import Any, Self
 
 import numpy as np
@@ -64,10 +65,11 @@ class LinearProbe(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scik
             sample_weight: Trust in each row, shape (n,), not negative; None: all alike.
 
         Raises:
-            ValueError: Fewer than two classes, or values that are not finite.
+            ValueError: Fewer than two classes, values that are not finite, or settings that make no sense.
         """
         rows, answers = validate_data(self, X, y, dtype=np.float64)
         check_classification_targets(answers)
+        self._check_settings(rows.shape[1])
         weights: Floats = _check_sample_weight(sample_weight, rows, dtype=np.float64, ensure_non_negative=True)
         counts = weights > 0
         rows, answers, weights = rows[counts], answers[counts], weights[counts]
@@ -118,6 +120,24 @@ class LinearProbe(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scik
         check_is_fitted(self)
         weights: Floats = self.coef_ / self.scale_
         return weights, self.intercept_ - weights @ self.mean_
+
+    def _check_settings(self, num_features: int) -> None:
+        """Refuse settings that would give numbers that are none.
+
+        Raises:
+            ValueError: Of the first such setting.
+        """
+        for name in ("C", "temperature", "tol", "max_iter"):
+            value = getattr(self, name)
+            if not (isinstance(value, numbers.Real) and 0 < float(value) < np.inf):
+                raise ValueError(f"{name}={value!r}: give a number above 0.")
+        for name in ("mean", "std"):
+            value = getattr(self, name)
+            if value is not None and (np.shape(value) != (num_features,) or not np.isfinite(value).all()):
+                raise ValueError(
+                    f"{name}: shape {np.shape(value)}, for {num_features} features it has to be ({num_features},), all "
+                    "finite; None takes that of the rows."
+                )
 
     def _standardise(self, rows: Floats, weights: Floats | None) -> None:
         centre, spread = self.mean, self.std

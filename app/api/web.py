@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from app.sign_in import MOST_BYTES
-from app.unstored import UNSTORED, told_of
+from app.unstored import UNSTORED, unstored
 from app.words import Words, reader_words
 from datasets.db import Database
 from labeling.accounts import Right, SignedIn
@@ -58,8 +58,7 @@ def guarded(handler: Handler) -> Handler:
         except Stale as error:
             return JSONResponse({"error": str(error)}, 409)
         except UNSTORED as error:
-            sentence, status = told_of(error)
-            return JSONResponse({"error": sentence}, status)
+            return unstored(request.headers, error)
 
     return answer
 

@@ -144,6 +144,12 @@ def _temporary_study(
 ) -> tuple[Services, list[str]]:  # fmt: skip
     services = Services.open(scratch)
     found = plan(folder)
+    classes = sorted({cell.category for cell in found.cells})
+    if len(classes) < 2 and not any(file.points for file in found.fields):
+        raise LayoutError(
+            f"{folder}: classes in it: {', '.join(classes) or 'none'}. Two folders at least that are called like their "
+            "classes, with pictures in them, or fields with a table of points, are needed."
+        )
     if groups_file:
         found = _with_groups(found, folder, groups_file)
     services, _ = adopt_label_set(services, found)

@@ -12,6 +12,7 @@ from tqdm import tqdm
 from app import job_run
 from app.settings import resolve_home
 from datasets.errors import DatasetError
+from datasets.folders import is_no_room
 from jepa.errors import JepaError
 from labeling.errors import LabelingError
 
@@ -49,6 +50,8 @@ def verb(function: Verb) -> Verb:
 def os_sentence(error: OSError) -> str:
     """Return what the system refused, and of what an account may not do, the way out."""
     sentence = f"{error.filename}: {error.strerror or error}." if error.filename else f"{error.strerror or error}."
+    if is_no_room(error):
+        sentence += " What was stored before stays: make room on the study's disk, and run this again."
     if isinstance(error, PermissionError):
         sentence += (f" This account (number {os.geteuid()}) may not do that: be the account the study belongs to, "
                      "or let whoever administers this machine make a folder that belongs to yours.")  # fmt: skip

@@ -69,6 +69,22 @@ def test_answer_without_a_choice__labels_nothing_and_says_so(sign_in, server) ->
     assert server.labels("vera") == []
 
 
+def test_key_under_the_list_of_keys__answers_nothing_and_closing_it_keeps_the_choice(sign_in, server) -> None:
+    page = sign_in("vera", "/gallery")
+    page.wait_for_selector(READY)
+    page.locator(".tile").first.click()
+    page.keyboard.press("?")
+    page.wait_for_selector(".sheet")
+    page.keyboard.press("5")
+    page.wait_for_selector("text=Key 5 was not taken: the cells were covered.")
+    page.keyboard.press("?")
+    page.keyboard.press("Escape")
+    expect(page.locator(".sheet")).to_have_count(0)
+    expect(page.locator(".tile.chosen")).to_have_count(1)
+
+    assert server.labels("vera") == []
+
+
 def test_cells_like_this__are_the_nearest_and_come_first(sign_in) -> None:
     page = sign_in("vera")
     page.wait_for_selector(".deck[data-cell]")

@@ -14,6 +14,14 @@ from tests.browser.conftest import Held
 pytestmark = pytest.mark.browser
 NUM_SLIDES = 2
 MANY = 100_000
+THIRD_FINGER = """over => {
+  over.setPointerCapture = () => null;      // no finger is really there
+  for (const [kind, id] of ["d1", "d2", "d3", "u3", "d3", "u3", "u1", "u2"]) {
+    const at = { pointerId: Number(id), pointerType: "touch", clientX: 300 + 90 * id, clientY: 300 };
+    over.dispatchEvent(new PointerEvent(kind === "d" ? "pointerdown" : "pointerup", at));
+  }
+  delete over.setPointerCapture;
+}"""
 CHOSEN = ".map[data-chosen]:not([data-chosen='0'])"
 
 
@@ -159,6 +167,8 @@ def test_fingers__come_closer_see_a_cell_and_draw_a_loop(sign_in) -> None:
         touch("touchEnd")
 
     far = loop(150)
+    page.locator(".over").evaluate(THIRD_FINGER)
+    expect(page.locator(".map")).to_have_attribute("data-chosen", str(far))
     pinch()
     expect(page.locator(".map")).to_have_attribute("data-chosen", str(far))
 

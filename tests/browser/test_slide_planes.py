@@ -6,6 +6,7 @@ from dataclasses import replace
 import cv2
 import numpy as np
 import pytest
+from playwright.sync_api import expect
 
 from app.intake import take_in
 from app.services import Services
@@ -97,7 +98,7 @@ def test_two_keys_on_the_label_page__go_through_the_planes_of_the_cell(page) -> 
     until(lambda: _variance(page, ".lens canvas") == sharp)
     page.keyboard.press("PageUp")
     page.wait_for_selector(f".deck[data-plane='{STEP_UM}']")
-    page.keyboard.press("PageUp")
+    page.locator(".tool", has_text="plane above").click()
     page.wait_for_selector("text=This is the highest plane")
 
 
@@ -116,6 +117,20 @@ def test_two_keys_on_the_slide__show_the_plane_above_and_below(sign_in) -> None:
     page.keyboard.press("i")
     page.wait_for_selector("text=plane 3 of 4")
     until(lambda: _variance(page, ".openseadragon-canvas canvas") == pytest.approx(sharp, rel=0.01))
+
+
+def test_plane_whose_tiles_are_on_their_way__is_said_not_to_be_sharp_yet(sign_in) -> None:
+    page = sign_in("ada", "/slide")
+    page.wait_for_selector(f"{SLIDE_READY}[data-plane='0']")
+    waiting = []
+    page.route("**/tile/**", lambda route: waiting.append(route))
+    page.keyboard.press("j")
+    page.keyboard.press("j")  # its tiles were not fetched ahead
+    page.wait_for_selector("text=not sharp yet")
+    for route in waiting:
+        route.continue_()
+    page.unroute("**/tile/**")
+    expect(page.locator(".viewstate")).not_to_contain_text("not sharp yet")
 
 
 def test_heat_of_suggestions__warms_the_slide_where_the_study_shows_them(sign_in, server) -> None:

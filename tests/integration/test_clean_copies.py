@@ -1,6 +1,8 @@
 """Clean copies: the scan's pixels byte for byte, and nothing of the person, in any byte of the study."""
 
+import fcntl
 import io
+import os
 from pathlib import Path
 
 import cv2
@@ -241,3 +243,23 @@ def test_clean_tiff__a_slide_of_another_kind_is_refused(tmp_path: Path, picture:
     dicom_slide(picture, mpp=0.25).save_as(tmp_path / "a.dcm", enforce_file_format=True)
     with Decoder() as decoder, pytest.raises(UnreadableFile):
         decoder.clean_tiff(tmp_path / "a.dcm")
+
+
+def test_copy__removes_what_a_killed_one_has_left_and_not_the_draft_of_another_run(
+    services: Services, tmp_path: Path, picture: np.ndarray
+) -> None:
+    (tmp_path / "in").mkdir()
+    write_aperio(tmp_path / "in" / "a.svs", picture, mpp=0.25, texts=TEXTS)
+    drafts = {name: services.home / "slides" / f".draft-{name}" for name in ("lost", "fresh", "held")}
+    for draft in drafts.values():
+        draft.mkdir(parents=True)
+        (draft / "0001.svs").write_bytes(b"half of a scan")
+    for name in ("lost", "held"):
+        os.utime(drafts[name], (0, 0))
+    held = os.open(drafts["held"], os.O_RDONLY)
+    fcntl.flock(held, fcntl.LOCK_EX)
+    take_in(services, plan(tmp_path / "in"), keep="copy")
+    os.close(held)
+
+    assert {name for name, draft in drafts.items() if draft.exists()} == {"fresh", "held"}
+    assert len(list((services.home / "slides").glob("SL-*"))) == 1

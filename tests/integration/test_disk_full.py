@@ -61,6 +61,9 @@ def _browser(services: Services, name: str = "") -> TestClient:
     return client
 
 
+EXEMPLAR = {"key": "e", "cell": "CE-00001", "category": "HSIL"}
+
+
 def _send(client: TestClient, key: str, number: int):
     event = {"kind": "label", "key": key, "cell": f"CE-{number % CELLS:05d}", "category": "HSIL"}
     return client.post("/api/v1/labels", json={"events": [event]})
@@ -159,6 +162,8 @@ def test_built_in__told_survived_and_stored_once(new_study, disk, caplog: pytest
         told = [_send(client, "k1", 1) for _ in range(3)]
         assert [answer.status_code for answer in told] == [507] * 3
         assert "nothing of this was stored" in told[0].json()["error"]
+        german = client.post("/api/exemplars", json=EXEMPLAR, headers={"Accept-Language": "de"})
+        assert "Davon wurde nichts gespeichert" in german.json()["error"]
         assert client.get("/api/v1/recent").status_code == 200, "reading goes on"
         own = {"Authorization": f"Bearer {program}"}
         assert stranger.get("/api/v1/recent", headers=own).status_code == 200, "for programs, too"

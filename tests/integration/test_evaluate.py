@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -92,6 +93,34 @@ def test_evaluate__size_alone_is_seen_where_it_gives_the_class_away(tmp_path: Pa
     size = next(row for row in found["results"] if row["encoder"] == "size")
 
     assert size["balanced_accuracy"] == 1.0
+
+
+@pytest.mark.parametrize("kinds", [(), ("normal",)])
+def test_evaluate__a_folder_without_two_classes_is_refused_by_its_name(kinds: tuple[str, ...], tmp_path: Path) -> None:
+    cells = tmp_path / "cells"
+    _write_cells(cells)
+    for folder in cells.iterdir():
+        if folder.name not in kinds:
+            shutil.rmtree(folder)
+    result = CliRunner().invoke(cytojepa, ["evaluate", "--cells", str(cells), "--home", str(tmp_path / "home")])
+
+    assert result.exit_code == 1
+    assert str(cells) in result.stderr
+    assert "Two folders at least" in result.stderr
+
+
+def test_evaluate__a_picture_in_two_classes_is_told(tmp_path: Path) -> None:
+    cells = tmp_path / "cells"
+    _write_cells(cells)
+    one, other = sorted(cells.iterdir())
+    first = sorted(one.iterdir())[0]
+    shutil.copy(first, other / "copy.png")
+    arguments = ["--cells", cells, "--encoders", "handcrafted", "--shots", 2, "--seeds", 2, "--home", tmp_path / "home"]
+    result = CliRunner().invoke(cytojepa, ["evaluate", *map(str, arguments), "--json"])
+
+    assert result.exit_code == 0, result.stderr
+    assert f"copy.png: the same picture lies in {one.name} ({first.name})" in result.stderr
+    assert all(0 <= row["low"] <= row["high"] <= 1 for row in json.loads(result.stdout)["results"])
 
 
 def test_evaluate__tells_what_its_figures_cannot(tmp_path: Path) -> None:

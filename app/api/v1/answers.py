@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 from app.api.v1.shapes import Problem
 from app.api.web import LONGEST_NAME, BadRequest, Forbidden, NotFound, TooMany, allowed
 from app.sign_in import MOST_BYTES
-from app.unstored import UNSTORED, told_of
+from app.unstored import UNSTORED, unstored
 from datasets.errors import DatabaseError
 from labeling.accounts import Right, SignedIn
 
@@ -69,9 +69,9 @@ async def _refused(_request: Request, error: Exception) -> Response:
     return _problem(str(error), _STATUS[type(error)])
 
 
-async def _unstored(_request: Request, error: Exception) -> Response:
+async def _unstored(request: Request, error: Exception) -> Response:
     assert isinstance(error, DatabaseError)
-    return _problem(*told_of(error))
+    return unstored(request.headers, error)
 
 
 async def _invalid(_request: Request, error: Exception) -> Response:

@@ -12,8 +12,8 @@ from app.pictures import ATLAS_COLUMNS
 from datasets.bethesda import LabelSet
 
 SCRIPTS = (
-    "shared/base.js", "shared/disk.js", "shared/outbox.js", "gallery/help.js", "gallery/face.js", "gallery/history.js",
-    "gallery/gallery.js",
+    "shared/base.js", "shared/disk.js", "shared/outbox.js", "label_deck/tour_offer.js", "label_deck/sheets.js",
+    "gallery/face.js", "gallery/history.js", "gallery/gallery.js",
 )  # fmt: skip
 _gallery = component(
     "gallery",

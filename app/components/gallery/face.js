@@ -18,6 +18,8 @@ function drawGalleryScale(gallery) {
   gallery.scale.replaceChildren(line, tr("10 \u00b5m, the same for all cells"));
 }
 
+function notHere() { return tr("The cells are not here yet: nothing was chosen or answered."); }
+
 // The question of a sweep is which cells are NOT like the rest: to find the odd ones is quicker and
 // safer than to confirm each. Its name is told only where the study shows suggestions first.
 function drawGalleryTitle(gallery, open) {
@@ -41,15 +43,15 @@ function galleryChoices(gallery) {
   };
   const always = [
     choice(tr("Cells on a page"), [60, 120, 200].map(v => [String(v), String(v)]), String(gallery.size),
-      v => { gallery.size = Number(v); keep("cytojepa/gallery-size", gallery.size); gallery.load(""); }),
+      v => { gallery.size = Number(v); keep("cytojepa/gallery-size", gallery.size); gallery.reload(); }),
     choice(tr("Size of a cell"), [["72", tr("small")], ["96", tr("medium")], ["128", tr("large")]], String(gallery.tile),
       v => { gallery.tile = Number(v); keep("cytojepa/gallery-tile", gallery.tile); gallery.draw(); }),
   ];
   if (gallery.mode !== "shown") return always;
   const classes = gallery.categories.filter(c => c.is_class).map(c => [c.id, tr("suggested: {name}", { name: c.name })]);
   return [
-    choice(tr("Which cells"), [["", tr("any suggestion")], ...classes], gallery.suggested, v => { gallery.suggested = v; gallery.load(""); }),
-    choice(tr("Order of the cells"), [["likeness", tr("most alike first")], ["certainty", tr("surest first")]], gallery.order, v => { gallery.order = v; gallery.load(""); }),
+    choice(tr("Which cells"), [["", tr("any suggestion")], ...classes], gallery.suggested, v => { gallery.suggested = v; gallery.reload(); }),
+    choice(tr("Order of the cells"), [["likeness", tr("most alike first")], ["certainty", tr("surest first")]], gallery.order, v => { gallery.order = v; gallery.reload(); }),
     ...always,
   ];
 }
@@ -61,4 +63,9 @@ function tellFoils(gallery, receipts) {
   const all = found.length;
   gallery.said = missed ? tr("{missed} of {all} known cells among these got another answer than is known. They are marked; look at the sweep once more, or go on.", { missed, all })
     : all === 1 ? tr("There was a known cell among these, and you saw it.") : tr("There were {all} known cells among these, and you saw them all.", { all });
+}
+
+function galleryLead() {
+  return tr("Find the cells that do not belong: choose and answer them, then choose all that is left and answer those. All chosen cells get the answer in one step, and one undo takes that step back. " +
+    "Arrows move; with \u21e7 they choose a range. After your answer, \u2260 tells that the suggestion was another one. A few known cells are mixed in; after a sweep you are told whether you saw them.");
 }

@@ -1,6 +1,5 @@
 // Many cells at one scale: choose with keys or mouse, answer the chosen ones in one step.
 const GALLERIES = new WeakMap();
-const SIZES = { 60: "60", 120: "120", 200: "200" };
 const HOLD_MOST = 600000;
 
 class Gallery {
@@ -17,7 +16,7 @@ class Gallery {
     const asked = new URLSearchParams(location.search);
     this.like = asked.get("like") || ""; this.wanted = asked.get("cells") || "";   // one page of certain cells, from the map
     this.size = kept("cytojepa/gallery-size", 120); this.tile = kept("cytojepa/gallery-tile", 96);
-    this.tally = { taken: 0, saved: 0, refused: 0 };
+    this.tally = { taken: 0, saved: 0, refused: 0, ignored: 0 };
     this.holds = new Holds(this.account);
     this.outbox = new Outbox({ name: "labels", account: this.account, url: "/api/v1/labels", csrf: this.csrf,
       on: { change: () => this.drawState(), receipts: (list, own) => this.receive(list, own), elsewhere: e => this.elsewhere(e), isUnfinished: () => this.chosen.size > 0 } });
@@ -50,8 +49,11 @@ class Gallery {
     return postJson("/api/v1/release", this.csrf, { cells, until: this.until }, { keepalive: true }).catch(() => null);
   }
 
+  reload() { if (this.isLoading) this.isOutdated = true; else this.load(""); }     // the doctor wants other cells than those under way
+
   async load(like) {
     if (this.isLoading) return;
+    this.like = like;           // what "Try again" asks for
     this.isLoading = true; this.problem = ""; this.said = "";
     const released = this.release();
     this.items = []; this.chosen.clear(); this.answers.clear(); this.foils.clear(); this.cursor = this.anchor = 0;
@@ -60,12 +62,12 @@ class Gallery {
     try {
       const held = [...this.outbox.cells(), ...this.holds.others(HOLD_MOST)].slice(0, 400).join(",");
       const wanted = this.wanted ? `&cells=${encodeURIComponent(this.wanted)}` : like ? `&like=${encodeURIComponent(like)}` : "";
-      this.wanted = "";
       const { items, seed, until } = await getJson(`/api/gallery?limit=${this.size}&held=${held}${wanted}&order=${this.order}&suggested=${encodeURIComponent(this.suggested)}`);
       this.seed = seed; this.until = until;
       this.sheet = `/api/atlas?side=128&cells=${items.map(i => i.cell).join(",")}`;
       if (items.length) { const image = new Image(); image.src = this.sheet; await image.decode().catch(unanswered); }
       this.items = items.map((item, place) => ({ ...item, place }));
+      this.wanted = "";
       this.holds.publish(items.map(i => i.cell));
     } catch (error) {
       if (error.status === 401) this.outbox.signedOut = true;
@@ -73,15 +75,14 @@ class Gallery {
     }
     this.isLoading = false;
     this.draw();
+    if (this.isOutdated) { this.isOutdated = false; return this.load(""); }
     this.root.dataset.ready = String(this.items.length);
   }
 
   async older() {
-    try {
-      const { steps } = await getJson("/api/v1/recent?limit=12");
-      withEarlier(this, steps);
-      this.drawState();
-    } catch { /* undo reaches this page's own steps only; the notice of the page tells that the server is away */ }
+    const error = await readEarlier(this);
+    this.drawState();
+    return error;
   }
 
   receive(receipts, own) {
@@ -104,21 +105,25 @@ class Gallery {
 
   elsewhere(event) {
     if (event.kind === "label" && this.items.some(i => i.cell === event.cell)) this.answers.set(event.cell, { ...event, suggestion: null });
-    if (event.kind === "undo") this.past = withoutUndone(this.past, event);
+    if (event.kind === "undo") withoutUndone(this, event);
     this.drawTiles();
   }
 
   // ---- choosing and answering
 
   get columns() { return Math.max(1, getComputedStyle(this.grid).gridTemplateColumns.split(" ").length); }
+  offers() { return true; }
+  get helpLead() { return galleryLead(); }
+  isKnown(label) { return this.acknowledged.has(label.key); }
+  say(sentence) { this.said = sentence; this.drawState(); }
   isOpen(item) { return !this.answers.has(item.cell); }
 
   key(event) {
-    if (isTyping(event) || isShortcut(event) || !this.root.isConnected) return;
+    if (isTyping(event) || isShortcut(event) || this.sheets.takes(event) || !this.root.isConnected) return;
     const key = keyOf(event), category = this.byKey.get(key), command = this.commands.get(key);
     const isOnButton = event.composedPath()[0].tagName === "BUTTON" && /^(Enter| )$/.test(event.key);
     const move = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -this.columns, ArrowDown: this.columns }[key];
-    if (isOnButton || (!category && !command && !move) || (move && this.sheetNode)) return;
+    if (isOnButton || (!category && !command && !move)) return;
     event.preventDefault(); event.stopPropagation();
     if (move) return this.moveTo(this.cursor + move, event.shiftKey);
     if (event.repeat) return;
@@ -127,7 +132,7 @@ class Gallery {
   }
 
   moveTo(index, isExtending) {
-    if (!this.items.length) return;
+    if (!this.items.length) return this.isLoading ? this.say(notHere()) : null;
     this.cursor = Math.max(0, Math.min(this.items.length - 1, index));
     if (isExtending) this.range(this.anchor, this.cursor); else this.anchor = this.cursor;
     this.drawTiles();
@@ -150,22 +155,27 @@ class Gallery {
 
   command(id) {
     const open = this.items.filter(i => this.isOpen(i)).map(i => i.cell);
+    if (this.isLoading && /^(pick|all|invert|like|slide|example)$/.test(id)) return this.say(notHere());
     ({
       pick: () => { this.toggle(this.cursor); this.drawTiles(); },
       all: () => { open.forEach(c => this.chosen.add(c)); this.drawTiles(); },
       invert: () => { this.chosen = new Set(open.filter(c => !this.chosen.has(c))); this.drawTiles(); },
-      none: () => { this.chosen.clear(); this.said = ""; this.sheetNode?.remove(); this.sheetNode = null; this.draw(); },
+      none: () => { if (!this.sheets.close()) this.chosen.clear(); this.said = ""; this.draw(); },
       undo: () => this.undo(), redo: () => this.redo(),
       like: () => { if (this.items[this.cursor]) this.load(this.items[this.cursor].cell); },
       slide: () => { if (this.items[this.cursor]) location.assign(`/slide?cell=${this.items[this.cursor].cell}&from=gallery`); },
-      example: () => this.example(), next: () => this.load(""), help: () => this.help(),
+      example: () => this.example(), next: () => this.load(""), help: () => this.sheets.toggle("help"),
     })[id]();
   }
 
   answer(category) {
     const cells = this.items.filter(i => this.chosen.has(i.cell) && this.isOpen(i));
     if (this.outbox.signedOut) return;
-    if (!cells.length) { this.said = tr("Choose cells first, then press {key}: it answers all chosen cells at once.", { key: category.key }); return this.drawState(); }
+    if (this.sheets.isCovering) {
+      this.sheets.close(); this.tally.ignored++;
+      return this.say(tr("Key {key} was not taken: the cells were covered.", category));
+    }
+    if (!cells.length) return this.say(this.isLoading ? notHere() : tr("Choose cells first, then press {key}: it answers all chosen cells at once.", { key: category.key }));
     const step = uuid();
     this.redoStack = [];
     this.push({ step, labels: cells.map(i => ({ cell: i.cell, image: i.image, mpp: i.mpp, key: uuid(), category: category.id, suggestion: null })) });
@@ -183,9 +193,13 @@ class Gallery {
     this.outbox.send();
   }
 
-  async example() {
+  // One after the other: a second press means the outcome of the first.
+  example() {
     const item = this.items[this.cursor];
-    if (!item || this.outbox.signedOut) return;
+    if (item && !this.outbox.signedOut) this.exampling = Promise.resolve(this.exampling).then(() => this.toggleExample(item));
+  }
+
+  async toggleExample(item) {
     const category = this.byId.get(this.answers.get(item.cell)?.category), was = this.examples.get(item.cell);
     const [now, said] = await toggleExample(this.csrf, item.cell, was ? this.byId.get(was) : category, Boolean(was));
     if (now) this.examples.set(item.cell, now); else this.examples.delete(item.cell);
@@ -194,20 +208,22 @@ class Gallery {
   }
 
   undo() { return undoGalleryStep(this); }
-
   redo() { return redoGalleryStep(this); }
+  renewed(csrf) { this.outbox.renew(csrf); if (this.problem) this.load(this.like); }
 
   // ---- drawing
 
   build() {
     const r = this.root;
     r.classList.add("cj");
+    this.sheets = new Sheets(this);
     this.title = el("div", "ask"); this.saved = el("div", "saved"); this.saved.setAttribute("role", "status");
-    const help = button("pill help", () => this.help(), "?");
+    const help = button("pill help", () => this.command("help"), "?");
     help.setAttribute("aria-label", tr("Keys and help"));
     this.grid = el("div", "grid"); this.grid.setAttribute("role", "listbox"); this.grid.setAttribute("aria-multiselectable", "true"); this.grid.setAttribute("aria-label", tr("Cells of this page"));
     this.grid.tabIndex = 0;
     this.message = el("div", "message"); this.notice = el("div", "notice"); this.notice.setAttribute("role", "alert");
+    this.view = { node: el("div", "frame", el("div", "board", this.grid, this.message), this.notice) };      // where sheets open
     this.scale = el("div", "scalebar"); this.bar = el("div", "answerbar"); this.tools = el("div", "keys");
     for (const c of this.categories) {
       const b = button("answer", () => this.answer(c), keycap(c.key, c.color), shapeOf(c), el("span", "", c.name));
@@ -219,7 +235,7 @@ class Gallery {
     }
     r.replaceChildren(el("div", "top", this.title,
       ...galleryChoices(this),
-      this.saved, help), el("div", "frame", el("div", "board", this.grid, this.message), this.notice), this.bar, el("div", "foot", this.tools, el("div", "grow"), this.scale));
+      this.saved, help), this.view.node, this.bar, el("div", "foot", this.tools, el("div", "grow"), this.scale));
   }
 
   draw() {
@@ -271,27 +287,14 @@ class Gallery {
     drawGalleryTitle(this, open);
     Object.assign(this.root.dataset, { chosen: this.chosen.size, open, waiting: n, taken: this.tally.taken, acknowledged: this.tally.saved });
     for (const b of this.bar.children) b.disabled = !this.chosen.size;
-    this.drawMessage(); this.drawScale();
-    const content = this.outbox.signedOut ? [keptLabels(n), signInAgain(), "."] : this.outbox.why || this.said ? [this.outbox.why || this.said] : [];
-    this.notice.classList.toggle("calm", !this.outbox.signedOut && !this.outbox.why);
-    this.notice.replaceChildren(...content);
-  }
-
-  drawMessage() { return drawGalleryMessage(this); }
-
-  drawScale() { return drawGalleryScale(this); }
-
-  help() {
-    if (this.sheetNode) { this.sheetNode.remove(); this.sheetNode = null; return; }
-    this.root.append(this.sheetNode = galleryHelp(this));
-    this.sheetNode.focus({ preventScroll: true });
+    drawGalleryMessage(this); drawGalleryScale(this);
+    const trouble = troubleOf(this.outbox);
+    this.notice.classList.toggle("calm", !trouble);
+    this.notice.replaceChildren(...(trouble || (this.said ? [this.said] : [])));
   }
 }
 
 export default function ({ parentElement, data }) {
   const root = parentElement.querySelector(".gallery");
-  let gallery = GALLERIES.get(root);
-  if (!gallery) GALLERIES.set(root, gallery = new Gallery(root, data));
-  else gallery.csrf = gallery.outbox.csrf = data.csrf;
-  return () => { gallery.destroy(); GALLERIES.delete(root); };
+  return mounted(GALLERIES, root, data, () => new Gallery(root, data));
 }

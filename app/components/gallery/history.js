@@ -2,7 +2,7 @@
 
 function undoGalleryStep(gallery) {
   const step = gallery.past.pop();
-  if (!step) { gallery.said = tr("There is nothing more to take back."); return gallery.drawState(); }
+  if (!step) return takeBackEarlier(gallery, undoGalleryStep);
   for (const l of step.labels) { gallery.outbox.add({ key: uuid(), kind: "undo", label_key: l.key }); gallery.answers.delete(l.cell); }
   gallery.tally.taken += step.labels.length;
   gallery.redoStack.push(step);
@@ -15,7 +15,7 @@ function undoGalleryStep(gallery) {
 
 function redoGalleryStep(gallery) {
   const step = gallery.redoStack.pop();
-  if (!step) { gallery.said = tr("There is nothing to put back."); return gallery.drawState(); }
+  if (!step) return gallery.say(tr("There is nothing to put back."));
   gallery.push({ step: uuid(), labels: step.labels.map(l => ({ ...l, key: uuid(), suggestion: null })) });
   gallery.chosen.clear();
   gallery.said = "";

@@ -3,10 +3,10 @@
 const DECKS = new WeakMap();
 const AHEAD = 12, AHEAD_OF_FAST = 50;  // cells kept decoded; a fast hand needs more, a slow one gets fresher ones
 const MOST_WAITING = 200;      // beyond this no more labels are taken, rather than risk them
-const PAST_KEPT = 12, PAST_MOST = 60;
-const LATE = 300;              // milliseconds until an answered cell goes, though the next one's picture is not here yet
+const PAST_MOST = 60;
 const WIDE_AFTER = 180;        // milliseconds on screen before the wider field is fetched ahead
 const HOLD_MOST = 600000;      // another window's cells are free again after this long
+const OF_A_CELL = /^(slide|like|note|wide|unsure|sure|focusUp|focusDown)$/;      // commands that mean the cell on screen
 const SITTING = 25 * 60000, BREAK = 5 * 60000;
 
 class Deck {
@@ -60,14 +60,9 @@ class Deck {
   // ---- what comes from the server
 
   async older() {  // earlier steps, so that undo reaches as far back as the account's first label
-    if (this.isReading) return;
-    this.isReading = true;
-    try {
-      const known = this.past.find(step => step.labels.every(l => this.isKnown(l)));
-      const { steps } = await getJson(`/api/v1/recent?limit=${PAST_KEPT}${known ? `&before=${known.step}` : ""}`);
-      withEarlier(this, steps, key => this.redone(key));
-    } catch (error) { this.failed(error); } finally { this.isReading = false; }
+    const error = await readEarlier(this, key => this.redone(key));
     this.draw();
+    return error;
   }
 
   redone(key) { return kept(this.redoName, []).some(step => step.labels.some(l => l.key === key)); }
@@ -75,6 +70,8 @@ class Deck {
   // A fast hand's deck is refilled early, so that a network that goes away finds it nearly full.
   get isLow() { return this.queue.length < this.ahead * (this.ahead === AHEAD ? 0.5 : 0.8); }
   get ahead() { return this.times.filter(t => t > performance.now() - 5000).length > 5 ? AHEAD_OF_FAST : AHEAD; }
+
+  renewed(csrf) { this.outbox.renew(csrf); this.fill(true); }
 
   failed(error) {
     if (error.status === 401) this.outbox.signedOut = true;
@@ -93,7 +90,7 @@ class Deck {
   }
 
   elsewhere(event) {
-    if (event.kind === "label") this.drop([event.cell]); else this.past = withoutUndone(this.past, event);
+    if (event.kind === "label") this.drop([event.cell]); else withoutUndone(this, event);
   }
 
   receive(receipts, own, { progress, edition }) {
@@ -200,14 +197,15 @@ class Deck {
 
   command(id) {
     const { view, sheets } = this;
+    if (OF_A_CELL.test(id) && !this.painted) return this.say(this.isEmpty ? "" : tooEarly(this.keyFor(id)), false);
     ({
       undo: () => this.undo(), redo: () => this.redo(), wide: () => this.wide(true),
       ring: () => view.toggleRing(), stain: () => view.toggleStain(), marks: () => this.root.classList.toggle("nomarks"),
       tone: () => sheets.toggle("tone"), guide: () => sheets.toggle("guide"), which: () => this.which.toggle(), help: () => sheets.toggle("help"),
-      note: () => { if (this.current) sheets.note(); },
+      note: () => sheets.note(this.painted),
       focusUp: () => this.focus.step(1), focusDown: () => this.focus.step(-1),
-      slide: () => { if (this.current) location.assign(`/slide?cell=${this.current.cell}&from=label`); },
-      like: () => { if (this.current) location.assign(`/gallery?like=${this.current.cell}`); },
+      slide: () => location.assign(`/slide?cell=${this.painted}&from=label`),
+      like: () => location.assign(`/gallery?like=${this.painted}`),
       unsure: () => this.setConfidence("unsure"), sure: () => this.setConfidence("sure"),
       zoomIn: () => view.zoomBy(1.35), zoomOut: () => view.zoomBy(1 / 1.35),
       reset: () => { if (!sheets.close()) view.reset(); this.said = ""; this.draw(); },
@@ -215,6 +213,7 @@ class Deck {
     })[id]();
   }
 
+  isSelected(cell) { return this.painted === cell; }
   offers() { return true; }
   get helpLead() { return tr("One key answers and brings the next cell. While this list covers the cell, no answer is taken."); }
   get helpEnd() { return tr("A check cell is one drawn by chance, a second opinion, a known verdict or a repeat. Which of them is told neither before nor after your answer: it would change it, or the next one."); }
@@ -228,7 +227,7 @@ class Deck {
     if (!isSeen || isCovered || this.outbox.signedOut || this.outbox.size >= MOST_WAITING) {
       this.tally.ignored++;
       if (isCovered) this.sheets.close();
-      const why = isCovered ? tr("Key {key} was not taken: the cell was covered.", category) : tr("Key {key} was not taken: the cell was not on screen yet.", category);
+      const why = isCovered ? tr("Key {key} was not taken: the cell was covered.", category) : tooEarly(category.key);
       return this.say((item || !this.isEmpty) && (isCovered || !isSeen) ? why : "", false);
     }
     const { cell, image, mpp, turn, plane, planes } = item;
@@ -284,8 +283,5 @@ class Deck {
 
 export default function ({ parentElement, data }) {
   const root = parentElement.querySelector(".deck");
-  let deck = DECKS.get(root);
-  if (!deck) DECKS.set(root, deck = new Deck(root, data));
-  else deck.csrf = deck.outbox.csrf = data.csrf;
-  return () => { deck.destroy(); DECKS.delete(root); };
+  return mounted(DECKS, root, data, () => new Deck(root, data));
 }

@@ -11,7 +11,8 @@ class Face {
     deck.view.node.append(this.message);
     this.strip = el("div", "strip"); this.keys = el("div", "keys"); this.notice = el("div", "notice");
     this.notice.setAttribute("role", "alert");
-    const tools = ["wide", "slide", "ring", "stain", "guide", "note", "like"].map(id => this.tool(id));
+    this.planes = ["focusUp", "focusDown"].map(id => this.tool(id));      // without a keyboard they had no way
+    const tools = [...this.planes, ...["wide", "slide", "ring", "stain", "guide", "note", "like"].map(id => this.tool(id))];
     this.keys.append(this.hint("?", tr("all keys")), this.hint("Z", tr("take back")), this.hint("\u21e7Z", tr("put back")), ...tools);
     deck.root.replaceChildren(el("div", "top", this.why, deck.which.node, el("div", "grow"), this.rate, this.count, this.saved, help),
       deck.view.node, deck.panel.node, this.strip, el("div", "foot", this.keys));
@@ -21,7 +22,8 @@ class Face {
   hint(key, text) { return el("span", "", keycap(key), text); }
 
   tool(id) {
-    const text = { wide: tr("hold: wider field"), slide: tr("on the slide"), ring: tr("nucleus ring"), stain: tr("haematoxylin"), guide: tr("criteria"), note: tr("note"), like: tr("cells like this") }[id];
+    const text = { wide: tr("hold: wider field"), slide: tr("on the slide"), ring: tr("nucleus ring"), stain: tr("haematoxylin"), guide: tr("criteria"), note: tr("note"), like: tr("cells like this"),
+      focusUp: tr("plane above"), focusDown: tr("plane below") }[id];
     const node = button("tool", () => { if (id !== "wide") this.deck.command(id); }, keycap(this.deck.keyFor(id)), text);
     return id === "wide" ? held(node, isOn => this.deck.wide(isOn)) : node;
   }
@@ -30,9 +32,11 @@ class Face {
     const { current: item, outbox, progress: p, tally, times, root } = this.deck, n = outbox.size;
     this.why.textContent = item ? tr("Why this cell: {reason}", { reason: item.reason }) : tr("No cell on screen");
     this.why.title = this.why.textContent;
+    for (const node of this.planes) node.hidden = !item?.planes;
     this.rate.textContent = times.length > 4 ? tr("{n} / min", { n: times.filter(t => t > performance.now() - 60000).length }) : "";
     const bar = el("i");
     bar.style.width = `${p.cells ? (100 * p.labelled) / p.cells : 0}%`;
+    this.count.hidden = !p.cells;          // not known yet
     this.count.replaceChildren(el("b", "", String(p.mine)), tr(" yours, {labelled} of {cells} cells", p), el("div", "bar", bar));
     drawSaved(this.saved, outbox);
     this.saved.title = tr("Since this page was opened: {taken} taken, {saved} saved, {refused} refused, {ignored} not taken", tally);
@@ -74,11 +78,10 @@ class Face {
     const { outbox, deck } = { outbox: this.deck.outbox, deck: this.deck }, n = outbox.size;
     let isCalm = false, content = [];
     const offer = tourOffer(deck);
-    if (outbox.signedOut) {
-      content = [keptLabels(n), signInAgain(), "."];
-    } else if (n >= MOST_WAITING) content = [tr("{n} labels wait for the server and are kept in this browser. Labelling goes on when they are saved.", { n })];
-    else if (outbox.unkept) content = [tr("This browser does not let the page keep unsaved labels: do not close it while labels are waiting.")];
-    else if (outbox.why || deck.said) { content = [outbox.why || deck.said]; isCalm = !outbox.why && deck.isCalm; }
+    const trouble = troubleOf(outbox);
+    if (n >= MOST_WAITING && !outbox.signedOut && !outbox.isUnkept) content = [tr("{n} labels wait for the server and are kept in this browser. Labelling goes on when they are saved.", { n })];
+    else if (trouble) content = trouble;
+    else if (deck.said) { content = [deck.said]; isCalm = deck.isCalm; }
     else if (deck.sittingAt && deck.lastAt - deck.sittingAt > SITTING) {
       isCalm = true;
       content = [tr("25 minutes of labelling. A short break? Your place is kept."), button("quiet", () => { deck.sittingAt = Date.now(); this.draw(); }, tr("Go on"))];

@@ -32,7 +32,7 @@ class Focus {
     try {
       const image = await layer;
       if (deck.current !== item || item.shownPlane !== next) return;
-      item.focus = item.planes[next] === item.plane ? "" : tr("focus {um} \u00b5m from the sharpest", { um: (item.planes[next] > item.plane ? "+" : "\u2212") + Math.abs(item.planes[next] - item.plane) });
+      item.focus = item.planes[next] === item.plane ? "" : tr("focus {um} \u00b5m from the sharpest", { um: signed(item.planes[next] - item.plane) });
       deck.view.image = image; deck.view.draw();
       deck.root.dataset.plane = item.planes[next];
       deck.said = "";

@@ -2,7 +2,7 @@
 
 function undoStep(deck) {
   const step = deck.past.pop();
-  if (!step) { deck.say(tr("There is nothing more to take back.")); return deck.older(); }
+  if (!step) return takeBackEarlier(deck, undoStep);
   for (const l of step.labels) deck.outbox.add({ key: uuid(), kind: "undo", label_key: l.key });
   deck.tally.taken += step.labels.length;
   keep(deck.redoName, [...kept(deck.redoName, []), step]);

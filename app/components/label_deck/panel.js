@@ -21,7 +21,7 @@ class Panel {
 
   row(category) {
     const text = el("span", "text", el("b", "", category.name), el("small", "", category.description));
-    const row = button("row", () => this.deck.answer(category, {}), keycap(category.key, category.color), shapeOf(category), text, el("span", "p"));
+    const row = button("row", click => this.deck.answer(category, { pressedAt: click.timeStamp }), keycap(category.key, category.color), shapeOf(category), text, el("span", "p"));
     row.style.setProperty("--c", category.color);
     row.title = category.description;
     row.dataset.category = category.id;

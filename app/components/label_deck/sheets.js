@@ -86,7 +86,7 @@ class Sheets {
     return node;
   }
 
-  note() {
+  note(cell) {       // of the cell that is seen now, whichever comes on screen while it is written
     this.close();
     const input = el("input", "noteinput");
     Object.assign(input, { type: "text", maxLength: 500, value: this.deck.comment, placeholder: tr("Comment on this cell; no names. Enter keeps it, Esc drops it.") });
@@ -94,9 +94,11 @@ class Sheets {
     input.addEventListener("keydown", event => {
       if (event.key !== "Enter" && event.key !== "Escape") return;
       event.preventDefault(); event.stopPropagation();
-      if (event.key === "Enter") this.deck.comment = input.value.trim();
+      const isSame = this.deck.isSelected(cell);
+      if (event.key === "Enter" && isSame) this.deck.comment = input.value.trim();
       this.close();
       this.deck.root.focus();
+      if (event.key === "Enter" && !isSame) this.deck.say(tr("The note was not kept: its cell is no longer the one on screen."), false);
       this.deck.draw();
     });
     this.show("note", el("div", "notebox", input));

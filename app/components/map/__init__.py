@@ -26,7 +26,7 @@ def cell_map(reader: Reader, *, shows_suggestions: bool, shows_doctors: bool) ->
     ways = ["label", "slide", *(["suggestion", "certainty"] if shows_suggestions else [])]
     ways += ["doctor"] if shows_doctors else []
     data = {
-        "csrf": reader.csrf_token, "ways": ways, "most": MOST_TILES, "words": reader.words.of_script(*SCRIPTS),
-        "language": reader.words.language,
+        "account": reader.account, "csrf": reader.csrf_token, "ways": ways, "most": MOST_TILES,
+        "words": reader.words.of_script(*SCRIPTS), "language": reader.words.language,
     }  # fmt: skip
     _map(key="cell_map", data=data)

@@ -25,7 +25,7 @@ class CellMap {
   // Rows are numbers of one set of vectors. Where the study has others by now, a number would be another cell.
   stale(error) {
     if (error.status === 409) {
-      [this.points, this.chosen, this.lasso, this.before, this.said] = [null, [], [], null, error.message];
+      [this.points, this.codes, this.chosen, this.lasso, this.before, this.said] = [null, null, [], [], null, error.message];
       this.pointAtNone();
       this.canvas.width = this.over.width = 0;
       this.layout = this.layouts.value = "pca";      // the one that there always is
@@ -43,10 +43,12 @@ class CellMap {
       if (!isNewest()) return;
       if (!bytes.byteLength) throw new HttpError(204);
       this.points = new Uint16Array(bytes); this.of = of;
-      await this.color(this.colorSelect.value);
+      if (!await this.color(this.colorSelect.value)) throw new HttpError(undefined, this.said);
       this.root.dataset.drawnMs = Math.round(performance.now() - started);
       this.problem = "";
     } catch (error) {
+      if (!isNewest()) return;
+      if (!this.codes) this.points = null;         // without colours nothing can be drawn
       this.problem = error.status === 204 ? "none" : error.message;
       this.again = setTimeout(() => this.load(), LOOK_AGAIN);
     }
@@ -73,20 +75,23 @@ class CellMap {
     this.draw(); this.drawState();
   }
 
-  async color(by) {
+  async color(by) {     // whether it has arrived, or another one is under way instead
     const isNewest = newest(this, "colors");
     try {
       const bytes = new Uint8Array((await this.bytes(`/api/map/colors?by=${by}${this.asOf}`))[0]), end = bytes.indexOf(10);
-      if (!isNewest()) return;
+      if (!isNewest()) return true;
       this.legend = JSON.parse(new TextDecoder().decode(bytes.subarray(0, end)));
       this.codes = bytes.subarray(end + 1);
       this.by = by; this.hidden.clear();
     } catch (error) {
-      if (!isNewest()) return;
+      if (!isNewest()) return true;
       this.said = error.message; this.colorSelect.value = this.by;
+      this.drawState();
+      return false;
     }
     Object.assign(this.root.dataset, { by: this.by, of: this.of });
     this.draw(); this.drawState();
+    return true;
   }
 
   build() {
@@ -216,6 +221,7 @@ class CellMap {
   }
 
   choose() {
+    if (!this.codes) this.said = this.problem ? "" : tr("The map is still on its way.");
     if (!this.points || !this.codes || this.lasso.length < 3) { this.lasso = []; this.chosen = []; this.drawLasso(); return this.drawState(); }
     const found = [];
     for (let i = 0; i < this.points.length / 2; i++) if (!this.hidden.has(this.codes[i]) && inside(this.lasso, ...this.onMap(this.place(i)))) found.push(i);
@@ -241,11 +247,10 @@ class CellMap {
       this.tip.hidden = best < 0;
       if (best < 0) return;
       this.hovered = best;      // until the next: on the way to a button there are no cells
-      const [cell] = await this.cells([best]).catch(() => []);
-      if (!cell || this.hovered !== best) return;      // the pointer is elsewhere by now
       const image = new Image();
-      image.src = `/api/v1/cells/${cell}/image`; image.alt = "";
-      this.tip.replaceChildren(image, el("span", "", this.legend[this.codes[best]].name));
+      image.alt = "";
+      this.tip.replaceChildren(image, el("span", "", this.legend[this.codes[best]].name));      // never the picture of the one before
+      this.cells([best]).then(([cell]) => { image.src = `/api/v1/cells/${cell}/image`; }, () => null);
       this.tip.style.left = `${Math.min(p[0] + 16, this.size[0] - 150)}px`; this.tip.style.top = `${Math.min(p[1] + 16, this.size[1] - 160)}px`;
     }, 90);
   }
@@ -261,14 +266,14 @@ class CellMap {
   }
 
   async openGallery() {
-    if (!this.chosen.length) return;
+    if (!this.chosen.length) { this.said = tr("Choose cells first: draw around them, or press A."); return this.drawState(); }
     try { location.assign(`/gallery?cells=${(await this.cells(this.chosen.slice(0, this.most))).join(",")}`); }
     catch (error) { this.said = error.message; this.drawState(); }
   }
 
   drawState() {
     const number = this.points ? this.points.length / 2 : 0, n = this.chosen.length;
-    this.title.replaceChildren(el("b", "", n ? tr("{n} chosen", { n }) : tr("{n} cells by likeness", { n: number })),
+    this.title.replaceChildren(el("b", "", n ? tr("{n} chosen", { n }) : number ? tr("{n} cells by likeness", { n: number }) : tr("Map")),
       ` ${this.said || (n > this.most ? tr("the gallery shows the first {most}", this) : n ? "" : tr("draw around cells to open them as a gallery; near in the map is only roughly alike"))}`);
     this.title.title = this.title.textContent;
     this.open.disabled = !n;
@@ -280,14 +285,11 @@ class CellMap {
       return b;
     }));
     this.message.replaceChildren(...(this.problem === "none" ? [el("b", "", tr("There is no map yet.")), el("p", "", tr("It is drawn from embeddings: an administrator runs cytojepa embed, then it appears here by itself within a minute."))]
-      : this.problem ? [el("b", "", tr("The map did not arrive.")), el("p", "", this.problem)] : []));
+      : this.problem ? [el("b", "", tr("The map did not arrive.")), el("p", "", this.problem)] : this.points ? [] : [tr("Fetching the map\u2026")]));
   }
 }
 
 export default function ({ parentElement, data }) {
   const root = parentElement.querySelector(".map");
-  let map = MAPS.get(root);
-  if (!map) MAPS.set(root, map = new CellMap(root, data));
-  else map.csrf = data.csrf;
-  return () => { map.destroy(); MAPS.delete(root); };
+  return mounted(MAPS, root, data, () => new CellMap(root, data));
 }

@@ -9,8 +9,8 @@ const SHAPES = {
 };
 
 // Words of the reader's language; see app/words.py. `word` marks a sentence that `tr` gets later.
-let WORDS = {};
-function speak({ words, language }, root) { WORDS = words || {}; if (language) root.lang = language; }
+let WORDS = {}, LANGUAGE = "";
+function speak({ words, language }, root) { WORDS = words || {}; if (language) root.lang = LANGUAGE = language; }
 function tr(english, values = {}) { return (WORDS[english] ?? english).replace(/\{(\w+)\}/g, (whole, name) => values[name] ?? whole); }
 function word(english) { return english; }
 
@@ -72,7 +72,8 @@ function isShortcut(event) {  // of the browser or the system; AltGr is how many
   return (event.ctrlKey || event.metaKey || event.altKey) && !event.getModifierState("AltGraph");
 }
 
-// Two fingers on a touch screen: closer, farther and along. `begin` ends what the first finger had begun.
+// Two fingers on a touch screen, a third one counts for nothing: closer, farther and along. `begin` ends what the first
+// finger had begun.
 function pinched(node, { begin, move }) {
   const fingers = new Map();
   const grip = () => { const [a, b] = fingers.values(); return { x: (a.x + b.x) / 2, y: (a.y + b.y) / 2, apart: Math.hypot(a.x - b.x, a.y - b.y) || 1 }; };
@@ -80,17 +81,17 @@ function pinched(node, { begin, move }) {
   node.addEventListener("pointerdown", e => {
     if (e.pointerType !== "touch") return;
     fingers.set(e.pointerId, { x: e.clientX, y: e.clientY });
-    if (isOurs(e, fingers.size === 2)) begin();
+    if (isOurs(e, fingers.size >= 2)) begin();
   }, true);
   node.addEventListener("pointermove", e => {
     if (!fingers.has(e.pointerId)) return;
-    const before = fingers.size === 2 ? grip() : null;
+    const before = fingers.size >= 2 ? grip() : null;
     fingers.set(e.pointerId, { x: e.clientX, y: e.clientY });
     if (!isOurs(e, Boolean(before))) return;
     const { x, y, apart } = grip();
     move(apart / before.apart, { clientX: x, clientY: y }, x - before.x, y - before.y);
   }, true);
-  for (const name of ["pointerup", "pointercancel"]) node.addEventListener(name, e => { if (fingers.has(e.pointerId) && isOurs(e, fingers.size === 2)) begin(); fingers.delete(e.pointerId); }, true);
+  for (const name of ["pointerup", "pointercancel"]) node.addEventListener(name, e => { if (fingers.has(e.pointerId) && isOurs(e, fingers.size >= 2)) begin(); fingers.delete(e.pointerId); }, true);
 }
 
 // What a key does as long as it is held, by a finger or the mouse.
@@ -110,7 +111,8 @@ class HttpError extends Error {
 function unanswered() { throw new HttpError(undefined, tr("The server did not answer.")); }
 
 async function ask(url, request = {}) {
-  const answer = await fetch(url, { ...request, signal: request.signal || AbortSignal.timeout(15000) })
+  const headers = { ...request.headers, ...(LANGUAGE && { "Accept-Language": LANGUAGE }) };      // not the browser's: its reader may have chosen another
+  const answer = await fetch(url, { ...request, headers, signal: request.signal || AbortSignal.timeout(15000) })
     .catch(unanswered);
   if (!answer.ok) throw new HttpError(answer.status, (await answer.json().catch(() => ({}))).error);
   return answer;
@@ -145,6 +147,8 @@ async function toggleExample(csrf, cell, category, isOne) {
   }
 }
 
+const LATE = 300;              // milliseconds until an answered cell goes, though the next one's picture is not here yet
+
 function kept(name, otherwise) {  // what this browser remembers; a damaged or forbidden store counts as empty
   try { return JSON.parse(localStorage.getItem(name)) ?? otherwise; } catch { return otherwise; }
 }
@@ -159,6 +163,11 @@ function keyLine(key, text, { color, act } = {}) {
   return act ? button("keyline", act, ...content) : el("div", "keyline", ...content);
 }
 
+// Of a key that means a cell which is not there yet: it must not count for the next one.
+function tooEarly(key) { return tr("Key {key} was not taken: the cell was not on screen yet.", { key: shownKey(key) }); }
+
+function signed(um) { return (um > 0 ? "+" : um < 0 ? "\u2212" : "") + Math.abs(um); }
+
 function percent(probability) { return `${Math.round(100 * probability)} %`; }
 
 // How the saved state is told on every page that stores something.
@@ -170,9 +179,18 @@ function drawSaved(node, outbox) {
 
 function savedWords(n, isFailing) { return n === 0 ? tr("All saved") : isFailing ? tr("NOT SAVED: {n} waiting", { n }) : tr("{n} waiting", { n }); }
 
-function signInAgain() { const link = el("a", "", tr("sign in again")); link.href = `/login?next=${encodeURIComponent(location.pathname + location.search)}`; return link; }
-
-function keptLabels(n) { return n === 1 ? tr("Signed out. 1 label is kept in this browser and will be saved when you ") : tr("Signed out. {n} labels are kept in this browser and will be saved when you ", { n }); }
+// Streamlit calls a component's export on every rerun: its state lives beside the element. A rerun after a sign-in in another
+// window brings that one's token; where it is of another account, nothing of the one before may be sent under that name.
+function mounted(pages, root, data, make) {
+  let page = pages.get(root);
+  if (page && page.account !== data.account) {
+    page.destroy(); page = null;
+    for (const name of Object.keys(root.dataset)) delete root.dataset[name];
+  }
+  if (!page) pages.set(root, page = make());
+  else if (page.csrf !== data.csrf) { page.csrf = data.csrf; page.renewed?.(data.csrf); }
+  return () => { pages.get(root)?.destroy(); pages.delete(root); };
+}
 
 // From key to command; which key is in force is decided on the server, see app/keys.py.
 function commandKeys(commands) {

@@ -10,6 +10,7 @@ const LONGEST_PAUSE = 4000;
 const ORPHAN_AGE = 5000;            // another window's event that is still here after this long is sent by us
 const DISK_MOST = 1000;             // a disk that does not answer must not keep the doctor waiting
 const GIVE_UP = 10000;              // for one message; then it is sent again
+const EARLIER = 12;                 // steps that are asked for at once, to be taken back
 
 class Outbox {
   // on: { change(), receipts(list, own, body), elsewhere(event), isUnfinished() }, the last one where there is work that is not in here yet
@@ -18,7 +19,7 @@ class Outbox {
     this.prefix = `cytojepa/${name}/${encodeURIComponent(account)}/`;
     this.waiting = new Map();       // key -> { at, event, mpp, own }
     this.gone = new Set();          // keys of labels that were taken back, also where the server knows it meanwhile
-    this.pause = 0; this.inFlight = false; this.signedOut = false; this.unkept = false; this.most = MOST_IN_MESSAGE;
+    this.pause = 0; this.inFlight = false; this.signedOut = false; this.most = MOST_IN_MESSAGE;
     this.lastAt = 0; this.status = 0;
     this.disk = new Disk(this.prefix);
     this.adopt(0);
@@ -26,7 +27,7 @@ class Outbox {
     window.addEventListener("storage", this.onStorage = e => this.seen(e));
     window.addEventListener("online", this.onOnline = () => { this.pause = 0; this.send(); });
     window.addEventListener("cytojepa-leave", this.onLeave = e => {      // the lock, see lock/lock.js
-      if ((this.unkept && this.size) || on.isUnfinished?.()) e.preventDefault();
+      if (this.isUnkept || on.isUnfinished?.()) e.preventDefault();
       this.signedOut = true; on.change();
     });
     this.adopter = setInterval(() => this.adopt(ORPHAN_AGE), ORPHAN_AGE);
@@ -40,8 +41,15 @@ class Outbox {
   }
 
   get size() { return this.waiting.size; }
+  get signedOut() { return this.isRefused; }
+
+  set signedOut(isRefused) {
+    this.isRefused = isRefused;
+    if (isRefused) window.dispatchEvent(new Event("cytojepa-refused"));      // see lock/lock.js
+  }
+
   get isFailing() { return this.signedOut || (this.pause > 0 && this.size > 0); }
-  get why() { return this.isFailing && !this.signedOut ? whyUnsaved(this.status) : ""; }
+  get isUnkept() { return [...this.waiting.values()].some(entry => entry.isLost); }     // the browser's store is full or forbidden
   entries() { return [...this.waiting.values()].sort((a, b) => a.at - b.at); }
   events() { return this.entries().map(entry => entry.event); }
   isTakingBack(key) { return this.events().some(e => e.kind === "undo" && e.label_key === key); }
@@ -62,8 +70,7 @@ class Outbox {
   add(event, mpp = null) {
     const at = this.lastAt = Math.max(Date.now(), this.lastAt + 0.001);
     const entry = { at, event, mpp };
-    this.hold({ ...entry, own: true });
-    if (!keep(this.prefix + event.key, entry)) this.unkept = true;
+    this.hold({ ...entry, own: true, isLost: !keep(this.prefix + event.key, entry) });
     this.disk.set(event.key, entry);
   }
 
@@ -109,6 +116,12 @@ class Outbox {
       this.on.elsewhere(event);
     } catch { return; }
     this.on.change();
+  }
+
+  // After a sign-in in another window, see `mounted`: what waits goes on from here.
+  renew(csrf) {
+    this.csrf = csrf; this.signedOut = false; this.pause = 0;
+    this.send(); this.on.change();
   }
 
   message() {
@@ -171,10 +184,57 @@ class Outbox {
   }
 }
 
+// What to tell of boxes whose content waits, null where all goes its way: what has happened, and what becomes of it.
+function troubleOf(...boxes) {
+  const n = boxes.reduce((sum, box) => sum + box.size, 0), isUnkept = boxes.some(box => box.isUnkept);
+  if (boxes.some(box => box.signedOut)) {
+    const link = el("a", "", tr("sign in again"));
+    link.href = `/login?next=${encodeURIComponent(location.pathname + location.search)}`;
+    if (isUnkept) { link.href = "/login"; link.target = "_blank"; }       // in a window of its own: this one goes on then
+    return [signedOutWords(n, isUnkept), link, "."];
+  }
+  const why = isUnkept ? tr("This browser does not let the page keep unsaved answers: do not close it while answers are waiting.")
+    : boxes.map(box => (box.isFailing ? whyUnsaved(box.status) : "")).find(Boolean);
+  return why ? [why] : null;
+}
+
+function signedOutWords(n, isUnkept) {
+  return isUnkept ? tr("Signed out, and this browser does not let the page keep unsaved answers. Leave it open: it saves them when you ")
+    : n === 0 ? tr("Signed out. No answer is waiting; to go on, ")
+    : n === 1 ? tr("Signed out. 1 answer is kept in this browser and will be saved when you ")
+    : tr("Signed out. {n} answers are kept in this browser and will be saved when you ", { n });
+}
+
 // What the server says of a study that stores nothing at the moment; "" where nothing is known.
 function whyUnsaved(status) {
   if (status === 507) return tr("The disk of the study is full or broken: answers are kept in this browser and saved when that is mended. Tell who runs the server.");
   return status === 503 ? tr("The database of the study does not answer: answers are kept in this browser and saved when it does.") : "";
+}
+
+// Taking back where the page knows no step: earlier ones are on their way or have to be asked for, and only the server
+// knows that there are none. The key counts when they are here, unless an answer was given meanwhile.
+async function takeBackEarlier(page, undo) {
+  const { taken } = page.tally, asked = page.isLeft = {};
+  page.say(tr("Earlier answers are being fetched\u2026"));
+  const error = await page.older();
+  if (page.isLeft !== asked) return;         // the key was pressed again
+  if (page.past.length && page.tally.taken === taken) return undo(page);
+  page.say(error ? tr("Earlier answers did not arrive: {reason}", { reason: error.message }) : page.past.length ? "" : tr("There is nothing more to take back."));
+}
+
+// Steps before those that the page knows, so that undo reaches back beyond a reload. Returns why they did not arrive, else null.
+function readEarlier(page, isOut) {
+  return page.reading ||= (async () => {
+    try {
+      const known = page.past.find(step => step.labels.every(l => page.isKnown(l)));
+      const { steps } = await getJson(`/api/v1/recent?limit=${EARLIER}${known ? `&before=${known.step}` : ""}`);
+      withEarlier(page, steps, isOut);
+      return null;
+    } catch (error) {
+      if (error.status === 401) page.outbox.signedOut = true;
+      return error;
+    } finally { page.reading = null; }
+  })();
 }
 
 // Puts the steps that the server tells before those that the page knows, without what was taken back meanwhile.
@@ -187,8 +247,9 @@ function withEarlier(page, steps, isOut = () => false) {
 }
 
 // A step that another window took back is not taken back here again.
-function withoutUndone(past, event) {
-  return past.map(s => ({ ...s, labels: s.labels.filter(l => l.key !== event.label_key) })).filter(s => s.labels.length);
+function withoutUndone(page, event) {
+  for (const [cell, answer] of page.answers || []) if (answer.key === event.label_key) page.answers.delete(cell);
+  page.past = page.past.map(s => ({ ...s, labels: s.labels.filter(l => l.key !== event.label_key) })).filter(s => s.labels.length);
 }
 
 // Which cells the other windows of this account show, so that no two windows ask for the same one.

@@ -33,7 +33,3 @@ function isMissing(page, e, gone) {
 function rememberAnswer(page, event) {  // an answer that the server has not acknowledged yet
   if (page.cells.ids.includes(event.cell)) page.answers.set(event.cell, { ...event, image: `/api/v1/cells/${event.cell}/image`, suggestion: null });
 }
-
-function forgetAnswer(page, key) {  // another window took it back
-  for (const [cell, a] of page.answers) if (a.key === key) page.answers.delete(cell);
-}

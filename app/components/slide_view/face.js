@@ -31,14 +31,15 @@ class SlideFace {
   }
 
   draw() {
-    const { page } = this, { outbox, root, tally, stage } = page, boxes = [outbox, page.marking?.outbox, page.opinion?.outbox].filter(Boolean);
+    const { page } = this, { root, tally, stage, boxes } = page;
     const n = boxes.reduce((sum, box) => sum + box.size, 0), isFailing = boxes.some(box => box.isFailing);
     if (stage.slide) this.picker.value = stage.slide.slide;
     this.saved.dataset.state = n === 0 ? "saved" : isFailing ? "failed" : "waiting";
     this.saved.textContent = savedWords(n, isFailing);
     const open = page.cells.ids.length - page.answers.size;
     this.count.replaceChildren(el("b", "", String(page.answers.size)), tr(" yours, {open} open on this slide", { open }));
-    this.count.hidden = this.saved.hidden = !page.may_label;
+    this.saved.hidden = !page.may_label;
+    this.count.hidden = !page.may_label || !root.dataset.cells;       // not known yet
     Object.assign(root.dataset, { waiting: n, taken: tally.taken, acknowledged: tally.saved, answers: page.answers.size });
     this.drawLegend(); this.drawNotice(); this.drawMessage();
     const place = page.selected === null ? "" : tr("Cell {n} of {all}: {words}", { n: page.selected + 1, all: page.cells.ids.length, words: page.wordsOf(page.selected) });
@@ -57,22 +58,16 @@ class SlideFace {
   drawMessage() {
     const { page } = this, { stage } = page;
     let content = [];
-    if (page.problem) content = [el("b", "", tr("The slide did not arrive.")), el("p", "", page.problem)];
+    if (!page.slides && !page.problem) content = [tr("Fetching the slide\u2026")];
+    else if (page.problem) content = [el("b", "", tr("The slide did not arrive.")), el("p", "", page.problem)];
     else if (page.slides && !page.slides.length) content = [el("b", "", tr("This study has no slides yet.")), el("p", "", tr("Single-cell pictures have no place on a slide. An administrator adds scans or fields with cytojepa ingest; then they appear here."))];
     stage.message.replaceChildren(...content);
   }
 
   drawNotice() {
-    const { outbox, said, selected, claiming, current, may_label: mayLabel } = this.page, n = outbox.size;
-    let content = [], isCalm = true;
-    if (outbox.signedOut) {
-      content = [keptLabels(n), signInAgain(), "."];
-      isCalm = false;
-    } else if (outbox.unkept) { content = [tr("This browser does not let the page keep unsaved labels: do not close it while labels are waiting.")]; isCalm = false; }
-    else if (outbox.why) { content = [outbox.why]; isCalm = false; }
-    else if (said) content = [said];
-    else if (mayLabel && selected !== null && current && !claiming) content = [this.page.wordsOf(selected)];
-    this.notice.classList.toggle("calm", isCalm);
-    this.notice.replaceChildren(...content);
+    const { boxes, said, selected, claiming, current, may_label: mayLabel } = this.page, trouble = troubleOf(...boxes);
+    const words = said || (mayLabel && selected !== null && current && !claiming ? this.page.wordsOf(selected) : "");
+    this.notice.classList.toggle("calm", !trouble);
+    this.notice.replaceChildren(...(trouble || (words ? [words] : [])));
   }
 }

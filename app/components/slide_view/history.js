@@ -1,16 +1,8 @@
 // Steps back and forward on the slide view; like answers they wait in the outbox.
 
-async function olderSlideSteps(page) {  // so that undo reaches back beyond a reload
-  try {
-    const { steps } = await getJson("/api/v1/recent?limit=12");
-    withEarlier(page, steps);
-    page.draw();
-  } catch { /* undo then reaches this page's own steps only; the notice tells that the server is away */ }
-}
-
 function undoSlideStep(page) {
   const step = page.past.pop();
-  if (!step) { page.say(tr("There is nothing more to take back.")); return olderSlideSteps(page); }
+  if (!step) return takeBackEarlier(page, undoSlideStep);
   for (const l of step.labels) {
     page.outbox.add({ key: uuid(), kind: "undo", label_key: l.key });
     page.claims.takenBack(l);
@@ -23,7 +15,7 @@ function undoSlideStep(page) {
   page.said = step.labels.length > 1 ? tr("{n} labels were taken back.", { n: step.labels.length })
     : place < 0 ? tr("An answer to a cell of another slide was taken back.") : "";
   if (place >= 0) page.reselect(place);
-  if (page.past.length < 4) olderSlideSteps(page);
+  if (page.past.length < 4) page.older();
   page.draw();
 }
 

@@ -2,22 +2,26 @@
 const ADEQUACY = [["satisfactory", word("Satisfactory")], ["unsatisfactory", word("Unsatisfactory")]];
 const ZONE = [["present", word("Present")], ["absent", word("Absent")]];
 
+function isEmpty({ adequacy, zone, category, comment }) { return !adequacy && !zone && !category && !comment; }
+
 const named = (pairs, value) => pairs.find(([id]) => id === value)?.[1] || value;
 
 class SlideOpinion {
   constructor(page) {
     this.page = page;
-    this.said = {}; this.history = []; this.node = null; this.slide = null;
+    this.said = {}; this.drafts = new Map(); this.history = []; this.node = null; this.slide = null;
     this.outbox = new Outbox({ name: "opinions", account: page.account, url: "/api/opinions", csrf: page.csrf,
-      on: { change: () => page.draw(), receipts: list => this.receive(list), elsewhere: () => page.draw(), isUnfinished: () => !this.isEmpty } });
+      on: { change: () => page.draw(), receipts: list => this.receive(list), elsewhere: () => page.draw(), isUnfinished: () => [...this.drafts.values()].some(said => !isEmpty(said)) } });
     this.outbox.send();
   }
 
   destroy() { this.outbox.destroy(); }
 
   load(slide) {
-    this.slide = slide; this.said = {}; this.history = []; this.note = "";
-    if (this.node) this.comment.value = "";
+    // What was begun on another slide is there again when the doctor comes back to it.
+    this.slide = slide; this.said = this.drafts.get(slide) || {}; this.history = []; this.note = "";
+    this.drafts.set(slide, this.said);
+    if (this.node) this.comment.value = this.said.comment || "";
     this.redraw();
     return this.read();
   }
@@ -39,12 +43,13 @@ class SlideOpinion {
     if (this.slide) this.read();
   }
 
-  get isEmpty() { return !this.said.adequacy && !this.said.zone && !this.said.category && !this.said.comment; }
+  get isEmpty() { return isEmpty(this.said); }
 
   save() {
     const { adequacy = null, zone = null, category = null, comment = null } = this.said;
     this.outbox.add({ key: uuid(), kind: "opinion", slide: this.slide, adequacy, zone, category, comment });
-    this.said = {}; this.note = ""; this.comment.value = "";
+    this.drafts.set(this.slide, this.said = {});
+    this.note = this.comment.value = "";
     this.outbox.send();
     this.redraw(); this.page.draw();
   }
@@ -54,7 +59,7 @@ class SlideOpinion {
     this.comment = el("textarea", "noteinput");
     Object.assign(this.comment, { value: this.said.comment || "", maxLength: 500, rows: 2, placeholder: tr("Comment; no names") });
     this.comment.setAttribute("aria-label", tr("Comment on the slide"));
-    this.comment.addEventListener("input", () => { this.said.comment = this.comment.value.trim() || null; this.button.disabled = this.isEmpty; });
+    this.comment.addEventListener("input", () => { this.said.comment = this.comment.value.trim() || null; this.drawSaving(); });
     this.button = button("quiet save", () => this.save(), tr("Save"));
     this.state = el("span", "hint"); this.state.setAttribute("role", "status");
     this.below = el("div", "opinion"); this.chosen = [];
@@ -77,12 +82,17 @@ class SlideOpinion {
 
   redraw() {
     if (!this.node) return;
-    const waiting = this.outbox.events().filter(e => e.slide === this.slide).length;
     const rows = this.history.map((o, i) => el("li", "", el("b", "", new Date(o.made_at).toLocaleString(this.page.language, { dateStyle: "medium", timeStyle: "short" })), i === 0 ? tr(" (counts) ") : " ", this.words(o)));
-    this.button.disabled = this.isEmpty;
-    this.state.textContent = waiting ? tr("Waits for the server; kept in this browser.") : this.note || "";
+    this.drawSaving();
     for (const [node, name, value] of this.chosen) node.setAttribute("aria-pressed", String(this.said[name] === value));
     this.below.replaceChildren(...(rows.length ? [el("h3", "", tr("What you have said")), el("ul", "", ...rows)] : []));
+  }
+
+  drawSaving() {  // what is being written is not what was saved
+    const waiting = this.outbox.entries().filter(({ event }) => event.slide === this.slide);
+    this.button.disabled = this.isEmpty;
+    this.state.textContent = waiting.some(entry => entry.isLost) ? tr("Waits for the server.")
+      : waiting.length ? tr("Waits for the server; kept in this browser.") : this.isEmpty ? this.note || "" : "";
   }
 
   words({ adequacy, zone, category, comment }) {

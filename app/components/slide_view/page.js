@@ -52,7 +52,7 @@ class SlidePage {
     this.draw();
     await this.outbox.ready;
     this.past = this.outbox.steps();
-    this.older = this.may_label ? olderSlideSteps(this) : null;
+    if (this.may_label) this.older();
     this.outbox.send();
     try {
       const [{ slides, cell }] = await Promise.all([getJson(`/api/slides?cell=${encodeURIComponent(asked.get("cell") || "")}`), loadViewer(this.viewer)]);
@@ -67,10 +67,19 @@ class SlidePage {
     this.root.dataset.ready = String(this.slides ? this.slides.length : "");
   }
 
+  async older() {
+    const error = await readEarlier(this);
+    this.draw();
+    return error;
+  }
+
+  get boxes() { return [this.outbox, this.marking?.outbox, this.opinion?.outbox].filter(Boolean); }
+  renewed(csrf) { for (const box of this.boxes) box.renew(csrf); }
   failed(error) { if (error.status === 401) this.outbox.signedOut = true; }
 
   stepSlide(by) {
-    const at = this.slides?.findIndex(s => s.slide === this.stage.slide?.slide) ?? -1, next = this.slides?.[at + by];
+    if (!this.slides) return this.say(tr("The slide is still on its way."));
+    const at = this.slides.findIndex(s => s.slide === this.stage.slide?.slide), next = this.slides[at + by];
     if (next) this.openSlide(next.slide); else this.say(by > 0 ? tr("This is the last slide.") : tr("This is the first slide."));
   }
 
@@ -83,7 +92,7 @@ class SlidePage {
     this.draw();
     this.opinion?.load(name);
     if (this.may_label) await loadSlideCells(this, slide); else this.root.dataset.cells = 0;
-    await Promise.all([opened, this.older]);
+    await Promise.all([opened, this.wishes.includes("undo") && this.reading]);     // other keys need not wait for earlier answers
     if (this.opening !== opening) return;      // another slide was asked for meanwhile
     this.arrived(cell === null ? -1 : this.cells.ids.indexOf(cell));
     this.rings.draw();
@@ -105,7 +114,7 @@ class SlidePage {
 
   elsewhere(event) {
     if (event.kind === "label") rememberAnswer(this, event);
-    else { this.past = withoutUndone(this.past, event); forgetAnswer(this, event.label_key); }
+    else withoutUndone(this, event);
     this.rings.draw(); this.draw();
   }
 
@@ -225,9 +234,9 @@ class SlidePage {
     const { stage, sheets, rings } = this;
     ({
       next: () => this.next(), previous: () => this.previous(), undo: () => undoSlideStep(this), redo: () => redoSlideStep(this),
-      mark: () => this.marking.toggle(), like: () => toCellsLikeThis(this), opinion: () => sheets.toggle("opinion"),
+      mark: () => this.marking.toggle(), like: () => toCellsLikeThis(this), opinion: () => { if (this.stage.slide) sheets.toggle("opinion"); else this.say(tr("The slide is still on its way.")); },
       marks: () => { rings.isOn = !rings.isOn; }, colors: () => rings.recolor(), heat: () => this.heat.toggle(), ring: () => { rings.hasRuler = !rings.hasRuler; },
-      guide: () => sheets.toggle("guide"), help: () => sheets.toggle("help"), note: () => { if (this.current) sheets.note(); },
+      guide: () => sheets.toggle("guide"), help: () => sheets.toggle("help"), note: () => { if (this.selected === null) this.say(this.ringFirst("note")); else sheets.note(this.cells.ids[this.selected]); },
       unsure: () => this.setConfidence("unsure"), sure: () => this.setConfidence("sure"),
       focusUp: () => stage.focus(1), focusDown: () => stage.focus(-1),
       zoomIn: () => stage.zoomBy(1.4), zoomOut: () => stage.zoomBy(1 / 1.4), whole: () => stage.whole(), back: () => backFromSlide(this),
@@ -287,8 +296,5 @@ class SlidePage {
 
 export default function ({ parentElement, data }) {
   const root = parentElement.querySelector(".slideview");
-  let page = SLIDE_PAGES.get(root);
-  if (!page) SLIDE_PAGES.set(root, page = new SlidePage(root, data));
-  else for (const box of [page, page.outbox, page.marking?.outbox, page.opinion?.outbox]) if (box) box.csrf = data.csrf;
-  return () => { page.destroy(); SLIDE_PAGES.delete(root); };
+  return mounted(SLIDE_PAGES, root, data, () => new SlidePage(root, data));
 }

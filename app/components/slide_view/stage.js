@@ -31,7 +31,7 @@ class SlideStage {
     this.node.setAttribute("aria-label", tr("The slide. Arrows move, plus and minus change the scale; {key} goes to the next cell.", { key: page.keyFor("next") }));
   }
 
-  destroy() { this.viewer?.destroy(); this.viewer = null; }
+  destroy() { clearTimeout(this.late); this.viewer?.destroy(); this.viewer = null; }
 
   build() {
     const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
@@ -78,7 +78,7 @@ class SlideStage {
           if (this.slide.slide !== name || !image.getFullyLoaded() || this.page.root.dataset.painted) return;
           requestAnimationFrame(() => { this.page.root.dataset.painted = Math.round(performance.now() - this.started); this.ahead(); });
         };
-        image.addHandler("fully-loaded-change", painted);
+        image.addHandler("fully-loaded-change", () => { painted(); this.drawScale(); });
         painted();
         this.around();
         resolve();
@@ -120,11 +120,11 @@ class SlideStage {
   }
 
   center() { return this.pixel(this.node.clientWidth / 2, this.node.clientHeight / 2); }
-  zoomBy(factor) { this.viewer?.viewport.zoomBy(factor); this.viewer?.viewport.applyConstraints(); }
-  whole() { this.viewer?.viewport.goHome(); }
+  zoomBy(factor) { this.viewer?.viewport?.zoomBy(factor); this.viewer?.viewport?.applyConstraints(); }
+  whole() { this.viewer?.viewport?.goHome(); }
 
   pan(dx, dy) {
-    if (!this.viewer) return;
+    if (!this.viewer?.viewport) return;
     this.viewer.viewport.panBy(this.viewer.viewport.deltaPointsFromPixels(new OpenSeadragon.Point(dx, dy)));
     this.viewer.viewport.applyConstraints();
   }
@@ -137,7 +137,7 @@ class SlideStage {
       if (planes[i] === undefined || this.images.has(i)) continue;
       this.images.set(i, null);
       this.viewer.addTiledImage({ tileSource: this.source(planes[i]), opacity: 0, preload: true,
-        success: ({ item }) => { this.images.set(i, item); this.stack(); } });
+        success: ({ item }) => { this.images.set(i, item); item.addHandler("fully-loaded-change", () => this.drawScale()); this.stack(); } });
     }
     this.stack();
   }
@@ -159,8 +159,9 @@ class SlideStage {
   }
 
   focus(step) {
+    if (!this.slide) return this.page.say(tr("The slide is still on its way."));
     const next = this.plane + step;
-    if (!this.slide || this.slide.planes.length < 2) return this.page.say(tr("This slide has one focal plane."));
+    if (this.slide.planes.length < 2) return this.page.say(tr("This slide has one focal plane."));
     if (this.slide.planes[next] === undefined) return this.page.say(step > 0 ? tr("This is the highest plane.") : tr("This is the lowest plane."));
     this.page.said = "";
     this.plane = next;
@@ -171,6 +172,14 @@ class SlideStage {
   // ---- what is drawn over it
 
   drawn() { this.drawScale(); this.page.rings.draw(); }
+
+  // Coarser tiles are shown until the fine ones are here: on a slow network that looks like another focus.
+  get isCoarse() {
+    const isLoading = !this.images.get(this.plane)?.getFullyLoaded();
+    if (!isLoading) { clearTimeout(this.late); this.late = null; this.isLate = false; }
+    else this.late ||= setTimeout(() => { this.isLate = true; this.drawScale(); }, LATE);
+    return isLoading && this.isLate;
+  }
 
   drawScale() {
     const t = this.transform(), { slide } = this;
@@ -187,8 +196,9 @@ class SlideStage {
     }
     const words = [];
     if (slide.mpp) words.push(`${slide.mpp.toFixed(3)} \u00b5m/px (${scaleSource(slide.mpp_source)})`);
-    if (slide.planes.length > 1) words.push(tr("focus {um} \u00b5m, plane {n} of {all}", { um: (slide.planes[this.plane] > 0 ? "+" : "") + slide.planes[this.plane], n: this.plane + 1, all: slide.planes.length }));
+    if (slide.planes.length > 1) words.push(tr("focus {um} \u00b5m, plane {n} of {all}", { um: signed(slide.planes[this.plane]), n: this.plane + 1, all: slide.planes.length }));
     if (t.scale > 1.02) words.push(tr("enlarged {n} times", { n: t.scale.toFixed(1) }));
+    if (this.isCoarse) words.push(tr("not sharp yet: finer parts are on their way"));
     if (this.failed) words.push(tr("some of it cannot be read"));
     this.state.textContent = words.join(" \u00b7 ");
     this.page.root.dataset.plane = slide.planes[this.plane];

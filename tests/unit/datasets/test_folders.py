@@ -1,12 +1,14 @@
 """A hospital's folder: what systems leave in it is no slide, and what cannot be read is told."""
 
+import json
 import os
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from datasets import files
+from datasets import files, originals
 from datasets.errors import UnreadableFile
 from datasets.files import refuse_links, sha256_of_each
 from datasets.folders import files_below
@@ -28,7 +30,7 @@ def test_files_below__without_what_systems_leave_and_without_loops(tmp_path: Pat
     found, closed = files_below(tmp_path)
 
     assert set(found) == {tmp_path / "a.svs", tmp_path / "M\u00fcller" / "\u540d\u524d.svs", bad}
-    assert closed == []
+    assert [(path, "a link to a folder" in reason) for path, reason in closed] == [(tmp_path / "loop", True)]
 
 
 def test_class_folders__what_systems_leave_beside_them_is_no_class(tmp_path: Path) -> None:
@@ -85,3 +87,16 @@ def test_file__that_is_gone_is_not_called_a_link(tmp_path: Path) -> None:
         refuse_links(tmp_path / "gone")
     with pytest.raises(UnreadableFile, match="links are not followed"):
         refuse_links(tmp_path / "dead")
+
+
+def test_originals__of_several_ingests_at_once_are_all_kept(tmp_path: Path) -> None:
+    places = {f"SL-{number}": [tmp_path / f"{number}.svs"] for number in range(60)}
+    for (path,) in places.values():
+        path.touch()
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda item: originals.remember(tmp_path, *item), places.items()))
+        list(pool.map(lambda number: originals.forget(tmp_path, f"SL-{number}"), range(0, 60, 2)))
+
+    known = json.loads((tmp_path / originals.ORIGINALS_FILE).read_text())
+    assert sorted(known) == sorted(f"SL-{number}" for number in range(1, 60, 2))
+    assert originals.files_of(tmp_path, "SL-7") == places["SL-7"]

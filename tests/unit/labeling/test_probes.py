@@ -23,6 +23,16 @@ def _blobs(rows: int = 60, dim: int = 8, classes: int = 3, seed: int = 0) -> tup
     return generator.normal(size=(rows, dim)) + 2 * np.eye(dim)[y], np.array(["NILM", "LSIL", "HSIL"])[y]
 
 
+@pytest.mark.parametrize(
+    "given_settings",
+    [{"C": 0}, {"C": -1.0}, {"C": "20"}, {"temperature": 0.0}, {"tol": np.nan}, {"max_iter": 0},
+     {"mean": np.zeros(3)}, {"std": np.full(8, np.nan)}],
+)  # fmt: skip
+def test_fit__settings_that_make_no_sense_are_refused_by_name(given_settings: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match=f"^{next(iter(given_settings))}[=:]"):
+        LinearProbe(**given_settings).fit(*_blobs())
+
+
 @given(st.integers(2, 40), st.integers(3, 60), st.integers(0, 99))
 @settings(max_examples=25, deadline=None)
 def test_fit__the_gradient_vanishes_in_row_space_and_in_full(rows: int, dim: int, seed: int) -> None:
