@@ -76,6 +76,6 @@ def _document(tr: Words) -> str:
 
 @cache
 def _links() -> str:
-    """Return what Streamlit's document loads: its scripts, styles and type."""
+    """Return what Streamlit's document loads: its scripts, styles and type, also of an address with a last slash."""
     document = (Path(st.__file__).parent / "static" / "index.html").read_text("utf-8")
-    return "\n".join(re.findall(_LOADED, document, re.DOTALL))
+    return "\n".join(re.findall(_LOADED, document, re.DOTALL)).replace('="./', '="/')

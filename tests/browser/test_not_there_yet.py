@@ -85,6 +85,9 @@ def test_map_on_its_way__says_so_and_never_shows_the_picture_of_another_cell(sig
     page.wait_for_selector("text=The map did not arrive.")
     colors.end()
     page.wait_for_selector(".map[data-ready]:not([data-ready='0'])")  # it is asked for again
+    page.wait_for_selector(".ask:has-text('cells by likeness')")
+    assert page.get_by_text("The server did not answer.").count() == 0
+    assert page.get_by_text("The map is still on its way.").count() == 0
 
 
 def test_review__shows_no_answers_beside_another_cell_takes_no_key_for_it_and_keeps_a_reason(sign_in, server) -> None:

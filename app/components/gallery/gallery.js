@@ -30,7 +30,7 @@ class Gallery {
     document.removeEventListener("keydown", this.onKey, true);
     window.removeEventListener("pagehide", this.onHide);
     this.release();
-    this.outbox.destroy(); this.holds.destroy();
+    this.outbox.destroy(); this.holds.destroy(); this.isGone = true;
   }
 
   async start() {
@@ -64,11 +64,11 @@ class Gallery {
       const wanted = this.wanted ? `&cells=${encodeURIComponent(this.wanted)}` : like ? `&like=${encodeURIComponent(like)}` : "";
       const { items, seed, until } = await getJson(`/api/gallery?limit=${this.size}&held=${held}${wanted}&order=${this.order}&suggested=${encodeURIComponent(this.suggested)}`);
       this.seed = seed; this.until = until;
+      if (this.isGone) { this.items = items; return this.release(); }
       this.sheet = `/api/atlas?side=128&cells=${items.map(i => i.cell).join(",")}`;
       if (items.length) { const image = new Image(); image.src = this.sheet; await image.decode().catch(unanswered); }
       this.items = items.map((item, place) => ({ ...item, place }));
-      this.wanted = "";
-      this.holds.publish(items.map(i => i.cell));
+      this.wanted = ""; this.holds.publish(items.map(i => i.cell));
     } catch (error) {
       if (error.status === 401) this.outbox.signedOut = true;
       this.problem = error.message;

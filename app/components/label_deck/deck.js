@@ -47,6 +47,7 @@ class Deck {
     document.removeEventListener("visibilitychange", this.onVisible);
     clearTimeout(this.refill); clearTimeout(this.widening); clearTimeout(this.redrawing);
     leave(this);
+    this.isGone = true; this.current = null;
     this.outbox.destroy(); this.holds.destroy(); this.view.destroy();
   }
 
@@ -265,18 +266,7 @@ class Deck {
     this.face = new Face(this);
   }
 
-  thumb(item, place) {  // reused: a new element would be fetched and decoded again
-    const name = place + item.cell;
-    if (!this.thumbs.has(name)) {
-      const image = new Image();
-      image.src = item.image; image.alt = ""; image.draggable = false;
-      this.thumbs.set(name, image);
-      if (this.thumbs.size > 400) this.thumbs.delete(this.thumbs.keys().next().value);
-    }
-    const image = this.thumbs.get(name);
-    image.style.rotate = `${90 * (item.turn || 0)}deg`;
-    return image;
-  }
+  thumb(item, place) { return thumbOf(this, item, place); }
 
   draw() { if (this.face) { this.face.draw(); this.panel.draw(); } }
 }

@@ -30,7 +30,7 @@ class Panel {
   }
 
   toggle(confidence, text) {
-    const node = button("quiet", () => this.deck.setConfidence(confidence), `${text} `, keycap(this.deck.keyFor(confidence)));
+    const node = button("quiet", () => this.deck.command(confidence), `${text} `, keycap(this.deck.keyFor(confidence)));
     node.setAttribute("aria-pressed", "false");
     return node;
   }
@@ -77,4 +77,17 @@ class Panel {
     const back = button("quiet", () => this.deck.undo(), tr("Take back "), keycap("Z"));
     this.last.replaceChildren(this.deck.thumb(label, "l"), el("div", "words", ...lines), back);
   }
+}
+
+function thumbOf(page, item, place) {  // reused: a new element would be fetched and decoded again
+  const name = place + item.cell;
+  if (!page.thumbs.has(name)) {
+    const image = new Image();
+    image.src = item.image; image.alt = ""; image.draggable = false;
+    page.thumbs.set(name, image);
+    if (page.thumbs.size > 400) page.thumbs.delete(page.thumbs.keys().next().value);
+  }
+  const image = page.thumbs.get(name);
+  image.style.rotate = `${90 * (item.turn || 0)}deg`;
+  return image;
 }

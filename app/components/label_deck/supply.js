@@ -5,7 +5,7 @@ const EMPTY_AGAIN = 20000;     // milliseconds until a deck without cells looks 
 const REDRAW_EVERY = 5000, PAUSE = 600;    // milliseconds; a hand that makes no such pause gets a new deck soon by itself
 
 async function fillDeck(deck, check) {
-  if (deck.isFetching || (!check && !deck.isLow && deck.current)) return;
+  if (deck.isGone || deck.isFetching || (!check && !deck.isLow && deck.current)) return;
   deck.isFetching = true;
   const era = deck.era, saved = deck.tally.saved;
   deck.answeredSince = new Set();
@@ -14,8 +14,8 @@ async function fillDeck(deck, check) {
     const held = new Set([...deck.outbox.cells(), ...deck.mine()]);
     const url = `/api/v1/worklist?limit=${Math.max(1, deck.ahead - deck.queue.length)}&held=${[...held, ...others].slice(0, 400).join(",")}${deck.which.query()}`;
     const answer = await getJson(url);
-    if (era === deck.era) arrived(deck, answer, saved === deck.tally.saved);
-    else await letGo(deck, answer.items.map(i => i.cell), answer.until);     // asked for before the doctor chose otherwise
+    if (era === deck.era && !deck.isGone) arrived(deck, answer, saved === deck.tally.saved);
+    else await letGo(deck, answer.items.map(i => i.cell), answer.until);     // asked for before the doctor chose otherwise, or left
   } catch (error) {
     deck.failed(error);
     if (error.status === 404) deck.which.forget();             // a slide or category that the study has no more
@@ -23,7 +23,7 @@ async function fillDeck(deck, check) {
     deck.refill = setTimeout(() => deck.fill(), PATIENCE);
   } finally { deck.isFetching = false; }
   if (era !== deck.era) return deck.fill(true);
-  deck.draw();
+  if (!deck.isGone) deck.draw();
 }
 
 // `isNewest`: no answer was stored since this was asked for. If one was, its receipt told more than this knows.

@@ -15,7 +15,7 @@ class CellMap {
     this.load();
   }
 
-  destroy() { document.removeEventListener("keydown", this.onKey); this.resizer.disconnect(); clearTimeout(this.again); clearTimeout(this.hovering); }
+  destroy() { newest(this, "places"); document.removeEventListener("keydown", this.onKey); this.resizer.disconnect(); clearTimeout(this.again); clearTimeout(this.hovering); }
 
   async bytes(url) {
     const answer = await ask(url, { signal: AbortSignal.timeout(30000) }).catch(error => { throw this.stale(error); });
@@ -29,12 +29,12 @@ class CellMap {
       this.pointAtNone();
       this.canvas.width = this.over.width = 0;
       this.layout = this.layouts.value = "pca";      // the one that there always is
-      this.load();
+      this.load(error.message);
     }
     return error;
   }
 
-  async load() {
+  async load(told = "") {     // what was said of a map on its way is over once it is here
     const isNewest = newest(this, "places");
     clearTimeout(this.again);
     try {
@@ -42,10 +42,10 @@ class CellMap {
       const [bytes, of] = await this.bytes(`/api/map/points?layout=${this.layout}`);
       if (!isNewest()) return;
       if (!bytes.byteLength) throw new HttpError(204);
-      this.points = new Uint16Array(bytes); this.of = of;
+      this.points = new Uint16Array(bytes); this.of = of; this.problem = "";
       if (!await this.color(this.colorSelect.value)) throw new HttpError(undefined, this.said);
       this.root.dataset.drawnMs = Math.round(performance.now() - started);
-      this.problem = "";
+      this.said = told;
     } catch (error) {
       if (!isNewest()) return;
       if (!this.codes) this.points = null;         // without colours nothing can be drawn
@@ -71,7 +71,7 @@ class CellMap {
       this.said = error.message; select.value = this.layout;
     }
     this.root.dataset.layout = this.layout;
-    if (isFirst) return this.load();      // the one under way stopped for this
+    if (isFirst) return this.load(this.said);      // the one under way stopped for this
     this.draw(); this.drawState();
   }
 

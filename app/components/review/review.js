@@ -26,6 +26,7 @@ class Review {
     document.removeEventListener("keydown", this.onKey, true);
     document.removeEventListener("keyup", this.onKeyUp, true);
     window.removeEventListener("blur", this.onBlur);
+    newest(this, "cases"); this.cases = [];       // nothing comes on screen any more
     this.outbox.destroy(); this.view.destroy();
   }
 
@@ -91,7 +92,7 @@ class Review {
   }
 
   async wide(isOn) {
-    const found = this.case;
+    const found = this.isSeen ? this.case : null;
     this.isHeld = isOn;
     if (!isOn || !found) { if (this.view.isWide) this.view.setWide(null); return; }
     const image = new Image();

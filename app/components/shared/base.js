@@ -32,6 +32,7 @@ function button(className, action, ...content) {
   const node = el("button", className, ...content);
   node.type = "button";
   node.addEventListener("click", action);
+  node.addEventListener("keydown", e => { if (e.repeat && e.key === "Enter") e.preventDefault(); });     // a key that is held acts once
   return node;
 }
 

@@ -139,13 +139,13 @@ class Outbox {
     if (this.inFlight || this.signedOut || !this.size) return;
     this.inFlight = true;
     clearTimeout(this.timer);
-    const events = this.message(), content = JSON.stringify({ events });
+    const events = this.message(), content = JSON.stringify({ events }), { csrf } = this;
     try {
       const answer = await fetch(this.url, {
         method: "POST", body: content, keepalive: content.length < MOST_KEPT_ALIVE, signal: AbortSignal.timeout(GIVE_UP),
-        headers: { "Content-Type": "application/json", "X-CSRF-Token": this.csrf },
+        headers: { "Content-Type": "application/json", "X-CSRF-Token": csrf },
       });
-      if (answer.status === 401 || answer.status === 403) this.signedOut = true;
+      if ((answer.status === 401 || answer.status === 403) && csrf === this.csrf) this.signedOut = true;       // not where it was renewed meanwhile
       const body = await answer.json();
       if (answer.status === 400) this.refused(events, body.error);
       else if (!answer.ok) throw new HttpError(answer.status);
@@ -226,6 +226,7 @@ async function takeBackEarlier(page, undo) {
 function readEarlier(page, isOut) {
   return page.reading ||= (async () => {
     try {
+      await page.outbox.ready;         // what waits is newer, and taken back first
       const known = page.past.find(step => step.labels.every(l => page.isKnown(l)));
       const { steps } = await getJson(`/api/v1/recent?limit=${EARLIER}${known ? `&before=${known.step}` : ""}`);
       withEarlier(page, steps, isOut);

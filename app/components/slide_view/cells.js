@@ -2,6 +2,9 @@
 // this page knows: answers, undos and marks of the moment are put back on top of it.
 const noCells = mpp => ({ ids: [], xs: [], ys: [], radii: [], planes: null, guesses: null, mpp });
 
+// Of what needs a slide; where it is not even on its way, the page tells why.
+function slideNotHere(page) { page.say(page.opening ? tr("The slide is still on its way.") : ""); }
+
 async function loadSlideCells(page, slide) {
   // The answer may not know yet what is waiting now, and that may be acknowledged before the answer is here.
   const sent = page.outbox.events();

@@ -59,7 +59,7 @@ class SlideFace {
     const { page } = this, { stage } = page;
     let content = [];
     if (!page.slides && !page.problem) content = [tr("Fetching the slide\u2026")];
-    else if (page.problem) content = [el("b", "", tr("The slide did not arrive.")), el("p", "", page.problem)];
+    else if (page.problem) content = [el("b", "", tr("The slide did not arrive.")), el("p", "", page.problem), button("quiet", () => page.start(), tr("Try again"))];
     else if (page.slides && !page.slides.length) content = [el("b", "", tr("This study has no slides yet.")), el("p", "", tr("Single-cell pictures have no place on a slide. An administrator adds scans or fields with cytojepa ingest; then they appear here."))];
     stage.message.replaceChildren(...content);
   }

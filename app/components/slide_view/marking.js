@@ -40,7 +40,7 @@ class Marking {
 
   markCenter() {
     const at = this.page.stage.center();
-    if (at) this.mark(at.x, at.y, 0, 0); else this.page.say(tr("The slide is still on its way."));
+    if (at) this.mark(at.x, at.y, 0, 0); else slideNotHere(this.page);
   }
 
   mark(x, y, width, height) {

@@ -39,6 +39,7 @@ class SlidePage {
   }
 
   destroy() {
+    this.isGone = true;
     document.removeEventListener("keydown", this.onKey, true);
     window.removeEventListener("pagehide", this.onHide);
     this.claims.release();
@@ -49,13 +50,14 @@ class SlidePage {
 
   async start() {
     const asked = new URLSearchParams(location.search);
-    this.draw();
+    this.opening = {}; this.problem = ""; this.draw();
     await this.outbox.ready;
     this.past = this.outbox.steps();
     if (this.may_label) this.older();
     this.outbox.send();
     try {
       const [{ slides, cell }] = await Promise.all([getJson(`/api/slides?cell=${encodeURIComponent(asked.get("cell") || "")}`), loadViewer(this.viewer)]);
+      if (this.isGone) return;
       this.slides = slides;
       this.face.listSlides();
       const wanted = cell?.slide || asked.get("slide");
@@ -74,11 +76,15 @@ class SlidePage {
   }
 
   get boxes() { return [this.outbox, this.marking?.outbox, this.opinion?.outbox].filter(Boolean); }
-  renewed(csrf) { for (const box of this.boxes) box.renew(csrf); }
+  renewed(csrf) {
+    for (const box of this.boxes) box.renew(csrf);
+    if (this.problem) this.start(); else if (this.selected !== null && !this.current) this.reselect(this.selected);
+  }
+
   failed(error) { if (error.status === 401) this.outbox.signedOut = true; }
 
   stepSlide(by) {
-    if (!this.slides) return this.say(tr("The slide is still on its way."));
+    if (!this.slides) return slideNotHere(this);
     const at = this.slides.findIndex(s => s.slide === this.stage.slide?.slide), next = this.slides[at + by];
     if (next) this.openSlide(next.slide); else this.say(by > 0 ? tr("This is the last slide.") : tr("This is the first slide."));
   }
@@ -162,7 +168,7 @@ class SlidePage {
   select(i, { closer = false } = {}) {
     const { ids, xs, ys } = this.cells;
     if (closer || !this.stage.isShown(xs[i], ys[i]) || this.rings.radius(i, this.stage.transform()) < SEEN_RING) this.stage.show(xs[i], ys[i], { closer });
-    if (this.selected === i) return;
+    if (this.selected === i && (this.current || this.claiming || !this.may_label)) return;       // where the right was refused it is asked for again
     this.stage.toPlane(this.cells.planes?.[i]);
     this.deselect();
     this.selected = i; this.said = "";
@@ -234,7 +240,7 @@ class SlidePage {
     const { stage, sheets, rings } = this;
     ({
       next: () => this.next(), previous: () => this.previous(), undo: () => undoSlideStep(this), redo: () => redoSlideStep(this),
-      mark: () => this.marking.toggle(), like: () => toCellsLikeThis(this), opinion: () => { if (this.stage.slide) sheets.toggle("opinion"); else this.say(tr("The slide is still on its way.")); },
+      mark: () => this.marking.toggle(), like: () => toCellsLikeThis(this), opinion: () => { if (this.stage.slide) sheets.toggle("opinion"); else slideNotHere(this); },
       marks: () => { rings.isOn = !rings.isOn; }, colors: () => rings.recolor(), heat: () => this.heat.toggle(), ring: () => { rings.hasRuler = !rings.hasRuler; },
       guide: () => sheets.toggle("guide"), help: () => sheets.toggle("help"), note: () => { if (this.selected === null) this.say(this.ringFirst("note")); else sheets.note(this.cells.ids[this.selected]); },
       unsure: () => this.setConfidence("unsure"), sure: () => this.setConfidence("sure"),
@@ -251,9 +257,9 @@ class SlidePage {
   say(sentence) { this.said = sentence; this.draw(); }
 
   async answer(category, { isUnsure = false }) {
-    const selected = this.selected;
+    const { selected } = this, cell = this.cells.ids[selected];
     if (this.claiming) await this.claiming;
-    if (this.selected !== selected) { this.tally.ignored++; return this.say(tr("Key {key} was not taken: the chosen cell changed meanwhile.", category)); }
+    if (this.cells.ids[this.selected] !== cell) { this.tally.ignored++; return this.say(tr("Key {key} was not taken: the chosen cell changed meanwhile.", category)); }
     const item = this.current, isCovered = this.sheets.isCovering;
     if (!item || isCovered || this.outbox.signedOut || this.outbox.size >= MOST_WAITING_HERE || !this.rings.isOn && selected === null) {
       this.tally.ignored++;
@@ -280,17 +286,7 @@ class SlidePage {
   undo() { this.command("undo"); }
   isKnown(label) { return this.acknowledged.has(label.key); }
 
-  thumb(item, place) {
-    const name = place + item.cell;
-    if (!this.thumbs.has(name)) {
-      const image = new Image();
-      image.src = item.image; image.alt = ""; image.draggable = false;
-      this.thumbs.set(name, image);
-      if (this.thumbs.size > 200) this.thumbs.delete(this.thumbs.keys().next().value);
-    }
-    return this.thumbs.get(name);
-  }
-
+  thumb(item, place) { return thumbOf(this, item, place); }
   draw() { if (this.face) { this.face.draw(); this.panel.draw(); } }
 }
 

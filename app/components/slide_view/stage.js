@@ -159,7 +159,7 @@ class SlideStage {
   }
 
   focus(step) {
-    if (!this.slide) return this.page.say(tr("The slide is still on its way."));
+    if (!this.slide) return slideNotHere(this.page);
     const next = this.plane + step;
     if (this.slide.planes.length < 2) return this.page.say(tr("This slide has one focal plane."));
     if (this.slide.planes[next] === undefined) return this.page.say(step > 0 ? tr("This is the highest plane.") : tr("This is the lowest plane."));

@@ -38,7 +38,7 @@ def test_surroundings__no_windows_over_the_cell(frame) -> None:
     assert frame(is_signed_in=True).get("/_stcore/host-config").json()["blockErrorDialogs"] is True
 
 
-@pytest.mark.parametrize("path", ["/", "/gallery"])
+@pytest.mark.parametrize("path", ["/", "/gallery", "/gallery/"])
 def test_document__says_where_the_server_is_in_the_readers_language(frame, path) -> None:
     page = frame(is_signed_in=True).get(path, headers=HTML).text
 
@@ -46,10 +46,10 @@ def test_document__says_where_the_server_is_in_the_readers_language(frame, path)
     assert '<html lang="de">' in page
     assert "BACKEND_BASE_URL: location.origin" in page
     assert "Diese Seiten brauchen JavaScript" in page
-    script = re.search(r'<script type="module" [^>]*src="\./(static/js/[^"]*)"', page)
+    script = re.search(r'<script type="module" [^>]*src="/(static/js/[^"]*)"', page)
     assert script
     assert (Path(st.__file__).parent / "static" / script[1]).is_file()
-    assert re.search(r'<link rel="stylesheet" [^>]*href="\./static/css/', page)
+    assert re.search(r'<link rel="stylesheet" [^>]*href="/static/css/', page)
 
 
 @pytest.mark.parametrize("path", ["/api/gallery", "/_stcore/health", "/static/js/index.js", "/component/x"])
