@@ -12,6 +12,11 @@ _SAME = 0.005
 """Scales that differ by less are rounded."""
 
 
+def is_same_scale(one: float, other: float) -> bool:
+    """Return whether two scales in um/px differ by rounding alone."""
+    return abs(one / other - 1) < _SAME
+
+
 def with_scale(
     info: SlideInfo, options: IngestOptions, known: tuple[float, str] | None = None
 ) -> tuple[SlideInfo, float, str]:
@@ -33,7 +38,7 @@ def with_scale(
             notes = "".join(f"{note}; " for note in info.notes)
             raise UnreadableFile(f"{notes}no scale in the file: give it with --mpp, or leave the slide out")
         return info, given, "given"
-    if given is None or abs(given / info.mpp - 1) < _SAME:
+    if given is None or is_same_scale(given, info.mpp):
         return info, info.mpp, "file"
     pattern, mpp, source = (GIVEN_WON, given, "given") if options.mpp_wins else (GIVEN_LOST, info.mpp, "file")
     note = told(pattern, mpp=f"{info.mpp:.4g}", given=f"{given:.4g}")

@@ -45,6 +45,20 @@ def test_sixty_cells__one_answer_one_undo_also_from_focus_mode(sign_in, server) 
     until(lambda: _standing(server, "ada") == 0)
 
 
+def test_choice_without_an_answer__is_left_behind_at_the_second_press(sign_in) -> None:
+    page = sign_in("vera", "/gallery")
+    page.wait_for_selector(READY)
+    before = page.locator(".tile").evaluate_all("tiles => tiles.map(t => t.dataset.cell)")
+    page.keyboard.press("x")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("text=Chosen without an answer: 1. \u21b5 once more leaves them behind.")
+    page.wait_for_selector(".gallery[data-chosen='1']")
+    assert page.locator(".tile").evaluate_all("tiles => tiles.map(t => t.dataset.cell)") == before
+    page.keyboard.press("Enter")
+    page.wait_for_selector(f"{READY}[data-chosen='0']")
+    until(lambda: page.locator(".tile").evaluate_all("tiles => tiles.map(t => t.dataset.cell)") != before)
+
+
 def test_keyboard_alone__chooses_the_odd_ones_then_the_rest(sign_in, server) -> None:
     page = sign_in("ben", "/gallery")
     page.wait_for_selector(READY)

@@ -73,6 +73,7 @@ def test_scan_whose_file_tells_a_wrong_scale__gets_the_given_one_and_says_so(
     assert known("a.tif", mpp=0.25, mpp_wins=True)[2].scaled == 0
     find_cells(database, services.home, services.secret_key, FindOptions(side_um=64, side_px=256))
     assert catalog.cells(database)
+    assert known("a.tif", mpp=0.2505, mpp_wins=True)[2].refused == [], "no other scale, but a rounded one"
     scales, notes, report = known("a.tif", mpp=0.5, mpp_wins=True)
     assert scales == [(0.25, "given")]
     assert ["cut at 0.25 um/px" in reason for _, reason in report.refused] == [True]

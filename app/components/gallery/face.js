@@ -69,3 +69,11 @@ function galleryLead() {
   return tr("Find the cells that do not belong: choose and answer them, then choose all that is left and answer those. All chosen cells get the answer in one step, and one undo takes that step back. " +
     "Arrows move; with \u21e7 they choose a range. After your answer, \u2260 tells that the suggestion was another one. A few known cells are mixed in; after a sweep you are told whether you saw them.");
 }
+
+// Cells that are chosen and not answered: leaving them behind is asked once.
+function leaveChoice(gallery, id, leave) {
+  const { key } = [...gallery.commands.values()].find(command => command.id === id);
+  const asked = tr("Chosen without an answer: {n}. {key} once more leaves them behind.", { n: gallery.chosen.size, key: shownKey(key) });
+  if (!gallery.chosen.size || gallery.said === asked) return leave();
+  gallery.say(asked);
+}

@@ -162,9 +162,9 @@ class Gallery {
       invert: () => { this.chosen = new Set(open.filter(c => !this.chosen.has(c))); this.drawTiles(); },
       none: () => { if (!this.sheets.close()) this.chosen.clear(); this.said = ""; this.draw(); },
       undo: () => this.undo(), redo: () => this.redo(),
-      like: () => { if (this.items[this.cursor]) this.load(this.items[this.cursor].cell); },
+      like: () => { const { cell } = this.items[this.cursor] || {}; if (cell) leaveChoice(this, "like", () => this.load(cell)); },
       slide: () => { if (this.items[this.cursor]) location.assign(`/slide?cell=${this.items[this.cursor].cell}&from=gallery`); },
-      example: () => this.example(), next: () => this.load(""), help: () => this.sheets.toggle("help"),
+      example: () => this.example(), next: () => leaveChoice(this, "next", () => this.load("")), help: () => this.sheets.toggle("help"),
     })[id]();
   }
 
