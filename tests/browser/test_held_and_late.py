@@ -5,6 +5,7 @@ from playwright.sync_api import expect
 
 from app.components.source import joined
 from tests.browser.conftest import SLIDE_READY, Held, next_on_slide
+from tests.browser.test_slide_view import _settled
 
 pytestmark = pytest.mark.browser
 NUM_SLIDES = 2
@@ -70,15 +71,13 @@ def test_page_that_is_left_before_its_cells_come__gives_them_back(sign_in, serve
 
 
 def test_cell_whose_claim_was_refused__is_asked_for_again_by_a_click(sign_in, server) -> None:
-    page = sign_in("ada", "/slide")
+    page = sign_in("ada", "/slide", reduced_motion="reduce")
     page.wait_for_selector(SLIDE_READY)
     page.route("**/claim", lambda route: route.fulfill(json={"item": None, "reason": "A colleague has it."}))
     page.keyboard.press("n")
     page.wait_for_selector("text=A colleague has it.")
     page.unroute("**/claim")
-    x, y = map(float, page.get_attribute(".slideview", "data-at").split(","))
-    box = page.locator(".slidestage").bounding_box()
-    page.mouse.click(box["x"] + x, box["y"] + y)
+    page.mouse.click(*_settled(page))
     page.wait_for_selector(".slideview[data-claimed]", timeout=20_000)
 
 

@@ -138,9 +138,8 @@ def test_gallery_on_its_way__takes_no_key_and_the_last_choice_counts(sign_in, se
     page.get_by_label("Cells on a page").select_option("60")
     cells.let_go()
     cells.wait(2)
-    cells.let_go(1)
-    page.wait_for_selector(".gallery[data-ready='60']")
     cells.end()
+    page.wait_for_selector(".gallery[data-ready='60']")
 
     page.route("**/api/gallery?*", lambda route: route.abort())
     page.keyboard.press("ArrowRight")

@@ -165,8 +165,8 @@ def test_sentence_that_comes__moves_nothing(page) -> None:
     assert page.locator(".lens").bounding_box() == before
 
 
-def test_first_picture__shares_a_slow_line_with_no_other(page, server) -> None:
-    page.goto("about:blank")  # what the fixture's page has asked for does not count
+def test_first_picture__shares_a_slow_line_with_no_other(sign_in, server) -> None:
+    page = sign_in("ben", "/settings")  # without earlier answers, whose pictures are shown beside it
     pictures = Held(page, "**/api/v1/cells/*/image")
     page.goto(server.url)
     pictures.wait()
