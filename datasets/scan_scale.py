@@ -44,5 +44,5 @@ def with_scale(
     if not options.mpp_wins:
         return replace(info, notes=(*info.notes, told(GIVEN_LOST, **values))), info.mpp, "file"
     # Doubts about a scale that no longer counts would ask for what was just given.
-    notes = [note for note in info.notes if not is_of(note, OTHER_SCALE, OTHER_LENS)]
-    return replace(info, notes=(*notes, told(GIVEN_WON, **values))), given, "given"
+    left = [note for note in info.notes if not is_of(note, OTHER_SCALE, OTHER_LENS)]
+    return replace(info, notes=(*left, told(GIVEN_WON, **values))), given, "given"
