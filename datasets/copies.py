@@ -246,5 +246,16 @@ def compare_copies(decoder: Decoder, originals: Sequence[Path], copies: Sequence
                     raise UnreadableFile("its clean copy has other pixels")
 
 
+def remove_originals(paths: Sequence[Path]) -> list[tuple[Path, str]]:
+    """Remove files of which the study has every pixel; return those that the system keeps, with the reason."""
+    kept = []
+    for path in paths:
+        try:
+            path.unlink()
+        except OSError as error:  # a share that is read-only, a folder of another account
+            kept.append((path, f"its copy is whole, but it cannot be removed ({error.strerror}): remove it yourself"))
+    return kept
+
+
 def _difference(one: Picture, other: Picture) -> float:
     return float(np.abs(one.astype(np.int16) - other).mean())

@@ -12,7 +12,7 @@ from datasets.bundles import ScanFiles, sort_files
 from datasets.burned_in import burned_in_words
 from datasets.catalog import Cell, CellPlane, Scan, Slide, crop_path, field_path, plane_path
 from datasets.companions import parts_of
-from datasets.copies import CopyReport, compare_copies, copies_of, copy_dicom, copy_scan, is_exact
+from datasets.copies import CopyReport, compare_copies, copies_of, copy_dicom, copy_scan, is_exact, remove_originals
 from datasets.crops import Picture, cut_crop, encode_png
 from datasets.db import Database, utc_now
 from datasets.errors import DatasetError, UnreadableFile
@@ -213,9 +213,9 @@ class _Ingest:
             self.report.notes.append((scan.paths[0], "its copy is compressed anew: the original was left where it is"))
             return
         compare_copies(self._decoder, scan.paths, copies_of(self._home, slide_id))
-        for path in scan.paths:
-            path.unlink()
-            self.report.moved += 1
+        kept = remove_originals(scan.paths)
+        self.report.notes += kept
+        self.report.moved += len(scan.paths) - len(kept)
 
     def _tell_words(self, path: Path, picture: Picture) -> None:
         if burned_in_words(picture):

@@ -12,7 +12,7 @@ from datasets.errors import UnreadableFile
 from datasets.intake_report import IngestOptions
 from datasets.notices import GIVEN_LOST, GIVEN_WON, is_of
 from datasets.readers.base import SlideInfo
-from datasets.scan_scale import with_scale
+from datasets.scan_scale import is_same_scale, with_scale
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -92,8 +92,8 @@ def overrule_scale(database: Database, slide_id: str, options: IngestOptions) ->
     Raises:
         UnreadableFile: It has cells, cut by the scale that it has.
     """
-    known = scale_of_slide(database, slide_id) if options.mpp_wins and options.mpp is not None else None
-    if known is None or known[0] == options.mpp:
+    known = scale_of_slide(database, slide_id) if options.mpp_wins else None
+    if known is None or options.mpp is None or is_same_scale(known[0], options.mpp):
         return False
     with database.write() as session:
         if session.scalar(select(Cell.id).where(Cell.slide_id == slide_id).limit(1)) is not None:

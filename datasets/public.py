@@ -148,16 +148,14 @@ def _class_folders(path: Path) -> list[Path]:
         return []
     folders = [child for child in sorted(path.iterdir()) if child.is_dir() and not is_left_out(child.name)]
     filled = [folder for folder in folders if any(child.is_file() for child in folder.iterdir())]
+    classes = [folder for folder in filled if any(map(_is_picture_name, folder.iterdir()))]
     # One folder is a folder of fields ("images"), not a set with one class; a folder that holds
     # anything but pictures, at whatever depth, is a hospital's.
-    is_set = len(filled) > 1 and all(_holds_only_pictures(folder) for folder in filled)
-    return filled if is_set else []
+    return classes if len(classes) > 1 and all(map(_holds_only_pictures, filled)) else []
 
 
 def _holds_only_pictures(folder: Path) -> bool:
-    names = files_below(folder)[0]
-    known = _PICTURE_SUFFIXES | _COMPANION_SUFFIXES
-    return any(map(_is_picture_name, folder.iterdir())) and all(name.suffix.lower() in known for name in names)
+    return all(file.suffix.lower() in _PICTURE_SUFFIXES | _COMPANION_SUFFIXES for file in files_below(folder)[0])
 
 
 _COMPANION_SUFFIXES = {".txt", ".csv", ".dat", ".md", ".db", ".ini"}

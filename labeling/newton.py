@@ -21,8 +21,9 @@ _MOST_INNER = 200
 """Steps of the search for one step: of rows whose numbers differ by millions, rounding lets it not end."""
 _MANY = 1_000
 """Rows from which inner steps are float32: that halves their time, and changes the way and not the end."""
-_PLENTY = 4_000
-"""Rows from which the axes of their spread are looked for: that costs as much as some ten inner steps."""
+_PLENTY, _PLENTY_EACH = 4_000, 4
+"""Rows, in all and for each number of theirs, from which the axes of their spread are looked for: of fewer that costs
+more than it saves."""
 
 
 class _Space:
@@ -40,9 +41,10 @@ class _Space:
         other = copy.copy(self)
         other.z, other.map = self.z.astype(np.float32), self.map.astype(np.float32)
         other.gram = None if self.gram is None else other.map
-        if len(self.z) >= _PLENTY and self.gram is None:
+        if len(self.z) >= max(_PLENTY, _PLENTY_EACH * self.z.shape[1]):
             shares = (weights / weights.sum()).astype(np.float32)
-            other.spread, other.axes = np.linalg.eigh((other.map * shares) @ other.z)
+            spread, other.axes = np.linalg.eigh((other.map * shares) @ other.z)
+            other.spread = np.maximum(spread, 0)  # rounding puts some below: steps would go uphill
         return other
 
     def point(self, coefs: Reals | float, intercepts: Reals | float) -> "_Point":

@@ -1,5 +1,6 @@
 """Clean copies: the scan's pixels byte for byte, and nothing of the person, in any byte of the study."""
 
+import errno
 import fcntl
 import io
 import os
@@ -154,6 +155,29 @@ def test_move__the_original_goes_when_the_copy_is_whole(
     assert [(path.name, "left where it is" in note) for path, note in moved.notes] == [("label.dcm", True)]
     assert (len(slides), cells.slides) == (2, 2)
     assert _holders(services.home) == []
+
+
+def test_move__from_a_share_that_is_read_only_is_told_and_ends_nothing(
+    services: Services, tmp_path: Path, picture: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    share = tmp_path / "share"
+    share.mkdir()
+    for name, pixels in (("a", picture), ("b", picture[::-1])):
+        write_aperio(share / f"{name}.svs", pixels, mpp=0.25, texts="")
+    unlink = Path.unlink
+
+    def refuse(self: Path, missing_ok: bool = False) -> None:
+        if self.parent == share:
+            raise OSError(errno.EROFS, "Read-only file system", str(self))
+        unlink(self, missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", refuse)
+    report = take_in(services, plan(share, "slides"), keep="move").report
+
+    assert (report.slides, report.moved, report.refused) == (2, 0, [])
+    assert [(path.name, "cannot be removed (Read-only" in note) for path, note in report.notes] == [
+        ("a.svs", True), ("b.svs", True)
+    ]  # fmt: skip
 
 
 def test_copy__that_is_not_the_original_is_refused_and_nothing_is_removed(

@@ -151,6 +151,12 @@ def test_isbi14__its_names_among_other_pictures_are_no_set_and_leave_none_out(tm
     assert len(plan(tmp_path).fields) == 4
 
 
+def test_class_folders__one_beside_them_without_a_picture_is_no_class_and_hides_none(tmp_path):
+    make(tmp_path, "HSIL/a.png", "NILM/b.png", "notes/readme.txt", "empty/Thumbs.db")
+
+    assert {cell.category for cell in plan(tmp_path).cells} == {"HSIL", "NILM"}
+
+
 def test_day_folders_with_scans_deeper_inside__are_no_classes(tmp_path):
     for day in ("monday", "tuesday"):
         (tmp_path / day / "batch").mkdir(parents=True)

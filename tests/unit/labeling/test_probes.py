@@ -62,6 +62,15 @@ def test_fit__of_thousands_of_rows_takes_few_products_and_ends_at_the_optimum(mo
     assert len(counted) < 270
 
 
+def test_fit__of_thousands_of_rows_that_spread_along_few_axes_takes_few_steps_however_weak_the_penalty() -> None:
+    generator = np.random.default_rng(1)
+    y = generator.integers(4, size=4500)
+    few = generator.normal(size=(4500, 10)) + 1.5 * np.eye(10)[y]
+    probe = LinearProbe(C=1e6).fit(few @ generator.normal(size=(10, 100)), y)
+
+    assert probe.n_iter_ < 10
+
+
 def test_fit__a_repeated_row_equals_a_weight_of_two() -> None:
     x, y = _blobs()
     weights = np.where(np.arange(60) < 20, 2.0, 1.0)
