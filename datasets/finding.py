@@ -24,7 +24,7 @@ from datasets.identity import cell_code
 from datasets.notices import DARK_TILES, NOISY_TILES
 from datasets.nuclei import VERSION, Nuclei, find_nuclei, lie_near, most_nuclei, white_point
 from datasets.pictures import SlidePicture, open_picture
-from datasets.places import slides_with_points
+from datasets.places import scale_of_slide, slides_with_points
 from datasets.sandbox import Decoder
 from datasets.search_report import FindOptions, FindReport
 from datasets.search_tiles import Tile, count_tiles, tiles_of
@@ -66,7 +66,8 @@ def find_cells(
         for slide in open_ones:
             count = count_tiles(slide)
             try:
-                search = _SlideSearch(database, home, secret_key, options, slide, searches.get(slide.id), decoder)
+                now = catalog.slide(database, slide.id) or slide  # hours after the list: its scale may be another
+                search = _SlideSearch(database, home, secret_key, options, now, searches.get(slide.id), decoder)
                 for finished in search.run(report):
                     on_progress(done + finished, total)
                 report.slides += 1
@@ -163,6 +164,8 @@ class _SlideSearch:
                 self._bad += 1
                 if self._bad > max(1, _MOST_BAD_TILES * len(self._tiles)):
                     raise UnreadableFile(f"{self._bad} of its tiles cannot be read ({error.reason})") from error
+            if (scale_of_slide(self._database, self._slide.id) or (None,))[0] != self._mpp:
+                raise UnreadableFile("its scale was changed while it was searched; search it again")
             self._done = index + 1
             self._cells += len(cells)
             row = Search(

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from datasets.errors import UnreadableFile
 from datasets.intake_report import IngestOptions
-from datasets.notices import GIVEN_LOST, GIVEN_WON
+from datasets.notices import GIVEN_LOST, GIVEN_WON, OTHER_LENS, OTHER_SCALE, is_of
 from datasets.readers.base import SlideInfo
 from datasets.told import told
 
@@ -40,6 +40,9 @@ def with_scale(
         return info, given, "given"
     if given is None or is_same_scale(given, info.mpp):
         return info, info.mpp, "file"
-    pattern, mpp, source = (GIVEN_WON, given, "given") if options.mpp_wins else (GIVEN_LOST, info.mpp, "file")
-    note = told(pattern, mpp=f"{info.mpp:.4g}", given=f"{given:.4g}")
-    return replace(info, notes=(*info.notes, note)), mpp, source
+    values = {"mpp": f"{info.mpp:.4g}", "given": f"{given:.4g}"}
+    if not options.mpp_wins:
+        return replace(info, notes=(*info.notes, told(GIVEN_LOST, **values))), info.mpp, "file"
+    # Doubts about a scale that no longer counts would ask for what was just given.
+    left = [note for note in info.notes if not is_of(note, OTHER_SCALE, OTHER_LENS)]
+    return replace(info, notes=(*left, told(GIVEN_WON, **values))), given, "given"

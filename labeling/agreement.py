@@ -27,50 +27,6 @@ LITERATURE = {
 """Published ranges, so that a figure of 0.45 is not read as failure: low, high, of what."""
 
 
-def cohen_kappa(first: Codes, second: Codes, num_classes: int, weights: Floats | None = None) -> float | None:
-    """Return Cohen's kappa of two doctors (1960), weighted (1968) where penalties are given.
-
-    Args:
-        first: Class of each cell by one doctor, shape (n,).
-        second: By the other, shape (n,).
-        num_classes: Number of classes K.
-        weights: Penalty of each confusion, shape (K, K), zero on the diagonal; None: all alike.
-
-    Returns:
-        None where it is not defined: no cell, or chance alone leaves no room to disagree.
-    """
-    return pairwise_kappa(np.stack([first, second]), num_classes, weights)
-
-
-def fleiss_kappa(counts: Floats) -> float | None:
-    """Return Fleiss' kappa (1971) of answers counted by cell and class.
-
-    Args:
-        counts: Answers of each class, shape (cells, classes); every cell has the same number, at least 2.
-
-    Raises:
-        ValueError: The cells have different numbers of answers; use Krippendorff's alpha.
-    """
-    readers = counts.sum(axis=1)
-    if not len(counts) or readers.max() < 2:
-        return None
-    if (readers != readers[0]).any():
-        raise ValueError("cells with different numbers of answers: use Krippendorff's alpha.")
-    return _whole(Fleiss(counts.shape[1]), _fleiss_sums(counts))
-
-
-def krippendorff_alpha(ratings: Codes, num_classes: int, distance: Floats | None = None) -> float | None:
-    """Return Krippendorff's alpha (2004, chapter 11): any number of doctors, cells may lack answers.
-
-    Args:
-        ratings: Class of each cell by each doctor, shape (doctors, cells); `MISSING` where not decided.
-        num_classes: Number of classes K.
-        distance: Between classes, shape (K, K), zero on the diagonal; None: nominal.
-    """
-    figure = Alpha(num_classes, distance)
-    return _whole(figure, figure.sums(ratings))
-
-
 def bethesda_weights(num_classes: int) -> Floats:
     """Return quadratic penalties between ordered classes, 0 to 1, shape (K, K).
 
@@ -101,26 +57,8 @@ def cut_penalty(num_classes: int, category: int) -> Floats:
     return (is_above[:, None] != is_above).astype(np.float64)
 
 
-def pairwise_kappa(ratings: Codes, num_classes: int, weights: Floats | None = None) -> float | None:
-    """Return Cohen's kappa over all pairs of doctors.
-
-    Disagreements that are seen and those that chance would bring are added up over the pairs before one is divided
-    by the other (pooled kappa, De Vries et al. 2008, Using Pooled Kappa to Summarize Interrater Agreement across Many
-    Items; they weigh items alike, here each pair counts by its cells): the mean of many pairs' own kappas, of a few
-    cells each, is too low.
-
-    Args:
-        ratings: Classes by doctor and cell, shape (doctors, cells); `MISSING` where there is none.
-        num_classes: Classes are 0 up to this.
-        weights: Of disagreements, shape (classes, classes); None: all weigh the same.
-    """
-    penalty = 1.0 - np.eye(num_classes) if weights is None else weights
-    figure = Kappas(num_classes, penalty[None])
-    return _whole(figure, figure.sums(ratings))
-
-
 def equally_read(ratings: Codes) -> Codes:
-    """Return the ratings, as in `pairwise_kappa`, of cells with the most usual number of answers: for Fleiss' kappa."""
+    """Return the ratings (doctors, cells) of cells with the most usual number of answers: for `Fleiss`."""
     readers = (ratings != MISSING).sum(axis=0)
     numbers = np.bincount(readers[readers >= 2], minlength=3)
     return ratings[:, readers == int(numbers.argmax())] if len(readers) and numbers.any() else ratings[:, :0]
@@ -130,7 +68,7 @@ class Figure(Protocol):
     """Figures that are made of sums over cells, so that a thousand draws of the cells are one product."""
 
     def sums(self, ratings: Codes) -> csr_array:
-        """Return what each cell adds, shape (cells, terms), of ratings (doctors, cells)."""
+        """Return what each cell adds, shape (cells, terms), of ratings (doctors, cells), `MISSING` if not decided."""
         ...
 
     def of(self, totals: Floats) -> Floats:
@@ -140,11 +78,17 @@ class Figure(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Kappas:
-    """Kappa over pairs of doctors, see `pairwise_kappa`, once for each of the penalties."""
+    """Cohen's kappa over all pairs of doctors (1960; weighted 1968), once for each of the penalties.
+
+    Disagreements that are seen and those that chance would bring are added up over the pairs before one is divided
+    by the other (pooled kappa, De Vries et al. 2008, Using Pooled Kappa to Summarize Interrater Agreement across Many
+    Items; they weigh items alike, here each pair counts by its cells): the mean of many pairs' own kappas, of a few
+    cells each, is too low.
+    """
 
     num_classes: int
     penalties: Floats
-    """Shape (figures, K, K)."""
+    """Of each confusion, zero on the diagonal, shape (figures, K, K)."""
 
     def sums(self, ratings: Codes) -> csr_array:
         """Return confusions of pairs and classes of each side: ratings (doctors, cells) to (cells, terms)."""
@@ -169,10 +113,11 @@ class Kappas:
 
 @dataclass(frozen=True, slots=True)
 class Alpha:
-    """Krippendorff's alpha, see `krippendorff_alpha`."""
+    """Krippendorff's alpha (2004, chapter 11): any number of doctors, cells may lack answers."""
 
     num_classes: int
     distance: Floats | None = None
+    """Between classes, shape (K, K), zero on the diagonal; None: nominal."""
 
     def sums(self, ratings: Codes) -> csr_array:
         """Return each cell's coincidences: ratings (doctors, cells) to (cells, K * K)."""
@@ -195,13 +140,16 @@ class Alpha:
 
 @dataclass(frozen=True, slots=True)
 class Fleiss:
-    """Fleiss' kappa, see `fleiss_kappa`, of cells with the same number of answers."""
+    """Fleiss' kappa (1971), of cells with the same number of answers, see `equally_read`."""
 
     num_classes: int
 
     def sums(self, ratings: Codes) -> csr_array:
         """Return each cell's agreement and answers: ratings (doctors, cells) to (cells, K + 2)."""
-        return csr_array(_fleiss_sums(answer_counts(ratings, self.num_classes)))
+        counts = answer_counts(ratings, self.num_classes)
+        readers = counts.sum(axis=1)
+        agreed = ((counts**2).sum(axis=1) - readers) / np.maximum(readers * (readers - 1), 1)
+        return csr_array(np.column_stack([np.ones(len(counts)), agreed, counts]))
 
     def of(self, totals: Floats) -> Floats:
         """Return kappa: totals (draws, K + 2) to (draws, 1)."""
@@ -211,12 +159,7 @@ class Fleiss:
         return _one_minus(1 - totals[:, 1:2] / np.maximum(cells, 1), room)
 
 
-def _whole(figure: Figure, sums: csr_array | Floats) -> float | None:
-    value = float(figure.of(total(sums))[0, 0])
-    return None if np.isnan(value) else value
-
-
-def total(sums: csr_array | Floats) -> Floats:
+def total(sums: csr_array) -> Floats:
     """Return the sums of all cells as one draw, shape (1, terms), of sums (cells, terms)."""
     return np.asarray(sums.sum(axis=0), np.float64)[None]
 
@@ -231,13 +174,6 @@ def _counted(rows: list[Codes], terms: list[Codes], shape: tuple[int, int]) -> c
         return csr_array(shape, dtype=np.float64)
     places = (np.concatenate(rows), np.concatenate(terms))
     return csr_array((np.ones(len(places[0])), places), shape=shape)
-
-
-def _fleiss_sums(counts: Floats) -> Floats:
-    """Return for each cell 1, its agreement and its answers of each class, shape (cells, K + 2)."""
-    readers = counts.sum(axis=1)
-    agreed = ((counts**2).sum(axis=1) - readers) / np.maximum(readers * (readers - 1), 1)
-    return np.column_stack([np.ones(len(counts)), agreed, counts])
 
 
 def ratings_table(

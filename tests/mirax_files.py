@@ -12,26 +12,30 @@ _SLIDE_ID = "0123456789ABCDEF0123456789ABCDEF"
 
 
 def write_mirax(path: Path, picture: np.ndarray, *, mpp: float, words: str = "", label: np.ndarray | None = None,
-                unscanned: tuple[int, ...] = ()) -> None:  # fmt: skip
+                unscanned: tuple[int, ...] = (), overlap: int = 0) -> None:  # fmt: skip
     """Write a slide of two levels.
 
     Args:
         path: Ends in .mrxs. The file itself is the same for every slide, as it may be with a scanner's.
-        picture: RGB, shape (H, W, 3), sides multiples of 512.
+        picture: RGB, shape (H, W, 3), sides multiples of 512; with an overlap, of twice what is not
+            shared, and one overlap more.
         mpp: Micrometres per pixel.
         words: Stand in the header's texts.
         label: Picture of the label, which is also the macro picture; None: of the slide's corner.
         unscanned: Tiles of level 0, counted row by row, that the scanner left out.
+        overlap: Pixels that neighbouring camera pictures share, as a real scanner's do; their places then stand in a
+            layer of their own.
     """
     folder = path.with_suffix("")
     folder.mkdir(parents=True)
     path.write_bytes(_jpeg(np.full((16, 16, 3), 255, np.uint8)))
-    across, down = picture.shape[1] // TILE, picture.shape[0] // TILE
+    across, down = (side // (TILE - overlap) for side in (picture.shape[1], picture.shape[0]))
+    places, stored = _camera_pictures(picture, across, down, TILE - overlap)
     data = bytearray(b"01.02" + _SLIDE_ID.encode())
     levels = []
     for level in range(2):
         step = 1 << level
-        pixels = cv2.resize(picture, None, fx=1 / step, fy=1 / step, interpolation=cv2.INTER_AREA)
+        pixels = cv2.resize(stored, None, fx=1 / step, fy=1 / step, interpolation=cv2.INTER_AREA)
         rows = []
         for index in range(across * down):
             column, row = index % across, index // across
@@ -41,9 +45,20 @@ def write_mirax(path: Path, picture: np.ndarray, *, mpp: float, words: str = "",
             rows.append((index, *_add(data, _jpeg(pixels[y : y + TILE, x : x + TILE])), 0))
         levels.append(rows)
     others = [_add(data, _jpeg(picture[:90, :120] if label is None else label)) for _ in range(3)]
+    if overlap:
+        others.append(_add(data, b"".join(struct.pack("<Bii", 1, *place) for place in places)))
     (folder / "Data0000.dat").write_bytes(data)
     (folder / "Index.dat").write_bytes(_index(levels, others))
-    (folder / "Slidedat.ini").write_text(_texts(across, down, mpp, words))
+    (folder / "Slidedat.ini").write_text(_texts(across, down, mpp, words, overlap))
+
+
+def _camera_pictures(
+    picture: np.ndarray, across: int, down: int, step: int
+) -> tuple[list[tuple[int, int]], np.ndarray]:
+    """Return where camera pictures lie, row by row, and all of them side by side, as the levels hold them."""
+    places = [(column * step, row * step) for row in range(down) for column in range(across)]
+    tiles = [picture[y : y + TILE, x : x + TILE] for x, y in places]
+    return places, np.vstack([np.hstack(tiles[start : start + across]) for start in range(0, len(tiles), across)])
 
 
 def _jpeg(pixels: np.ndarray) -> bytes:
@@ -74,7 +89,7 @@ def _index(levels: list[list[tuple[int, ...]]], others: list[tuple[int, int]]) -
     return bytes(index)
 
 
-def _texts(across: int, down: int, mpp: float, words: str) -> str:
+def _texts(across: int, down: int, mpp: float, words: str, overlap: int) -> str:
     groups: dict[str, dict[str, object]] = {
         "GENERAL": {
             "SLIDE_VERSION": "01.02", "SLIDE_ID": _SLIDE_ID, "SLIDE_NAME": words, "PROJECT_NAME": words,
@@ -82,8 +97,9 @@ def _texts(across: int, down: int, mpp: float, words: str) -> str:
             "SLIDE_CREATIONDATETIME": "01/01/2020 10:00:00",
         },
         "HIERARCHICAL": {
-            "HIER_COUNT": 1, "NONHIER_COUNT": 1, "INDEXFILE": "Index.dat", "HIER_0_NAME": "Slide zoom level",
-            "HIER_0_COUNT": 2, "HIER_0_VAL_0_SECTION": "LEVEL_0", "HIER_0_VAL_1_SECTION": "LEVEL_1",
+            "HIER_COUNT": 1, "NONHIER_COUNT": 2 if overlap else 1, "INDEXFILE": "Index.dat",
+            "HIER_0_NAME": "Slide zoom level", "HIER_0_COUNT": 2,
+            "HIER_0_VAL_0_SECTION": "LEVEL_0", "HIER_0_VAL_1_SECTION": "LEVEL_1",
             "NONHIER_0_NAME": "Scan data layer", "NONHIER_0_COUNT": 3,
         },
         "DATAFILE": {"FILE_COUNT": 1, "FILE_0": "Data0000.dat"},
@@ -92,9 +108,12 @@ def _texts(across: int, down: int, mpp: float, words: str) -> str:
     for number, kind in enumerate(("SlideThumbnail", "SlideBarcode", "SlidePreview")):
         groups["HIERARCHICAL"] |= {f"NONHIER_0_VAL_{number}": f"ScanDataLayer_{kind}",
                                    f"NONHIER_0_VAL_{number}_SECTION": "OTHERS"}  # fmt: skip
+    if overlap:
+        groups["HIERARCHICAL"] |= {"NONHIER_1_NAME": "VIMSLIDE_POSITION_BUFFER", "NONHIER_1_COUNT": 1,
+                                   "NONHIER_1_VAL_0": "default", "NONHIER_1_VAL_0_SECTION": "OTHERS"}  # fmt: skip
     for level in range(2):
         groups[f"LEVEL_{level}"] = {
-            "OVERLAP_X": 0, "OVERLAP_Y": 0, "MICROMETER_PER_PIXEL_X": mpp * 2**level,
+            "OVERLAP_X": overlap >> level, "OVERLAP_Y": overlap >> level, "MICROMETER_PER_PIXEL_X": mpp * 2**level,
             "MICROMETER_PER_PIXEL_Y": mpp * 2**level, "IMAGE_FORMAT": "JPEG", "IMAGE_FILL_COLOR_BGR": 0xFFFFFF,
             "DIGITIZER_WIDTH": TILE, "DIGITIZER_HEIGHT": TILE, "IMAGE_CONCAT_FACTOR": level,
         }  # fmt: skip

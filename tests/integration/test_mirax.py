@@ -21,7 +21,7 @@ from datasets.synthetic import draw_slide
 from tests.mirax_files import write_mirax
 
 LABEL = np.full((90, 120, 3), (250, 30, 200), np.uint8)
-WORDS = "DOE JANE 4711"
+WORDS = "DOEMANN JANETTE 47110815"  # words that no code holds by chance
 
 
 @pytest.fixture(scope="module")
@@ -57,6 +57,20 @@ def test_mirax__is_read_where_it_is_and_two_scans_are_two_slides(
     for truth in pictures:
         assert min(np.abs(picture[256:].astype(int) - truth[256:]).mean() for picture in seen) < 4
     assert take_in(services, plan(folder, "slides")).report.slides == 0
+
+
+@pytest.mark.parametrize("keep", ["refer", "copy"])
+def test_mirax__camera_pictures_that_overlap_are_one_picture(services: Services, tmp_path: Path, keep: str) -> None:
+    """As real scanners store them: each camera picture shares a border with the next, their places lie in a layer."""
+    truth = draw_slide(np.random.default_rng(5)).image[:448, :832]
+    write_mirax(tmp_path / "in" / "c.mrxs", truth, mpp=0.25, overlap=64)
+    report = take_in(services, plan(tmp_path / "in", "slides"), keep=keep).report
+    (slide,) = catalog.slides_with_pictures(services.database)
+
+    assert (report.refused, slide.width_px, slide.height_px, slide.mpp) == ([], 832, 448, 0.25)
+    with Decoder() as decoder:
+        seen = decoder.read_region(originals.files_of(services.home, slide.id), 0, 0, 832, 448)
+    assert np.abs(seen.astype(int) - truth).mean() < 4
 
 
 def test_mirax__clean_copy_holds_levels_only_and_gives_the_cells(services: Services, folder: Path) -> None:

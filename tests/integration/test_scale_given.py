@@ -21,7 +21,7 @@ from datasets.intake_report import IngestReport
 from datasets.public import Point, plan
 from datasets.search_report import FindOptions
 from datasets.synthetic import draw_slide
-from tests.slide_files import write_pyramid
+from tests.slide_files import write_aperio, write_pyramid
 
 
 @pytest.mark.parametrize("stack", [[], ["--stack=1"]], ids=["field", "planes"])
@@ -54,7 +54,7 @@ def test_scan_whose_file_tells_a_wrong_scale__gets_the_given_one_and_says_so(
 ) -> None:
     picture = draw_slide(np.random.default_rng(5)).image[:512, :1024]
     write_pyramid(tmp_path / "a.tif", picture, mpp=0.635)  # inches for centimetres
-    write_pyramid(tmp_path / "b.tif", picture[::-1], mpp=0.25)
+    write_aperio(tmp_path / "b.svs", picture[::-1], mpp=0.635, texts="")  # which its 40x contradicts
     database = services.database
 
     def known(files: str, **options: Any) -> tuple[list[tuple[float, str]], list[str], IngestReport]:
@@ -77,9 +77,10 @@ def test_scan_whose_file_tells_a_wrong_scale__gets_the_given_one_and_says_so(
     scales, notes, report = known("a.tif", mpp=0.5, mpp_wins=True)
     assert scales == [(0.25, "given")]
     assert ["cut at 0.25 um/px" in reason for _, reason in report.refused] == [True]
-    scales, _, report = known("b.tif", mpp=0.5, mpp_wins=True)
+    scales, _, report = known("b.svs", mpp=0.5, mpp_wins=True)
     assert sorted(scales) == [(0.25, "given"), (0.5, "given")]
-    assert [note for _, note in report.notes] == ["its file tells 0.25 um/px; 0.5 was given at the import and is taken"]
+    said = ["its file tells 0.635 um/px; 0.5 was given at the import and is taken"]
+    assert [note for _, note in report.notes] == said, "and no doubt about the scale that does not count"
 
 
 def test_points_that_come_later__are_cut_by_the_scale_that_won(services: Services, tmp_path: Path) -> None:
@@ -95,3 +96,25 @@ def test_points_that_come_later__are_cut_by_the_scale_that_won(services: Service
 
     assert slide.mpp == 0.5
     assert np.abs(cv2.resize(truth, (256, 256)).astype(int) - crop).mean() < 8, "64 um are 128 pixels of 0.5 um"
+
+
+def test_scale_that_is_given_while_slides_are_searched__is_that_of_the_whole_search(
+    services: Services, tmp_path: Path
+) -> None:
+    for number in range(2):
+        write_pyramid(tmp_path / f"{number}.tif", np.full((512, 2048, 3), 240 + number, np.uint8), mpp=2.0)
+    take_in(services, plan(tmp_path))
+    times = []
+
+    def overrule(_done: int, _total: int) -> None:
+        if not times:  # after the first of two tiles of the first slide
+            take_in(services, plan(tmp_path / "0.tif"), mpp=0.25, mpp_wins=True)
+            take_in(services, plan(tmp_path / "1.tif"), mpp=0.25, mpp_wins=True)
+        times.append(1)
+
+    where = (services.database, services.home, services.secret_key, FindOptions(side_um=64, side_px=256))
+    first, again = find_cells(*where, on_progress=overrule), find_cells(*where)
+
+    assert (first.slides, ["scale was changed" in reason for _, reason in first.refused]) == (1, [True])
+    assert (again.slides, again.refused) == (1, [])
+    assert [search.tiles for search in catalog.searches(services.database).values()] == [1, 1]

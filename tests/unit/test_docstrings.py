@@ -24,8 +24,8 @@ _UNIT = re.compile(
 )
 _MOST_WITHOUT_ARGS = 4
 SOURCES = {
-    r"kappa": r"Cohen|Fleiss",
-    r"alpha$": r"Krippendorff's alpha \(2004",
+    r"^(Kappas|Fleiss)$": r"Cohen.*1960|Fleiss.*1971",
+    r"^Alpha$": r"Krippendorff's alpha \(2004",
     r"effective_rank|rankme": r"Garrido et al\. 2023",
     r"vicreg|VicReg|^variance_term|covariance_term": r"Bardes et al\. 2022",
     r"sigreg": r"Balestriero and LeCun 2025",

@@ -9,16 +9,15 @@ from sklearn.metrics import cohen_kappa_score
 from labeling.agreement import (
     MISSING,
     Alpha,
+    Figure,
+    Fleiss,
     Kappas,
     bethesda_weights,
     category_penalty,
-    cohen_kappa,
     cut_penalty,
     equally_read,
-    fleiss_kappa,
-    krippendorff_alpha,
-    pairwise_kappa,
     ratings_table,
+    total,
 )
 from labeling.intervals import with_intervals
 
@@ -26,7 +25,7 @@ from labeling.intervals import with_intervals
 FLEISS = np.array([
     [0, 0, 0, 0, 14], [0, 2, 6, 4, 2], [0, 0, 3, 5, 6], [0, 3, 9, 2, 0], [2, 2, 8, 1, 1],
     [7, 7, 0, 0, 0], [3, 2, 6, 3, 0], [2, 5, 3, 2, 2], [6, 5, 2, 1, 0], [0, 2, 2, 3, 7],
-], float)  # fmt: skip
+])  # fmt: skip
 # Krippendorff, Computing Krippendorff's Alpha-Reliability (2011), section C: 4 observers, 12 units, 5 values.
 _DOT = MISSING
 KRIPPENDORFF = np.array([
@@ -39,22 +38,33 @@ def _plain(classes: int) -> Kappas:
     return Kappas(classes, 1.0 - np.eye(classes)[None])
 
 
+def _value(figure: Figure, ratings: np.ndarray) -> float:
+    return float(figure.of(total(figure.sums(ratings)))[0, 0])
+
+
+def _cohen(first: np.ndarray, second: np.ndarray, classes: int, penalties: np.ndarray | None = None) -> float:
+    figure = _plain(classes) if penalties is None else Kappas(classes, penalties[None])
+    return _value(figure, np.stack([first, second]))
+
+
 def test_fleiss__the_published_table() -> None:
-    assert fleiss_kappa(FLEISS) == pytest.approx(0.210, abs=5e-4)
+    ratings = np.stack([np.repeat(np.arange(5), row) for row in FLEISS], axis=1)
+
+    assert _value(Fleiss(5), ratings) == pytest.approx(0.210, abs=5e-4)
 
 
 def test_krippendorff__the_published_table() -> None:
     steps = np.subtract.outer(np.arange(5), np.arange(5)).astype(float)
 
-    assert krippendorff_alpha(KRIPPENDORFF, 5) == pytest.approx(0.743, abs=5e-4)
-    assert krippendorff_alpha(KRIPPENDORFF, 5, steps**2) == pytest.approx(0.849, abs=5e-4)
+    assert _value(Alpha(5), KRIPPENDORFF) == pytest.approx(0.743, abs=5e-4)
+    assert _value(Alpha(5, steps**2), KRIPPENDORFF) == pytest.approx(0.849, abs=5e-4)
 
 
 def test_cohen__two_readers_by_hand() -> None:
     first = np.repeat([0, 0, 1, 1], [20, 5, 10, 15])
     second = np.repeat([0, 1, 0, 1], [20, 5, 10, 15])
 
-    assert cohen_kappa(first, second, 2) == pytest.approx(0.4)
+    assert _cohen(first, second, 2) == pytest.approx(0.4)
 
 
 @given(st.integers(2, 8), st.integers(2, 60), st.integers(0, 10_000))
@@ -68,7 +78,7 @@ def test_cohen__equals_scikit_learn(classes: int, cells: int, seed: int) -> None
     names = np.arange(classes)
     for weights, name in ((None, None), (bethesda_weights(classes), "quadratic")):
         expected = cohen_kappa_score(first, second, labels=names, weights=name)
-        assert cohen_kappa(first, second, classes, weights) == pytest.approx(expected, abs=1e-9)
+        assert _cohen(first, second, classes, weights) == pytest.approx(expected, abs=1e-9)
 
 
 def test_bethesda_weights__a_neighbour_costs_little() -> None:
@@ -77,19 +87,17 @@ def test_bethesda_weights__a_neighbour_costs_little() -> None:
     assert penalties[0, 1] == pytest.approx(0.04)
     assert penalties[0, 5] == 1.0
     first = np.array([0, 1, 2, 3, 4, 5] * 5)
-    assert cohen_kappa(first, np.clip(first + 1, 0, 5), 6, penalties) > 0.8
-    assert cohen_kappa(first, np.clip(first + 1, 0, 5), 6) < 0.1
+    assert _cohen(first, np.clip(first + 1, 0, 5), 6, penalties) > 0.8
+    assert _cohen(first, np.clip(first + 1, 0, 5), 6) < 0.1
 
 
-def test_undefined__is_none_and_not_a_number() -> None:
-    same = np.zeros(5, np.intp)
-
-    assert cohen_kappa(same, same, 3) is None
-    assert cohen_kappa(same[:0], same[:0], 3) is None
-    assert krippendorff_alpha(np.array([[0, MISSING], [MISSING, 1]]), 2) is None
-    assert with_intervals(np.array([[0, MISSING], [MISSING, 1]]), _plain(2))[0].value is None
-    with pytest.raises(ValueError, match="Krippendorff"):
-        fleiss_kappa(np.array([[2.0, 0], [1, 2]]))
+def test_undefined__is_told_as_that() -> None:
+    same, apart = np.zeros((2, 5), np.intp), np.array([[0, MISSING], [MISSING, 1]])
+    for figure in (_plain(3), Alpha(3), Fleiss(3)):
+        for ratings in (same, same[:, :0], equally_read(apart)):
+            assert np.isnan(_value(figure, ratings)), figure
+    assert np.isnan(_value(Alpha(2), apart))
+    assert with_intervals(apart, _plain(2))[0].value is None
 
 
 def test_equally_read__takes_the_usual_number_of_answers() -> None:
@@ -130,11 +138,11 @@ def test_interval__is_that_of_the_same_draws_one_by_one() -> None:
     truth, other = generator.integers(3, size=40), generator.integers(3, size=(3, 40))
     ratings = np.where(generator.random((3, 40)) < 0.6, truth, other)
     ratings[0, :9] = MISSING
-    for figure, one in ((_plain(3), pairwise_kappa), (Alpha(3), krippendorff_alpha)):
+    for figure in (_plain(3), Alpha(3)):
         found = with_intervals(ratings, figure, draws=50)[0]
         places = np.random.default_rng(0).integers(40, size=(50, 40))
 
-        assert np.quantile([one(ratings[:, row], 3) for row in places], [0.025, 0.975]) == pytest.approx(
+        assert np.quantile([_value(figure, ratings[:, row]) for row in places], [0.025, 0.975]) == pytest.approx(
             [found.low, found.high]
         )
 
@@ -144,8 +152,8 @@ def test_categories_and_cuts__the_confused_pair_is_found() -> None:
     other = truth.copy()
     other[50:150] = np.random.default_rng(0).permutation(other[50:150])
     ratings = np.vstack([truth, other])
-    by_category = [pairwise_kappa(ratings, 4, category_penalty(4, c)) for c in range(4)]
-    by_cut = [pairwise_kappa(ratings, 4, cut_penalty(4, c)) for c in range(1, 4)]
+    by_category = [_value(Kappas(4, category_penalty(4, c)[None]), ratings) for c in range(4)]
+    by_cut = [_value(Kappas(4, cut_penalty(4, c)[None]), ratings) for c in range(1, 4)]
 
     assert by_category[0] == by_category[3] == by_cut[0] == by_cut[2] == 1.0
     assert max(by_category[1], by_category[2], by_cut[1]) < 0.6
