@@ -87,7 +87,7 @@ def _label_through(port: int, trusted: Path, home: Path) -> None:
         of_the_pages = browser.get("/_stcore/health", headers=session, extensions=named).headers.get_list("set-cookie")
         assert [("_streamlit_xsrf" in other, "; Secure" in other) for other in of_the_pages] == [(True, True)]
         document = browser.get("/", headers=session, extensions=named)
-        (script,) = re.findall(r'<script type="module" [^>]*src="\.(/static/[^"]+)"', document.text)
+        (script,) = re.findall(r'<script type="module" [^>]*src="(/static/[^"]+)"', document.text)
         assert browser.get(script, headers=session, extensions=named).headers["content-encoding"] == "gzip"
         raw = socket.create_connection(("127.0.0.1", port))
         with connect(f"wss://{address}/_stcore/stream", sock=raw, ssl=context, additional_headers=session,
