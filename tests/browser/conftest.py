@@ -9,11 +9,14 @@ import cv2
 import numpy as np
 import pytest
 from playwright.sync_api import expect, sync_playwright
+from sqlalchemy import delete
 
+from app.services import Services
 from datasets import catalog
 from datasets.crops import read_own_png
 from datasets.embeddings import EmbeddingStore, set_current
 from labeling import accounts
+from labeling.records import Lease
 from tests.browser_server import PASSWORD, Server
 from tests.builders import add_findings, drawn_study
 
@@ -123,8 +126,17 @@ def page(sign_in):
     return opened
 
 
+def give_back_all(server) -> None:
+    """Free the cells that pages of earlier tests still hold: the nearest one of a slide may be among them."""
+    services = Services.open(server.home)
+    with services.database.write() as session:
+        session.execute(delete(Lease))
+    services.database.close()
+
+
 @pytest.fixture
-def slide(sign_in):
+def slide(sign_in, server):
+    give_back_all(server)
     opened = sign_in("ada", "/slide")
     opened.wait_for_selector(SLIDE_READY)
     return opened

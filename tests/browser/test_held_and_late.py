@@ -4,7 +4,7 @@ import pytest
 from playwright.sync_api import expect
 
 from app.components.source import joined
-from tests.browser.conftest import SLIDE_READY, Held, next_on_slide
+from tests.browser.conftest import SLIDE_READY, Held, give_back_all, next_on_slide
 from tests.browser.test_slide_view import _settled
 
 pytestmark = pytest.mark.browser
@@ -71,6 +71,7 @@ def test_page_that_is_left_before_its_cells_come__gives_them_back(sign_in, serve
 
 
 def test_cell_whose_claim_was_refused__is_asked_for_again_by_a_click(sign_in, server) -> None:
+    give_back_all(server)
     page = sign_in("ada", "/slide", reduced_motion="reduce")
     page.wait_for_selector(SLIDE_READY)
     page.route("**/claim", lambda route: route.fulfill(json={"item": None, "reason": "A colleague has it."}))
@@ -105,6 +106,7 @@ def test_undo_before_it_is_known_what_waits__takes_the_newest_back(sign_in, serv
 
 
 def test_slides_that_did_not_arrive__are_not_said_to_be_on_their_way_and_come_by_a_click(sign_in, server) -> None:
+    give_back_all(server)
     page = sign_in("ada", "/settings")
     page.route("**/api/slides?*", lambda route: route.abort())
     page.goto(f"{server.url}/slide")

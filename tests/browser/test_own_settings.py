@@ -4,12 +4,12 @@ from datetime import timedelta
 
 import pytest
 from playwright.sync_api import expect
-from sqlalchemy import delete, update
+from sqlalchemy import update
 
 from app.services import Services
 from datasets.db import utc_now
-from labeling.records import Lease, SignIn
-from tests.browser.conftest import fill_door, script_over
+from labeling.records import SignIn
+from tests.browser.conftest import fill_door, give_back_all, script_over
 from tests.browser_server import PASSWORD
 
 pytestmark = pytest.mark.browser
@@ -115,15 +115,11 @@ def test_sign_out__forgets_the_pictures_and_keeps_what_waits(sign_in, server) ->
     assert server.labels("ben") == [*before, (cell, "NILM")]
 
 
-def _changed(server, statement) -> None:
+def _forty_minutes_later(server) -> None:
     services = Services.open(server.home)
     with services.database.write() as session:
-        session.execute(statement)
+        session.execute(update(SignIn).values(seen_at=utc_now() - timedelta(minutes=40)))
     services.database.close()
-
-
-def _forty_minutes_later(server) -> None:
-    _changed(server, update(SignIn).values(seen_at=utc_now() - timedelta(minutes=40)))
 
 
 @pytest.mark.parametrize("path", ["/gallery", "/slide"])
@@ -143,7 +139,7 @@ def test_forty_minutes_away__what_is_unfinished_stays_on_the_screen(sign_in, ser
 
 
 def test_forty_minutes_away__lead_to_the_door_and_back_to_the_page_with_the_answer(sign_in, server) -> None:
-    _changed(server, delete(Lease))  # the nearest cell may be one that a page of an earlier test still holds
+    give_back_all(server)
     before = server.labels("ben")
     page = sign_in("ben", "/slide")
     page.wait_for_selector(".slideview[data-cells]:not([data-cells=''])")
