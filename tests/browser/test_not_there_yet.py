@@ -129,6 +129,7 @@ def test_undo_whose_earlier_answers_do_not_come__is_told(sign_in) -> None:
     page.wait_for_selector("text=There is nothing more to take back.")
 
 
+@pytest.mark.slow  # how often the page asks while Streamlit draws it anew is not in the test's hands
 def test_gallery_on_its_way__takes_no_key_and_the_last_choice_counts(sign_in, server) -> None:
     page = sign_in("ben", "/settings")
     cells = Held(page, "**/api/gallery?*")
