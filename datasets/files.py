@@ -1,13 +1,15 @@
 """Writing files so that a crash or a power cut leaves the old or the new one, never half."""
 
 import ctypes
+import fcntl
 import hashlib
 import json
 import os
 import sys
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,14 @@ from datasets.errors import UnreadableFile
 _WRITERS = 16
 _MANY = 200
 """From so many files on, one flush of all is sooner done than one for each."""
+
+
+@contextmanager
+def turn_at(path: Path) -> Iterator[None]:
+    """Wait until no other process changes a file; a lock file beside it, of the suffix .wlock, tells."""
+    with path.with_suffix(".wlock").open("ab") as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        yield
 
 
 def write_atomically(path: Path, content: bytes, *, mode: int = 0o644) -> None:

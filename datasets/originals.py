@@ -5,16 +5,14 @@ exports and not in backups of the database; deleting it makes the study one-way,
 scans cannot be looked at any more.
 """
 
-import fcntl
 import json
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
 from datasets.copies import copies_of
 from datasets.errors import UnreadableFile
-from datasets.files import write_json
+from datasets.files import turn_at, write_json
 
 ORIGINALS_FILE = "originals.json"
 
@@ -23,14 +21,14 @@ def remember(home: Path, slide_id: str, paths: Sequence[Path]) -> None:
     """Keep which files a slide is read from; the newest place wins."""
     places = [str(path.absolute()) for path in paths]
     if _load(home).get(slide_id) != places:
-        with _alone(home):
+        with turn_at(home / ORIGINALS_FILE):  # of two ingests at once one would drop what the other has just added
             write_json(home / ORIGINALS_FILE, {**_load(home), slide_id: places}, mode=0o600)
 
 
 def forget(home: Path, slide_id: str) -> None:
     """Forget where a slide's files were: its clean copies are read from now on."""
     if slide_id in _load(home):
-        with _alone(home):
+        with turn_at(home / ORIGINALS_FILE):
             left = {known: places for known, places in _load(home).items() if known != slide_id}
             write_json(home / ORIGINALS_FILE, left, mode=0o600)
 
@@ -54,14 +52,6 @@ def files_of(home: Path, slide_id: str) -> list[Path]:
             "their new place"
         )
     return paths
-
-
-@contextmanager
-def _alone(home: Path) -> Iterator[None]:
-    """Be the only one who changes the list: of two ingests at once one would drop what the other has just added."""
-    with (home / ORIGINALS_FILE).with_suffix(".wlock").open("ab") as stream:
-        fcntl.flock(stream, fcntl.LOCK_EX)
-        yield
 
 
 def _load(home: Path) -> dict[str, list[str]]:

@@ -8,13 +8,14 @@ handler starves writers), and a SQLite library without the WAL-reset bug where o
 import fcntl
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Engine, MetaData, Table, create_engine, event, text
 
 from datasets.facts import Fact
+from datasets.files import turn_at
 
 _NO_ROOM = (10, 13)
 """SQLITE_IOERR and SQLITE_FULL, https://sqlite.org/rescode.html."""
@@ -46,12 +47,9 @@ class SqliteStore:
         self.engine = _make_engine(path)
         self.reader = self.engine
 
-    @contextmanager
-    def turn(self) -> Iterator[None]:
+    def turn(self) -> AbstractContextManager[None]:
         """Wait until no other process writes."""
-        with self._path.with_suffix(".wlock").open("ab") as stream:
-            fcntl.flock(stream, fcntl.LOCK_EX)
-            yield
+        return turn_at(self._path)
 
     @contextmanager
     def alone(self, job: str) -> Iterator[Callable[[], bool] | None]:

@@ -194,6 +194,14 @@ class Held:
         self._page.unroute(self._pattern)
 
 
+def on_its_way(page, url: str, pattern: str) -> Held:
+    """Go to a page and hold what it asks for; return that once the page has asked."""
+    held = Held(page, pattern)
+    page.goto(url)
+    held.wait()
+    return held
+
+
 def script_over(page) -> None:
     """Wait until Streamlit has drawn all of a page: only then it can be said what is not on it."""
     page.wait_for_selector("[data-testid=stApp][data-test-script-state=notRunning]")

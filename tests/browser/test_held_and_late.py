@@ -4,7 +4,7 @@ import pytest
 from playwright.sync_api import expect
 
 from app.components.source import joined
-from tests.browser.conftest import SLIDE_READY, Held, give_back_all, next_on_slide
+from tests.browser.conftest import SLIDE_READY, Held, give_back_all, next_on_slide, on_its_way
 from tests.browser.test_slide_view import _settled
 
 pytestmark = pytest.mark.browser
@@ -49,9 +49,7 @@ def test_enter_held_on_an_answer__answers_one_cell(sign_in, server) -> None:
 
 def test_unsure_clicked_before_the_next_cell_is_seen__does_not_count_for_it(sign_in, server) -> None:
     page = sign_in("ben", "/settings")
-    pictures = Held(page, "**/api/v1/cells/*/image")
-    page.goto(server.url)
-    pictures.wait()
+    pictures = on_its_way(page, server.url, "**/api/v1/cells/*/image")
     page.get_by_role("button", name="Unsure").click()
     page.wait_for_selector("text=was not taken: the cell was not on screen yet.")
     expect(page.get_by_role("button", name="Unsure")).to_have_attribute("aria-pressed", "false")

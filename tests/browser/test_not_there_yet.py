@@ -3,7 +3,7 @@
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.conftest import SLIDE_READY, Held
+from tests.browser.conftest import SLIDE_READY, Held, on_its_way
 from tests.waiting import until
 
 pytestmark = pytest.mark.browser
@@ -25,9 +25,7 @@ def _answered(page, key: str) -> str:
 def test_undo_before_the_earlier_answers_are_known__counts_when_they_are(sign_in, server, path) -> None:
     page = sign_in("ada")
     cell = _answered(page, "5")
-    earlier = Held(page, "**/api/v1/recent?*")
-    page.goto(server.url + path)
-    earlier.wait()
+    earlier = on_its_way(page, server.url + path, "**/api/v1/recent?*")
     if path == "/slide":
         page.wait_for_selector(SLIDE_READY)
     page.keyboard.press("z")
@@ -76,9 +74,7 @@ def test_note_on_a_slide__can_be_written_while_the_cell_is_being_claimed(sign_in
 
 def test_map_on_its_way__says_so_and_never_shows_the_picture_of_another_cell(sign_in, server) -> None:
     page = sign_in("ada", "/settings")
-    colors = Held(page, "**/api/map/colors*")
-    page.goto(f"{server.url}/map")
-    colors.wait()
+    colors = on_its_way(page, f"{server.url}/map", "**/api/map/colors*")
     page.keyboard.press("a")
     page.wait_for_selector("text=The map is still on its way.")
     assert page.get_by_text("0 cells by likeness").count() == 0
@@ -132,9 +128,7 @@ def test_undo_whose_earlier_answers_do_not_come__is_told(sign_in) -> None:
 @pytest.mark.slow  # how often the page asks while Streamlit draws it anew is not in the test's hands
 def test_gallery_on_its_way__takes_no_key_and_the_last_choice_counts(sign_in, server) -> None:
     page = sign_in("ben", "/settings")
-    cells = Held(page, "**/api/gallery?*")
-    page.goto(f"{server.url}/gallery")
-    cells.wait()
+    cells = on_its_way(page, f"{server.url}/gallery", "**/api/gallery?*")
     page.keyboard.press("1")
     page.wait_for_selector("text=The cells are not here yet: nothing was chosen or answered.")
     page.get_by_label("Cells on a page").select_option("60")

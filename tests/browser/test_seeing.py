@@ -5,7 +5,7 @@ import math
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.conftest import Held
+from tests.browser.conftest import on_its_way
 from tests.waiting import until
 
 pytestmark = pytest.mark.browser
@@ -167,9 +167,7 @@ def test_sentence_that_comes__moves_nothing(page) -> None:
 
 def test_first_picture__shares_a_slow_line_with_no_other(sign_in, server) -> None:
     page = sign_in("ben", "/settings")  # without earlier answers, whose pictures are shown beside it
-    pictures = Held(page, "**/api/v1/cells/*/image")
-    page.goto(server.url)
-    pictures.wait()
+    pictures = on_its_way(page, server.url, "**/api/v1/cells/*/image")
     page.wait_for_timeout(300)  # those ahead would have been asked for in the same moment
     assert len(pictures.found) == 1
     pictures.let_go()

@@ -72,8 +72,8 @@ function galleryLead() {
 
 // Cells that are chosen and not answered: leaving them behind is asked once.
 function leaveChoice(gallery, id, leave) {
-  const { key } = [...gallery.commands.values()].find(command => command.id === id);
-  const asked = tr("Chosen without an answer: {n}. {key} once more leaves them behind.", { n: gallery.chosen.size, key: shownKey(key) });
+  const key = shownKey(keyOfCommand(gallery.commands, id));
+  const asked = tr("Chosen without an answer: {n}. {key} once more leaves them behind.", { n: gallery.chosen.size, key });
   if (!gallery.chosen.size || gallery.said === asked) return leave();
   gallery.say(asked);
 }

@@ -288,9 +288,7 @@ class Gallery {
     Object.assign(this.root.dataset, { chosen: this.chosen.size, open, waiting: n, taken: this.tally.taken, acknowledged: this.tally.saved });
     for (const b of this.bar.children) b.disabled = !this.chosen.size;
     drawGalleryMessage(this); drawGalleryScale(this);
-    const trouble = troubleOf(this.outbox);
-    this.notice.classList.toggle("calm", !trouble);
-    this.notice.replaceChildren(...(trouble || (this.said ? [this.said] : [])));
+    drawNotice(this.notice, this.said, this.outbox);
   }
 }
 

@@ -194,7 +194,7 @@ class Deck {
     else this.command(command.id === "undo" && event.shiftKey ? "redo" : command.id);
   }
 
-  keyFor(id) { return [...this.commands.values()].find(c => c.id === id)?.key || ""; }
+  keyFor(id) { return keyOfCommand(this.commands, id); }
 
   command(id) {
     const { view, sheets } = this;

@@ -41,8 +41,8 @@ function arrived(deck, { items, done, progress, until, edition }, isNewest) {
   deck.isEmpty = !deck.queue.length && !deck.current;
   if (deck.isEmpty) { clearTimeout(deck.refill); deck.refill = setTimeout(() => deck.fill(true), EMPTY_AGAIN); }
   if (!deck.current) deck.next();
-  const ahead = () => { deck.queue.forEach(item => deck.decode(item)); deck.draw(); };
-  if (deck.current && !deck.painted) deck.decode(deck.current).then(ahead, ahead); else ahead();   // on a slow line they would share it
+  const ahead = () => deck.queue.forEach(item => deck.decode(item)), drawAhead = () => { ahead(); deck.draw(); };
+  if (deck.current && !deck.painted) deck.decode(deck.current).then(drawAhead, drawAhead); else ahead();   // on a slow line they would share it
   if (deck.which.isOn) deck.which.count();
 }
 

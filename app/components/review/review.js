@@ -114,7 +114,7 @@ class Review {
     else this.command(command.id);
   }
 
-  keyFor(id) { return [...this.commands.values()].find(c => c.id === id)?.key || ""; }
+  keyFor(id) { return keyOfCommand(this.commands, id); }
   offers() { return true; }
   say(sentence) { this.said = sentence; this.drawState(); }
   get helpLead() { return tr("One key gives the verdict and brings the next cell. While this list covers the cell, no verdict is taken."); }
@@ -253,9 +253,7 @@ class Review {
     this.title.replaceChildren(el("b", "", found ? tr("Cell {n} of {all}", { n: this.at + 1, all: this.cases.length }) : tr("Review")),
       found ? tr(" {open} without a verdict", { open }) + (found.verdict ? tr("; this one is decided") : "") + (found.example ? tr("; an example of {name}", { name: this.byId.get(found.example)?.name || found.example }) : "") : "");
     Object.assign(this.root.dataset, { waiting: n, open, cases: this.cases.length, loaded: this.isLoaded });
-    const trouble = troubleOf(this.outbox);
-    this.notice.classList.toggle("calm", !trouble);
-    this.notice.replaceChildren(...(trouble || (this.said ? [this.said] : [])));
+    drawNotice(this.notice, this.said, this.outbox);
     this.message.replaceChildren(...(found ? this.root.dataset.cell ? [] : [tr("Fetching the cell\u2026")] : !this.isLoaded ? [tr("Fetching the cells\u2026")]
       : this.problem ? [el("b", "", tr("The cells did not arrive.")), el("p", "", this.problem), button("quiet", () => this.load(), tr("Try again"))]
       : [el("b", "", tr("Nobody disagrees.")), el("p", "", [tr("Cells come here when two doctors answered differently."),

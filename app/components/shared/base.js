@@ -200,4 +200,6 @@ function commandKeys(commands) {
   return found;
 }
 
+function keyOfCommand(commands, id) { return [...commands.values()].find(command => command.id === id)?.key || ""; }
+
 function shownKey(key) { return { Escape: "Esc", Enter: "\u21b5", "-": "\u2212", ArrowLeft: "\u2190", ArrowRight: "\u2192" }[key] || key; }

@@ -198,6 +198,13 @@ function troubleOf(...boxes) {
   return why ? [why] : null;
 }
 
+// A page's line of words: trouble of its boxes first, else what it has to say.
+function drawNotice(node, words, ...boxes) {
+  const trouble = troubleOf(...boxes);
+  node.classList.toggle("calm", !trouble);
+  node.replaceChildren(...(trouble || (words ? [words] : [])));
+}
+
 function signedOutWords(n, isUnkept) {
   return isUnkept ? tr("Signed out, and this browser does not let the page keep unsaved answers. Leave it open: it saves them when you ")
     : n === 0 ? tr("Signed out. No answer is waiting; to go on, ")

@@ -65,9 +65,8 @@ class SlideFace {
   }
 
   drawNotice() {
-    const { boxes, said, selected, claiming, current, may_label: mayLabel } = this.page, trouble = troubleOf(...boxes);
+    const { boxes, said, selected, claiming, current, may_label: mayLabel } = this.page;
     const words = said || (mayLabel && selected !== null && current && !claiming ? this.page.wordsOf(selected) : "");
-    this.notice.classList.toggle("calm", !trouble);
-    this.notice.replaceChildren(...(trouble || (words ? [words] : [])));
+    drawNotice(this.notice, words, ...boxes);
   }
 }

@@ -226,7 +226,7 @@ class SlidePage {
     else this.command(command.id === "undo" && event.shiftKey ? "redo" : command.id);
   }
 
-  keyFor(id) { return [...this.commands.values()].find(c => c.id === id)?.key || ""; }
+  keyFor(id) { return keyOfCommand(this.commands, id); }
   offers(id) { return id === "heat" ? this.heat.isOffered : this.may_label || !/^(next|mark|opinion|undo|redo|note|like|unsure|sure|colors)$/.test(id); }
 
   get helpLead() {
